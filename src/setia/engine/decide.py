@@ -1,0 +1,176 @@
+"""`decide`: what should follow from an event, given what is known. The whole of loyalty's arithmetic passes here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from setia.engine.nodes import Node, Value
+from setia.engine.vocabulary import PHASES, Fold, Sum, Used
+from setia.kit import time
+from setia.kit.refusals import Refusal
+
+ROUNDS = 8  # a chain longer than this is a loop somebody wrote by mistake
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most so many for one member in a calendar period of the programme's zone; beyond it the rest is given."""
+
+    every: str
+    at_most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as published: on an event (or on `given:<asset>`), when a condition holds, give or ask something."""
+
+    id: str
+    name: Mapping[str, str]
+    on: tuple[str, ...]
+    when: Node
+    phase: str
+    asset: str
+    amount: Value
+    expire_months: int | None = None
+    limit: Limit | None = None
+    ask: str | None = None
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rung of a ladder, such as a tier: its asset, rank, what it takes and how long it is kept."""
+
+    name: str
+    asset: str
+    rank: int
+    label: Mapping[str, str]
+    fact: str | None
+    at_least: int
+    keep_months: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Book:
+    """A published version, compiled: what was in force from an instant on. It never changes."""
+
+    version: int
+    zone: str
+    rules: tuple[Rule, ...]
+    ladders: Mapping[str, tuple[Step, ...]]
+    folds: Mapping[str, Fold]  # folded facts by name, limits included as `used.<rule id>`
+    title: Mapping[str, str]
+    document: str = ""
+    steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
+    by_id: Mapping[str, Rule] = field(init=False)
+    needs: Mapping[str, frozenset[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        kinds = {kind for rule in self.rules for kind in rule.on}
+        steps, needs = {}, {}
+        for kind in kinds:
+            mine = [rule for rule in self.rules if kind in rule.on]
+            steps[kind] = tuple(
+                (phase, rules) for phase in PHASES if (rules := tuple(r for r in mine if r.phase == phase))
+            )
+            # A chained rule may fire on any event, so its facts are needed by all of them.
+            chained = [rule for rule in self.rules if any(on.startswith("given:") for on in rule.on)]
+            needs[kind] = frozenset(
+                name for rule in (*mine, *chained) for name in (*rule.reads, *_used(rule)) if name in self.folds
+            )
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "needs", needs)
+        object.__setattr__(self, "by_id", {rule.id: rule for rule in self.rules})
+
+
+def _used(rule: Rule) -> tuple[str, ...]:
+    return (f"used.{rule.id}",) if rule.limit else ()
+
+
+@dataclass(slots=True)
+class Effect:
+    """One consequence. `amount` is what is given, `wanted` what the formula said before the limit cut it."""
+
+    verb: str
+    asset: str
+    amount: int
+    wanted: int
+    rule: str
+    round: int
+    expires_at: datetime | None
+    inputs: dict[str, Any]
+    ask: str | None = None
+    reverses: tuple[UUID, int] | None = None  # the entry that this one takes back
+    counts_at: datetime | None = None  # when it counts for limits, if not at the event's own instant
+
+
+def decide(book: Book, kind: str, facts: Mapping[str, Any]) -> list[Effect]:
+    """The effects of one event under one book, in order. Pure: the same book and facts give the same effects.
+
+    Refuses `rules_loop` when rules keep setting one another off.
+    """
+    known = dict(facts)
+    effects: list[Effect] = []
+    for phase, rules in book.steps.get(kind, ()):
+        if phase == "tier":
+            _count_in(book, kind, known)
+        for rule in rules:
+            if rule.when.row(known):
+                _fire(book, rule, known, 0, effects)
+    fresh = effects
+    for round in range(1, ROUNDS + 1):
+        fresh = _chain(book, known, fresh, round)
+        if not fresh:
+            return effects
+        effects = effects + fresh
+    raise Refusal("rules_loop", rules=", ".join(sorted({effect.rule for effect in fresh})))
+
+
+def _count_in(book: Book, kind: str, known: dict[str, Any]) -> None:
+    """From here on folded facts include the event itself: a tier is judged with this sale."""
+    for name in book.needs[kind]:
+        fold = book.folds[name]
+        if isinstance(fold, Sum):
+            known[name] += known.get(fold.column, 0)
+
+
+def _chain(book: Book, known: dict[str, Any], given: Sequence[Effect], round: int) -> list[Effect]:
+    effects: list[Effect] = []
+    for cause in given:
+        for _, rules in book.steps.get(f"given:{cause.asset}", ()):
+            for rule in rules:
+                known["given"] = cause.amount
+                if rule.when.row(known):
+                    _fire(book, rule, known, round, effects)
+    return effects
+
+
+def _fire(book: Book, rule: Rule, known: dict[str, Any], round: int, effects: list[Effect]) -> None:
+    wanted = amount = rule.amount.row(known)
+    inputs = {name: known[name] for name in rule.reads if name != "lines"}
+    if "lines" in rule.reads:
+        inputs["of"] = rule.amount.of.row(known) if hasattr(rule.amount, "of") else wanted
+    if rule.limit:
+        used = known[f"used.{rule.id}"]
+        amount = max(0, min(wanted, rule.limit.at_most - used))
+        inputs["used"] = used
+        known[f"used.{rule.id}"] = used + amount
+    if wanted <= 0:
+        return
+    verb = "ask" if rule.ask else "give"
+    expires_at = expiry(known["date"], rule.expire_months, book.zone) if rule.expire_months else None
+    effects.append(Effect(verb, rule.asset, amount, wanted, rule.id, round, expires_at, inputs, rule.ask))
+
+
+@lru_cache(maxsize=4096)
+def expiry(day: date, months: int, zone: str) -> datetime:
+    """When something given on a day for so many months ends."""
+    return time.end_of_day_after(datetime(day.year, day.month, day.day, 12, tzinfo=time.zone(zone)), months, zone)
+
+
+def limits(rules: Sequence[Rule]) -> dict[str, Fold]:
+    """What the limits of rules need to know: how much each has given in its period."""
+    return {f"used.{rule.id}": Used(rule.id, rule.limit.every) for rule in rules if rule.limit}

@@ -1,0 +1,212 @@
+"""The closed set of nodes that conditions and amounts are made of. Each is data, and says `row` and how it is bounded.
+
+Adding a node means adding its reading (`language`), its sentence (`explain`) and, with column execution, its `column`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Facts = Mapping[str, Any]
+Interval = tuple[int, int] | None  # None: no bound is known
+
+
+class Node(Protocol):
+    """What every node can do."""
+
+    def row(self, facts: Facts) -> Any:
+        """Its value for one event."""
+
+    def reads(self) -> Iterator[str]:
+        """The facts it looks at."""
+
+
+class Value(Node, Protocol):
+    """A node that is a whole number."""
+
+    def bound(self, known: Mapping[str, Interval]) -> Interval:
+        """The least and most it can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A fact's own value."""
+
+    name: str
+
+    def row(self, facts: Facts) -> Any:
+        return facts[self.name]
+
+    def reads(self) -> Iterator[str]:
+        yield self.name
+
+    def bound(self, known: Mapping[str, Interval]) -> Interval:
+        return known[self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A number the merchant wrote."""
+
+    number: int
+
+    def row(self, facts: Facts) -> int:
+        return self.number
+
+    def reads(self) -> Iterator[str]:
+        return iter(())
+
+    def bound(self, known: Mapping[str, Interval]) -> Interval:
+        return self.number, self.number
+
+
+@dataclass(frozen=True, slots=True)
+class PerUnit:
+    """So many for every full `per` of something: floor(of / per) × points, rounded once, on the whole sale.
+
+    `rounding` may also be "up" or "nearest" (halves up).
+    """
+
+    per: int
+    points: int
+    of: Value
+    rounding: str = "down"
+
+    def row(self, facts: Facts) -> int:
+        return self.units(self.of.row(facts)) * self.points
+
+    def units(self, amount: int) -> int:
+        """Whole units in an amount."""
+        if self.rounding == "down":
+            return amount // self.per
+        return (amount + (self.per - 1 if self.rounding == "up" else self.per // 2)) // self.per
+
+    def reads(self) -> Iterator[str]:
+        return self.of.reads()
+
+    def bound(self, known: Mapping[str, Interval]) -> Interval:
+        of = self.of.bound(known)
+        return of and (self.units(of[0]) * self.points, self.units(of[1]) * self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class LineSum:
+    """The total of a field over the lines of the sale that meet a condition."""
+
+    field: str
+    where: Node
+
+    def row(self, facts: Facts) -> int:
+        total, field, keep = 0, self.field, self.where.row
+        for line in facts["lines"]:
+            if keep(line):
+                total += line[field]
+        return total
+
+    def reads(self) -> Iterator[str]:
+        yield "lines"
+
+    def bound(self, known: Mapping[str, Interval]) -> Interval:
+        return known[self.field]
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """The least (`min`) or the most (`max`) of several numbers."""
+
+    which: str
+    of: tuple[Value, ...]
+
+    def row(self, facts: Facts) -> int:
+        return (min if self.which == "min" else max)(node.row(facts) for node in self.of)
+
+    def reads(self) -> Iterator[str]:
+        for node in self.of:
+            yield from node.reads()
+
+    def bound(self, known: Mapping[str, Interval]) -> Interval:
+        bounds = [node.bound(known) for node in self.of]
+        sure = [bound for bound in bounds if bound]
+        if not sure or (self.which == "max" and len(sure) < len(bounds)):
+            return None
+        pick = min if self.which == "min" else max
+        low = pick(bound[0] for bound in sure) if len(sure) == len(bounds) else 0
+        return low, pick(bound[1] for bound in sure)
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """One fact beside one value. `op` is `is`, `is_not`, `at_least`, `at_most`, `below`, `above` or `one_of`."""
+
+    fact: str
+    op: str
+    value: Any
+
+    def row(self, facts: Facts) -> bool:
+        have, op = facts[self.fact], self.op
+        if op == "is":
+            return bool(have == self.value)
+        if op == "at_least":
+            return bool(have >= self.value)
+        if op == "one_of":
+            return have in self.value
+        if op == "below":
+            return bool(have < self.value)
+        if op == "at_most":
+            return bool(have <= self.value)
+        if op == "above":
+            return bool(have > self.value)
+        return bool(have != self.value)
+
+    def reads(self) -> Iterator[str]:
+        yield self.fact
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every one of several conditions; of none, true."""
+
+    of: tuple[Node, ...]
+
+    def row(self, facts: Facts) -> bool:
+        for node in self.of:
+            if not node.row(facts):
+                return False
+        return True
+
+    def reads(self) -> Iterator[str]:
+        for node in self.of:
+            yield from node.reads()
+
+
+@dataclass(frozen=True, slots=True)
+class Any_:
+    """At least one of several conditions."""
+
+    of: tuple[Node, ...]
+
+    def row(self, facts: Facts) -> bool:
+        for node in self.of:
+            if node.row(facts):
+                return True
+        return False
+
+    def reads(self) -> Iterator[str]:
+        for node in self.of:
+            yield from node.reads()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite of a condition."""
+
+    of: Node
+
+    def row(self, facts: Facts) -> bool:
+        return not self.of.row(facts)
+
+    def reads(self) -> Iterator[str]:
+        return self.of.reads()
+
+
+ALWAYS = All(())

@@ -1,0 +1,118 @@
+"""The words rules may use: kinds of event, facts and how folded facts come out of history. Declarations only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from setia.kit import money
+
+PHASES = ("price", "pay", "earn", "tier", "chained")
+Unit = Literal["rupiah", "points", "count", "hour", "days", "choice", "date"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The total of a column of the member's events over the days before this one; returned sales count no more.
+
+    The window is [at − days, at): it ends just before the event itself.
+    """
+
+    column: Literal["net", "visits"]
+    days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The highest-ranked unexpired asset held out of a ladder, such as tiers; `ladder` is the document's section."""
+
+    ladder: str
+    give: Literal["name", "rank"] = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """When a windowed sum last reached a step of a ladder: the last qualification for each of its tiers."""
+
+    ladder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a rule has given this member so far in the calendar period, returned sales given back."""
+
+    rule: str
+    every: str  # day, month, year or ever
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Units of an asset that the member can spend right now."""
+
+    asset: str
+
+
+Fold = Sum | Held | Reached | Used | Balance
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something known at the instant of an event. Facts are total: they always have a value.
+
+    Without a `fold` the event carries it. `low` and `high` bound it, so that every rule's number has a bound.
+    Its label is the text `fact.<name>`.
+    """
+
+    name: str
+    unit: Unit
+    low: int | None = None
+    high: int | None = None
+    fold: Fold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """Something that can happen, in the past tense, and the facts it carries. Its label is `event.<name>`."""
+
+    name: str
+    carries: tuple[str, ...] = ()
+    scope: str = "earn"  # what an API key must be allowed to; "internal" events only we may tell
+    decide: Callable[..., Any] | None = None  # a pure decision of its own instead of the merchant's rules
+    needs: tuple[str, ...] = ()  # the folded facts which that decision reads
+
+
+LINE_FIELDS = {"sku": "choice", "category": "choice", "net": "rupiah"}
+
+MADE = "purchase.made"
+JOINED = "member.joined"
+RETURNED = "purchase.returned"
+CLAIMED = "purchase.claimed"
+SPENT = "points.spent"
+EXPIRED = "points.expired"
+
+_WHEN = ("at", "date", "hour", "weekday")
+_SALE = ("net", "total", "visits", "lines", "outlet", "channel", *_WHEN)
+
+CORE_EVENTS = (
+    EventKind(MADE, _SALE),
+    EventKind(CLAIMED, _SALE),
+    EventKind(JOINED, ("channel", *_WHEN)),
+    EventKind(RETURNED, _WHEN),
+    EventKind(SPENT, ("amount", *_WHEN), scope="spend"),
+    EventKind(EXPIRED, _WHEN, scope="internal"),
+)
+
+CORE_FACTS = (
+    Fact("net", "rupiah", 0, money.LARGEST),
+    Fact("total", "rupiah", 0, money.LARGEST),
+    Fact("visits", "count", 0, 1),
+    Fact("outlet", "choice"),
+    Fact("channel", "choice"),
+    Fact("hour", "hour", 0, 23),
+    Fact("weekday", "choice"),
+    Fact("member.purchases", "count", 0, 10**9, Sum("visits")),
+    Fact("member.spent_30d", "rupiah", 0, 10**15, Sum("net", 30)),
+    Fact("member.spent_90d", "rupiah", 0, 10**15, Sum("net", 90)),
+    Fact("member.spent_365d", "rupiah", 0, 10**15, Sum("net", 365)),
+    Fact("member.points", "points", 0, 10**15, Balance("points")),
+)
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

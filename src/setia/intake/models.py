@@ -1,0 +1,63 @@
+"""Tables of intake. Both hold opaque ids and keyed hashes; names, phones and free text live in `members`."""
+
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class Event(models.Model):
+    """What happened, as told from outside, and the facts it was judged by. Append-only.
+
+    `net` is what earns and qualifies, `total` what was paid, `visits` whether it was a visit; a return's are negative.
+    `counts_at` is the instant they count at: the event's own, or that of the sale it returns or claims.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=32)
+    source = models.CharField(max_length=64)
+    external_id = models.CharField(max_length=128)
+    member_id = models.UUIDField(null=True)
+    outlet_id = models.UUIDField(null=True)
+    corrects_id = models.UUIDField(null=True, help_text="the sale a return or claim speaks of")
+    at = models.DateTimeField()
+    counts_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    booked_at = models.DateTimeField(db_default=Now())
+    net = models.BigIntegerField()
+    total = models.BigIntegerField()
+    visits = models.SmallIntegerField()
+    rule_version = models.IntegerField()
+    actor = models.CharField(max_length=64)
+    body_hash = models.BinaryField(max_length=32)
+    payload = models.JSONField()
+    facts = models.JSONField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["program", "source", "external_id", "kind"], name="event_natural_key"),
+            # A sale is returned whole once and claimed once; partial returns will count their own.
+            models.UniqueConstraint(
+                fields=["corrects_id", "kind"], condition=Q(corrects_id__isnull=False), name="event_corrects_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["member_id", "at"], name="event_member"),
+            BrinIndex(fields=["at"], name="event_at", pages_per_range=16),
+        ]
+
+
+class Key(models.Model):
+    """An idempotency key: which event it made, kept 30 days. The event's natural key is kept for ever."""
+
+    pk = models.CompositePrimaryKey("program_id", "credential", "key")
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    credential = models.CharField(max_length=40)
+    key = models.CharField(max_length=255)
+    body_hash = models.BinaryField(max_length=32)
+    event_id = models.UUIDField()
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [BrinIndex(fields=["made_at"], name="key_made")]

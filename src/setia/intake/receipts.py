@@ -1,0 +1,129 @@
+"""What followed from an event, from the plan just made or from the record, always the same answer from the same rows."""
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from setia.engine import explain
+from setia.engine.vocabulary import CLAIMED, MADE, RETURNED
+from setia.intake.models import Event
+from setia.intake.types import Receipt, Written
+from setia.journal import service as journal
+from setia.journal.types import Plan
+from setia.kit import ids, texts, time
+from setia.programs import service as programs
+from setia.tenancy.types import Programme
+
+if TYPE_CHECKING:
+    from setia.intake.service import Case
+
+
+def fresh(case: "Case", plan: Plan, is_preview: bool = False) -> Receipt:
+    """The receipt of what was just decided."""
+    ends = {row[0]: row[4] for row in plan.lots}
+    entries = [Written(case.event_id, n, version, rule, verb, asset, amount, wanted, after, at, ends.get(n), reason,
+                       (reverses, place) if reverses else None)
+               for n, version, rule, _, verb, asset, amount, wanted, after, at, _, reverses, place, reason in plan.entries]
+    account, told = case.known.account, case.told
+    balance = account.spendable("points") if account else 0
+    return Receipt(case.event_id, told.kind, case.known.member, case.at, told.outlet, told.total, told.net,
+                   _points(entries), balance, entries, is_preview=is_preview)
+
+
+def stored(programme: Programme, event: UUID, is_replay: bool = False) -> Receipt:
+    """The receipt of an event on record: the very one its first telling got."""
+    row = Event.objects.get(id=event, program_id=programme.id)
+    ends = journal.lot_ends([event])
+    entries = [Written(event, e.n, e.rule_version, e.rule, e.verb, e.asset, e.amount, e.wanted, e.balance_after, e.at,
+                       ends.get((event, e.n)), e.reason,
+                       (e.reverses_event_id, e.reverses_n) if e.reverses_event_id else None)
+               for e in journal.entries(event=event)]
+    balance = next((e.balance_after for e in reversed(entries) if e.asset == "points"), None)
+    if balance is None:
+        balance = row.facts.get("balance", 0)
+    return Receipt(event, row.kind, row.member_id, row.at, row.payload.get("outlet"), row.total, row.net,
+                   _points(entries), balance, entries, is_replay=is_replay)
+
+
+def _points(entries: list[Written]) -> int:
+    return sum(e.amount if e.verb == "give" else -e.amount for e in entries if e.asset == "points" and e.verb != "ask")
+
+
+# As the API shows them
+
+
+def shown(receipt: Receipt, programme: Programme) -> dict[str, Any]:
+    """The receipt as the API answers it. A preview has no ids: nothing was written that they could name."""
+    member = ids.public("mem", receipt.member_id) if receipt.member_id else None
+    answer: dict[str, Any] = {
+        "kind": receipt.kind, "member": member, "at": time.iso(receipt.at), "points": receipt.points,
+        "balance_after": receipt.balance, "reason": {"code": receipt.kind, "text": summary(receipt)},
+        "lines": [line(entry, programme) for entry in receipt.entries],
+    }
+    if receipt.outlet:
+        answer["outlet"] = receipt.outlet
+    if not receipt.is_preview:
+        answer = {"id": ids.public("evt", receipt.event_id), **answer}
+    return answer
+
+
+def summary(receipt: Receipt) -> dict[str, str]:
+    """What happened, in one sentence each."""
+    values = {"total": abs(receipt.total), "points": abs(receipt.points), "outlet": receipt.outlet or ""}
+    key = f"event.{receipt.kind}.said"
+    if receipt.kind in (MADE, CLAIMED) and receipt.outlet:
+        key += ".at"
+    if receipt.kind == MADE and receipt.member_id is None:
+        key = "event.purchase.made.said.nobody"
+    if receipt.kind == RETURNED and not receipt.points:
+        key += ".none"
+    return texts.pair(key, **values)
+
+
+def line(entry: Written, programme: Programme) -> dict[str, Any]:
+    """One entry as the API shows it, with its reason in both languages."""
+    found = {
+        "id": entry_id(entry), "verb": entry.verb, "asset": entry.asset, "amount": entry.amount, "wanted": entry.wanted,
+        "rule": entry.rule, "version": entry.rule_version, "formula": formula(entry, programme),
+        "text": {lang: reason(entry, programme, lang).sentence() for lang in texts.LANGUAGES},
+        "inputs": dict(entry.reason),
+    }
+    if entry.expires_at:
+        found["expires_at"] = time.iso(entry.expires_at)
+    if entry.reverses:
+        found["reverses"] = f"{ids.public('ptx', entry.reverses[0])}_{entry.reverses[1]}"
+    return found
+
+
+def entry_id(entry: Written) -> str:
+    """`ptx_…_n`: the nth consequence of an event."""
+    return f"{ids.public('ptx', entry.event_id)}_{entry.n}"
+
+
+def parse_entry_id(text: str) -> tuple[UUID, int] | None:
+    """The event and place an entry's id names, or None."""
+    head, _, place = text.rpartition("_")
+    event = ids.parse("ptx", head)
+    return (event, int(place)) if event and place.isdecimal() and len(place) < 5 else None
+
+
+def _rule(entry: Written, programme: Programme) -> Any:
+    book = programs.version(programme.id, entry.rule_version) if entry.rule_version else None
+    return book.by_id.get(entry.rule) if book else None
+
+
+def formula(entry: Written, programme: Programme) -> str:
+    """The arithmetic behind an amount."""
+    rule = _rule(entry, programme)
+    return explain.formula(rule, entry.reason, entry.wanted, entry.amount) if rule else str(entry.amount)
+
+
+def reason(entry: Written, programme: Programme, lang: str) -> explain.Why:
+    """Why an entry is what it is, for a person."""
+    rule = _rule(entry, programme)
+    if rule and "reached" not in entry.reason:
+        return explain.why(rule, entry.reason, entry.wanted, entry.amount, programs.units(), lang)
+    if entry.reverses:
+        name = programs.rule_name(programme.id, int(entry.reason.get("version", 0)), entry.rule)[lang]
+        return explain.Why(texts.say("say.undone", lang, name=name), "", [], "", f"-{entry.amount}")
+    name = programs.rule_name(programme.id, entry.rule_version, entry.rule)[lang]
+    return explain.Why(name, "", [], "", str(entry.amount))

@@ -1,0 +1,168 @@
+"""What may be told to Setia and how it answers. The bodies are the API's own; `Told` is any of them, understood."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from setia.kit import money
+
+MOST_LINES = 1_000  # a receipt longer than this is a mistake; the longest of a real grocer's year had 161
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=money.LARGEST)]
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What all request bodies have in common: an unknown field is refused, not ignored."""
+
+
+class Money(Body):
+    """An amount in whole units of its currency; rupiah have no decimals."""
+
+    amount: Amount
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] = money.CURRENCY
+
+
+class MemberRef(Body):
+    """Who: an id of ours, a phone number in any usual form, or an id of another system."""
+
+    id: Name | None = None
+    phone: Annotated[str, msgspec.Meta(min_length=4, max_length=32)] | None = None
+    external_id: Name | None = None
+    source: Name | None = None
+
+
+class Item(Body):
+    """A line of a receipt. `amount` is what the line cost after its own discounts."""
+
+    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    amount: Amount
+    qty: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 1
+    name: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    category: Annotated[str, msgspec.Meta(max_length=80)] | None = None
+
+
+class Order(Body):
+    """A receipt: its number in the till, what was paid and for what."""
+
+    id: Name
+    total: Money
+    items: Annotated[list[Item], msgspec.Meta(max_length=MOST_LINES)] = []
+
+
+class PurchaseBody(Body):
+    """A sale. Without a member it is kept, earns nothing and can be claimed later."""
+
+    order: Order
+    member: MemberRef | None = None
+    outlet: Name | None = None
+    channel: Name | None = None
+    at: datetime | None = None
+
+
+class ReturnBody(Body):
+    """A whole sale taken back: the order's number and why."""
+
+    order_id: Name
+    reason: Annotated[str, msgspec.Meta(max_length=80)] = "return"
+    at: datetime | None = None
+
+
+class EventBody(Body):
+    """Anything that can happen, by its kind. `data` is what the kind carries."""
+
+    kind: Name
+    id: Name
+    member: MemberRef | None = None
+    outlet: Name | None = None
+    channel: Name | None = None
+    at: datetime | None = None
+    data: dict[str, Any] = {}
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of a sale as the rules see it: `net` earns, `amount` is what was asked for it."""
+
+    sku: str
+    qty: float
+    amount: int
+    net: int
+    category: str | None = None
+
+
+@dataclass(slots=True)
+class Told:
+    """An event, understood: who, what, when, where, and the hash of the words it was told in."""
+
+    kind: str
+    source: str
+    external_id: str
+    body_hash: bytes
+    member: tuple[str, str] | None = None  # ("id" | "phone" | "external", value)
+    at: datetime | None = None
+    outlet: str | None = None
+    channel: str = ""
+    lines: Sequence[Line] = ()
+    net: int = 0
+    total: int = 0
+    visits: int = 0
+    amount: int = 0
+    corrects: str | None = None  # the external id of the sale it speaks of
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Sale:
+    """A recorded sale that a return or a claim speaks of."""
+
+    id: UUID
+    member_id: UUID | None
+    booked_under: UUID  # the event whose entries stand: the sale's own, or its claim's
+    at: datetime
+    net: int
+    total: int
+    visits: int
+    lines: Sequence[Line]
+    outlet: str | None
+    channel: str
+
+
+@dataclass(slots=True)
+class Written:
+    """An entry as receipts and histories show it."""
+
+    event_id: UUID
+    n: int
+    rule_version: int
+    rule: str
+    verb: str
+    asset: str
+    amount: int
+    wanted: int
+    balance_after: int
+    at: datetime
+    expires_at: datetime | None
+    reason: Mapping[str, Any]
+    reverses: tuple[UUID, int] | None = None
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What followed from an event. `is_replay` when it had been told before, `is_preview` when nothing was written."""
+
+    event_id: UUID
+    kind: str
+    member_id: UUID | None
+    at: datetime
+    outlet: str | None
+    total: int
+    net: int
+    points: int
+    balance: int
+    entries: Sequence[Written] = field(default_factory=tuple)
+    is_replay: bool = False
+    is_preview: bool = False

@@ -1,0 +1,111 @@
+"""Tables of the journal. `Entry` and `Posting` are append-only; `Holder`, `Balance` and `Lot` are caches and locks."""
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class Holder(models.Model):
+    """Who holds accounts: what an event locks. `version` counts the events booked for it."""
+
+    id = models.UUIDField(primary_key=True)
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
+    version = models.BigIntegerField(default=0)
+
+
+class Entry(models.Model):
+    """One consequence of one event, with its cause: rule, version, round, inputs.
+
+    The nth consequence of an event can be written once, whatever retries. `counts_at` is the instant at which it
+    counts for limits: its own, or that of the entry it reverses.
+    """
+
+    pk = models.CompositePrimaryKey("event_id", "n")
+    event_id = models.UUIDField()
+    n = models.SmallIntegerField()
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    member_id = models.UUIDField()
+    rule_version = models.IntegerField(help_text="0 for built-in rules")
+    rule = models.CharField(max_length=64)
+    round = models.SmallIntegerField()
+    verb = models.CharField(max_length=4)
+    asset = models.CharField(max_length=64)
+    amount = models.BigIntegerField()
+    wanted = models.BigIntegerField()
+    balance_after = models.BigIntegerField()
+    at = models.DateTimeField()
+    counts_at = models.DateTimeField()
+    booked_at = models.DateTimeField(db_default=models.functions.Now())
+    reverses_event_id = models.UUIDField(null=True)
+    reverses_n = models.SmallIntegerField(null=True)
+    reason = models.JSONField()
+
+    class Meta:
+        indexes = [models.Index(fields=["member_id", "at"], name="entry_member")]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gte=0, wanted__gte=F("amount")), name="entry_amount"),
+            models.CheckConstraint(condition=Q(verb__in=["give", "take", "ask"]), name="entry_verb"),
+        ]
+
+
+class Posting(models.Model):
+    """Units of an asset moved from one account to another; the lot it filled or drew from."""
+
+    pk = models.CompositePrimaryKey("event_id", "n", "k")
+    event_id = models.UUIDField()
+    n = models.SmallIntegerField()
+    k = models.SmallIntegerField()
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    asset = models.CharField(max_length=64)
+    from_holder_id = models.UUIDField()
+    from_kind = models.CharField(max_length=16)
+    to_holder_id = models.UUIDField()
+    to_kind = models.CharField(max_length=16)
+    amount = models.BigIntegerField()
+    lot_event_id = models.UUIDField(null=True)
+    lot_n = models.SmallIntegerField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="posting_amount")]
+
+
+class Balance(models.Model):
+    """What an account holds; never below its floor. A cache of postings, changed in the same transaction."""
+
+    pk = models.CompositePrimaryKey("holder_id", "asset", "kind")
+    holder_id = models.UUIDField()
+    asset = models.CharField(max_length=64)
+    kind = models.CharField(max_length=16)
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    amount = models.BigIntegerField()
+    floor = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(floor__isnull=True) | Q(amount__gte=F("floor")), name="balance_floor")
+        ]
+
+
+class Lot(models.Model):
+    """What an entry gave and how much of it is left. Spendable at t: available_from ≤ t < expires_at and not ended."""
+
+    pk = models.CompositePrimaryKey("event_id", "n")
+    event_id = models.UUIDField()
+    n = models.SmallIntegerField()
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    holder_id = models.UUIDField()
+    asset = models.CharField(max_length=64)
+    amount = models.BigIntegerField()
+    remaining = models.BigIntegerField()
+    expired = models.BigIntegerField(db_default=0)
+    available_from = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["holder_id", "asset", "expires_at"], name="lot_holder"),
+            models.Index(fields=["expires_at"], name="lot_due", condition=Q(remaining__gt=0)),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(remaining__gte=0, remaining__lte=F("amount")), name="lot_remaining")
+        ]

@@ -1,0 +1,67 @@
+"""Instants, programme zones and how Indonesians write them. The only clock: everything else is told the time."""
+
+import calendar
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
+DEFAULT_ZONE = "Asia/Jakarta"
+_DAYS = {"id": "Sen Sel Rab Kam Jum Sab Min".split(), "en": "Mon Tue Wed Thu Fri Sat Sun".split()}
+_MONTHS = {
+    "id": "Jan Feb Mar Apr Mei Jun Jul Agu Sep Okt Nov Des".split(),
+    "en": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(),
+}
+
+
+def now() -> datetime:
+    """This instant, in UTC."""
+    return datetime.now(UTC)
+
+
+@cache
+def zone(name: str) -> ZoneInfo:
+    """A time zone by its IANA name."""
+    return ZoneInfo(name)
+
+
+def end_of_day_after(at: datetime, months: int, zone_name: str) -> datetime:
+    """The instant at which something good for `months` ends: the first midnight after that day, in the zone.
+
+    A lot earned on 16 November 2026 for 12 months can be spent all of 16 November 2027 and not a second more.
+    """
+    local = at.astimezone(zone(zone_name))
+    last = _add_months(local.date(), months) + timedelta(days=1)
+    return datetime(last.year, last.month, last.day, tzinfo=zone(zone_name)).astimezone(UTC)
+
+
+def _add_months(day: date, months: int) -> date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def month_of(at: datetime, zone_name: str) -> tuple[datetime, datetime]:
+    """The calendar month an instant falls in, as [first instant, first instant of the next)."""
+    local = at.astimezone(zone(zone_name))
+    first = date(local.year, local.month, 1)
+    following = _add_months(first, 1)
+    start, stop = (datetime(d.year, d.month, 1, tzinfo=zone(zone_name)).astimezone(UTC) for d in (first, following))
+    return start, stop
+
+
+def day(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
+    """A date in full: 16 Nov 2026."""
+    local = at.astimezone(zone(zone_name))
+    return f"{local.day} {_MONTHS[lang][local.month - 1]} {local.year}"
+
+
+def moment(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
+    """A moment at an outlet, with its zone: Sen, 16 Nov 2026 08.14 WIB."""
+    local = at.astimezone(zone(zone_name))
+    clock = f"{local:%H.%M}" if lang == "id" else f"{local:%H:%M}"
+    return f"{_DAYS[lang][local.weekday()]}, {day(at, lang, zone_name)} {clock} {ZONES.get(zone_name, local.tzname())}"
+
+
+def iso(at: datetime) -> str:
+    """ISO 8601 in UTC to the second or microsecond, as the API writes it."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,45 @@
+"""Tables of members."""
+
+from django.db import models
+
+from setia.kit import ids, time
+
+
+class Member(models.Model):
+    """A person in a programme."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new)
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
+    phone = models.CharField(max_length=16, null=True, help_text="E.164")
+    nickname = models.CharField(max_length=60, default="")
+    birthday = models.CharField(max_length=5, default="", help_text="MM-DD")
+    joined_at = models.DateTimeField()
+    is_invented = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=time.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["program", "phone"], name="member_phone")]
+        indexes = [models.Index(fields=["program", "joined_at"], name="member_joined")]
+
+
+class ExternalId(models.Model):
+    """What another system calls a member."""
+
+    pk = models.CompositePrimaryKey("program_id", "source", "external_id")
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
+    source = models.CharField(max_length=64)
+    external_id = models.CharField(max_length=128)
+    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="+")
+
+
+class Consent(models.Model):
+    """One yes or no to one purpose: the text's version, the channel and the time, as proof. The newest counts."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new)
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
+    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="+")
+    purpose = models.CharField(max_length=32)
+    is_given = models.BooleanField()
+    text_version = models.CharField(max_length=32)
+    channel = models.CharField(max_length=32)
+    at = models.DateTimeField(default=time.now)

@@ -1,0 +1,150 @@
+"""The verbs of members: find, join, agree. Points they never see."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.core import signing
+from django.db import IntegrityError, transaction
+
+from setia.kit import ids, phones
+from setia.kit.refusals import NotFound, Refusal
+from setia.members.models import Consent, ExternalId, Member
+
+PURPOSES = ("marketing",)
+CONSENT_TEXT = "2026-11"  # the version of the sentences `consent.*`; a changed sentence is a new version
+_LINK = "setia.member.link"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member as other modules may see them."""
+
+    id: UUID
+    program_id: UUID
+    nickname: str
+    phone: str | None
+    joined_at: datetime
+    is_invented: bool
+
+    @property
+    def public_id(self) -> str:
+        """`mem_…`."""
+        return ids.public("mem", self.id)
+
+    @property
+    def phone_shown(self) -> str:
+        """The number in full, or nothing."""
+        return phones.shown(self.phone) if self.phone else ""
+
+    @property
+    def phone_masked(self) -> str:
+        """The number with its middle hidden, or nothing."""
+        return phones.masked(self.phone) if self.phone else ""
+
+
+def _person(row: Member) -> Person:
+    return Person(row.id, row.program_id, row.nickname, row.phone, row.joined_at, row.is_invented)
+
+
+def phone_number(text: str, param: str = "phone") -> str:
+    """The number in E.164. Refuses `bad_phone` when nobody can have it."""
+    number = phones.e164(text)
+    if number is None or not phones.is_real(number):
+        raise Refusal("bad_phone", status=422, param=param, value=text[:40])
+    return number
+
+
+def get(program: UUID, member: UUID | None) -> Person:
+    """A member of this programme. Refuses `not_found`, for another merchant's too."""
+    row = Member.objects.filter(program_id=program, id=member).first() if member else None
+    if row is None:
+        raise NotFound("member", param="member")
+    return _person(row)
+
+
+def by_public_id(program: UUID, text: str) -> Person:
+    """A member by `mem_…`. Refuses `not_found`."""
+    return get(program, ids.parse("mem", text))
+
+
+def by_phone(program: UUID, text: str) -> Person | None:
+    """The member with this number, however it was typed, or None."""
+    row = Member.objects.filter(program_id=program, phone=phones.e164(text) or "").first()
+    return _person(row) if row else None
+
+
+def search(program: UUID, text: str, limit: int = 20, after: UUID | None = None) -> list[Person]:
+    """Members whose number ends with the digits typed, or whose name contains the letters; newest first."""
+    rows = Member.objects.filter(program_id=program)
+    digits = "".join(letter for letter in text if letter.isdigit())
+    if len(digits) >= 3 and digits.lstrip("0"):
+        whole = phones.e164(text)
+        rows = rows.filter(phone=whole) if whole and len(digits) >= 9 else rows.filter(phone__endswith=digits)
+    elif text.strip():
+        rows = rows.filter(nickname__icontains=text.strip())
+    if after:
+        rows = rows.filter(id__lt=after)
+    return [_person(row) for row in rows.order_by("-id")[:limit]]
+
+
+def several(program: UUID, members: Iterable[UUID]) -> dict[UUID, Person]:
+    """Members by id, those there are."""
+    return {row.id: _person(row) for row in Member.objects.filter(program_id=program, id__in=list(members))}
+
+
+def create(program: UUID, *, phone: str, nickname: str = "", at: datetime, channel: str,
+           consents: dict[str, bool] | None = None, external: tuple[str, str] | None = None) -> Person:
+    """A new member, with what they agreed to. The caller tells `intake` that they joined.
+
+    Refuses `bad_phone`, and `phone_taken` when the number is a member's already.
+    """
+    number = phone_number(phone)
+    try:
+        with transaction.atomic():
+            row = Member.objects.create(program_id=program, phone=number, nickname=nickname.strip()[:60], joined_at=at)
+            if external:
+                ExternalId.objects.create(program_id=program, source=external[0], external_id=external[1], member=row)
+            agree(program, row.id, consents or {}, channel, at)
+    except IntegrityError as error:
+        raise Refusal("phone_taken", param="phone") from error
+    return _person(row)
+
+
+def agree(program: UUID, member: UUID, consents: dict[str, bool], channel: str, at: datetime) -> None:
+    """Note a yes or no for each purpose, with the text it was said to."""
+    Consent.objects.bulk_create(
+        Consent(program_id=program, member_id=member, purpose=purpose, is_given=given, text_version=CONSENT_TEXT,
+                channel=channel, at=at)
+        for purpose, given in consents.items() if purpose in PURPOSES
+    )
+
+
+def name(program: UUID, member: UUID, nickname: str) -> None:
+    """What to call them."""
+    Member.objects.filter(program_id=program, id=member).update(nickname=nickname.strip()[:60])
+
+
+def agreed(program: UUID, member: UUID) -> dict[str, Any]:
+    """The newest consent for each purpose: purpose → (given, when)."""
+    rows = Consent.objects.filter(program_id=program, member_id=member).order_by("at")
+    return {row.purpose: (row.is_given, row.at) for row in rows}
+
+
+def link_token(person: Person) -> str:
+    """A signed word that opens a member's own page and can only read."""
+    return signing.Signer(salt=_LINK).sign(ids.public("mem", person.id).removeprefix("mem_"))
+
+
+def by_link(token: str) -> Person:
+    """The member a signed word belongs to. Refuses `not_found` for a word we didn't sign."""
+    try:
+        member = ids.parse("mem", "mem_" + signing.Signer(salt=_LINK).unsign(token))
+    except signing.BadSignature as error:
+        raise NotFound("member") from error
+    row = Member.objects.filter(id=member).first() if member else None
+    if row is None:
+        raise NotFound("member")
+    return _person(row)

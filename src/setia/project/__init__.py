@@ -1,0 +1,1 @@
+"""Setia as a running thing: settings, commands and the embedded database."""

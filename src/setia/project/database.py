@@ -1,0 +1,78 @@
+"""Which database, and bringing it up to date: the embedded one or the one SETIA_DATABASE_URL names."""
+
+import os
+import secrets
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+from django.db import connections
+
+APPEND_ONLY = ("journal_entry", "journal_posting", "programs_version", "intake_event")
+_KEY_FILE = "secret_key"
+
+
+def open_database(data_dir: Path | None = None):  # type: ignore[no-untyped-def]
+    """Set the environment for the database and Django. Returns the running embedded `Cluster`, or None.
+
+    Raises `DatabaseUnavailable` when the embedded one can't start.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "setia.project.settings")
+    cluster = None
+    if not os.environ.get("SETIA_DATABASE_URL"):
+        from setia.project.postgres import Cluster, default_data_dir
+
+        folder = data_dir or Path(os.environ.get("SETIA_DATA_DIR") or default_data_dir())
+        cluster = Cluster(folder)
+        cluster.start()
+        os.environ["SETIA_DATABASE_URL"] = cluster.url("app")
+        os.environ["SETIA_DATABASE_OWNER_URL"] = cluster.url("owner")
+        os.environ["SETIA_DATA_DIR"] = str(folder)
+        os.environ.setdefault("SETIA_SECRET_KEY", _kept_secret(folder / _KEY_FILE))
+    django.setup()
+    return cluster
+
+
+def _kept_secret(path: Path) -> str:
+    """The secret in a file only we can read, made on first use."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(64))
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
+
+
+def migrate(verbosity: int = 0) -> None:
+    """Bring the tables up to date as their owner, then give the product's role just what it needs."""
+    connection = connections["owner"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [7_316_421])  # two starts at once migrate one after the other
+        try:
+            call_command("migrate", database="owner", verbosity=verbosity, interactive=False)
+            _grant(cursor)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [7_316_421])
+    connection.close()
+
+
+def _grant(cursor) -> None:  # type: ignore[no-untyped-def]
+    product = connections["default"].settings_dict["USER"]
+    if product == connections["owner"].settings_dict["USER"]:
+        return  # one role for both: the triggers still refuse to change the record, and `setia doctor` says so
+    role = '"' + product.replace('"', '""') + '"'
+    cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
+    cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
+    cursor.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    cursor.execute(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role}")
+    cursor.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON {', '.join(APPEND_ONLY)} FROM {role}")
+    cursor.execute(f"REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}")
+
+
+def pending() -> list[str]:
+    """Migrations that have not run."""
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connections["default"])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]

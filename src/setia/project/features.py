@@ -1,0 +1,10 @@
+"""The features that are installed. Removing a folder and its line here removes the feature."""
+
+from setia.insights.feature import FEATURE as INSIGHTS
+from setia.intake.feature import FEATURE as INTAKE
+from setia.kit import feature
+from setia.tiers.feature import FEATURE as TIERS
+
+FEATURES = (INTAKE, TIERS, INSIGHTS)
+
+feature.install(FEATURES)

@@ -1,0 +1,86 @@
+"""Tables of tenancy."""
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from setia.kit import ids, money, time
+
+
+class Merchant(models.Model):
+    """A business. Its programmes, outlets and staff are strictly apart from every other's."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new)
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(unique=True)
+    created_at = models.DateTimeField(default=time.now)
+
+
+class Program(models.Model):
+    """A loyalty programme: one currency, one zone, live or a sandbox."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(unique=True)
+    currency = models.CharField(max_length=3, default=money.CURRENCY)
+    time_zone = models.CharField(max_length=40, default=time.DEFAULT_ZONE)
+    is_test = models.BooleanField(default=True)
+    point_value = models.PositiveIntegerField(default=50, help_text="rupiah a point is worth in reports")
+    created_at = models.DateTimeField(default=time.now)
+
+
+class Outlet(models.Model):
+    """A place of sale, by the merchant's own code."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new)
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="+")
+    code = models.CharField(max_length=64)
+    name = models.CharField(max_length=120)
+    time_zone = models.CharField(max_length=40, default=time.DEFAULT_ZONE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["program", "code"], name="outlet_code")]
+
+
+class StaffManager(BaseUserManager["Staff"]):
+    """Looks staff up by e-mail, whatever its case."""
+
+    def get_by_natural_key(self, username: str) -> "Staff":
+        return self.get(email=username.strip().lower())
+
+
+class Staff(AbstractBaseUser):
+    """A person who works for the merchant and signs in with an e-mail address and an access code."""
+
+    OWNER, MANAGER, CASHIER, ACCOUNTANT = "owner", "manager", "cashier", "accountant"
+    ROLES = [(role, role) for role in (OWNER, MANAGER, CASHIER, ACCOUNTANT)]
+
+    id = models.UUIDField(primary_key=True, default=ids.new)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="+")
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=120)
+    role = models.CharField(max_length=16, choices=ROLES)
+    outlet = models.ForeignKey(Outlet, on_delete=models.PROTECT, null=True, related_name="+")
+    is_active = models.BooleanField(default=True)
+    failed_count = models.PositiveSmallIntegerField(default=0)
+    locked_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=time.now)
+
+    USERNAME_FIELD = "email"
+    objects = StaffManager()
+
+
+class ApiKey(models.Model):
+    """A machine's key. Only its SHA-256 is kept; the key is shown once."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new)
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=120)
+    hint = models.CharField(max_length=16)
+    digest = models.BinaryField(max_length=32, unique=True)
+    scopes = ArrayField(models.CharField(max_length=16))
+    source = models.SlugField(default="api", help_text="names where its events come from")
+    created_at = models.DateTimeField(default=time.now)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)

@@ -1,0 +1,213 @@
+"""The verbs of tenancy: found a merchant, make keys and staff, and tell who is calling."""
+
+import hashlib
+import secrets
+import time as clock
+import zlib
+from collections.abc import Iterable
+from datetime import timedelta
+from threading import Lock
+from uuid import UUID
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from setia.kit import ids, time
+from setia.kit.refusals import NotFound, Refusal
+from setia.tenancy.models import ApiKey, Merchant, Outlet, Program, Staff
+from setia.tenancy.types import ROLES, SCOPES, Caller, Place, Programme
+
+REMEMBERED_SECONDS = 5  # a revoked key stops working within this; looking each up anew would cost a round trip
+TRIES = 5  # wrong codes before a pause
+PAUSE = timedelta(minutes=15)
+_CODE = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # no 0, 1, I, L or O to misread
+
+
+def _programme(row: Program) -> Programme:
+    return Programme(row.id, row.merchant_id, row.merchant.name, row.name, row.slug, row.currency, row.time_zone,
+                     row.is_test, row.point_value)
+
+
+def found(merchant: str, slug: str, *, is_test: bool = True, zone: str = time.DEFAULT_ZONE) -> Programme:
+    """A new merchant with its first programme. Refuses `slug_taken`."""
+    try:
+        with transaction.atomic():
+            owner = Merchant.objects.create(name=merchant, slug=slug)
+            return _programme(Program.objects.create(merchant=owner, name=merchant, slug=slug, time_zone=zone,
+                                                     is_test=is_test))
+    except IntegrityError as error:
+        raise Refusal("slug_taken", value=slug) from error
+
+
+def programme(slug: str) -> Programme:
+    """A programme by its slug. Refuses `not_found`."""
+    row = Program.objects.select_related("merchant").filter(slug=slug).first()
+    if row is None:
+        raise NotFound("programme", slug)
+    return _programme(row)
+
+
+def programme_by_id(id: UUID) -> Programme:
+    """A programme by its id. Refuses `not_found`."""
+    row = Program.objects.select_related("merchant").filter(id=id).first()
+    if row is None:
+        raise NotFound("programme")
+    return _programme(row)
+
+
+def programmes(merchant: UUID | None = None) -> list[Programme]:
+    """All programmes, or those of one merchant, oldest first."""
+    rows = Program.objects.select_related("merchant").order_by("created_at")
+    return [_programme(row) for row in (rows.filter(merchant_id=merchant) if merchant else rows)]
+
+
+# Outlets
+
+
+def _place(row: Outlet) -> Place:
+    return Place(row.id, row.code, row.name, row.time_zone)
+
+
+def outlets(program: UUID) -> list[Place]:
+    """All outlets of a programme by name."""
+    return [_place(row) for row in Outlet.objects.filter(program_id=program).order_by("name", "code")]
+
+
+def outlet_names(program: UUID, outlets: Iterable[UUID]) -> dict[UUID, Place]:
+    """Outlets by id."""
+    return {row.id: _place(row) for row in Outlet.objects.filter(program_id=program, id__in=set(outlets))}
+
+
+def open_outlets(program: UUID, places: Iterable[tuple[str, str]], zone: str = time.DEFAULT_ZONE) -> dict[str, Place]:
+    """Make sure these outlets (code, name) exist; all of the programme's by code."""
+    Outlet.objects.bulk_create(
+        (Outlet(program_id=program, code=code, name=name, time_zone=zone) for code, name in places),
+        ignore_conflicts=True, batch_size=1000,
+    )
+    return {place.code: place for place in outlets(program)}
+
+
+# Keys
+
+
+def make_key(program: UUID, name: str, scopes: Iterable[str], source: str = "api") -> str:
+    """A new key, shown this once: `sk_test_` or `sk_live_`, 256 random bits and a checksum for secret scanners."""
+    scopes = sorted(set(scopes))
+    assert set(scopes) <= set(SCOPES), scopes
+    mode = "test" if programme_by_id(program).is_test else "live"
+    body = secrets.token_hex(32)
+    key = f"sk_{mode}_{body}{zlib.crc32(body.encode()):08x}"
+    ApiKey.objects.create(program_id=program, name=name, hint=key[:12], digest=_digest(key), scopes=scopes,
+                          source=source)
+    return key
+
+
+def revoke_key(program: UUID, hint: str) -> int:
+    """Stop keys that begin so, within `REMEMBERED_SECONDS` everywhere. How many."""
+    return ApiKey.objects.filter(program_id=program, hint=hint[:12], revoked_at=None).update(revoked_at=time.now())
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+_remembered: dict[bytes, tuple[float, Caller]] = {}
+_lock = Lock()
+
+
+def caller(key: str) -> Caller:
+    """Who a key speaks for. Refuses `bad_key` for one that is unknown or revoked."""
+    digest = _digest(key)
+    known = _remembered.get(digest)
+    if known and clock.monotonic() - known[0] < REMEMBERED_SECONDS:
+        return known[1]
+    row = ApiKey.objects.select_related("program__merchant").filter(digest=digest, revoked_at=None).first()
+    if row is None:
+        _remembered.pop(digest, None)
+        raise Refusal("bad_key", status=401)
+    ApiKey.objects.filter(id=row.id).update(last_used_at=time.now())
+    found = Caller(_programme(row.program), f"key:{row.id}", row.id.hex, row.source, frozenset(row.scopes))
+    with _lock:
+        if len(_remembered) > 10_000:
+            _remembered.clear()
+        _remembered[digest] = clock.monotonic(), found
+    return found
+
+
+# Staff
+
+
+def new_code() -> str:
+    """An access code people can read out: four groups of four, 79 bits."""
+    letters = [secrets.choice(_CODE) for _ in range(16)]
+    return "-".join("".join(letters[i : i + 4]) for i in range(0, 16, 4))
+
+
+def hire(merchant: UUID, email: str, name: str, role: str, outlet: UUID | None = None) -> str:
+    """A new member of staff; their access code, shown this once. Refuses `email_taken`."""
+    assert role in ROLES, role
+    code = new_code()
+    try:
+        with transaction.atomic():
+            Staff.objects.create(merchant_id=merchant, email=email.strip().lower(), name=name, role=role,
+                                 outlet_id=outlet, password=make_password(_plain(code)))
+    except IntegrityError as error:
+        raise Refusal("email_taken", value=email) from error
+    return code
+
+
+def new_staff_code(email: str) -> str:
+    """A fresh access code for somebody who lost theirs; it also ends a pause. Refuses `not_found`."""
+    code = new_code()
+    changed = Staff.objects.filter(email=email.strip().lower()).update(
+        password=make_password(_plain(code)), failed_count=0, locked_until=None)
+    if not changed:
+        raise NotFound("staff", email)
+    return code
+
+
+def _plain(code: str) -> str:
+    return "".join(letter for letter in code.upper() if letter.isalnum())
+
+
+def sign_in(email: str, code: str) -> Staff:
+    """The member of staff with this address and code.
+
+    Refuses `wrong_code`, the same for an unknown address, and `locked` after five wrong ones, until when.
+    """
+    staff = Staff.objects.filter(email=email.strip().lower(), is_active=True).first()
+    now = time.now()
+    if staff and staff.locked_until and staff.locked_until > now:
+        raise Refusal("locked", status=429, until=staff.locked_until)
+    if staff is None:
+        make_password(_plain(code))  # take as long as for an address that exists
+        raise Refusal("wrong_code", status=401, param="code")
+    if not check_password(_plain(code), staff.password):
+        _count_failure(staff.id)
+        raise Refusal("wrong_code", status=401, param="code")
+    Staff.objects.filter(id=staff.id).update(failed_count=0, locked_until=None, last_login=now)
+    return staff
+
+
+def _count_failure(staff: UUID) -> None:
+    row = Staff.objects.filter(id=staff)
+    row.update(failed_count=F("failed_count") + 1)
+    row.filter(failed_count__gte=TRIES).update(failed_count=0, locked_until=time.now() + PAUSE)
+
+
+def may(staff: Staff, what: str) -> bool:
+    """Whether their role allows it."""
+    return what in ROLES.get(staff.role, ())
+
+
+def staff_caller(staff: Staff, program: Programme) -> Caller:
+    """A member of staff as the caller of their merchant's programme. Refuses `not_found` for another's."""
+    if program.merchant_id != staff.merchant_id:
+        raise NotFound("programme")
+    return Caller(program, f"staff:{staff.id}", staff.id.hex, "till", frozenset({"earn", "spend", "read"}))
+
+
+def staff_public_id(staff: Staff) -> str:
+    """`stf_…`."""
+    return ids.public("stf", staff.id)

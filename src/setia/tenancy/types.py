@@ -1,0 +1,55 @@
+"""Tenancy's nouns as other modules may see them, free of any framework."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from setia.kit import ids
+
+SCOPES = ("earn", "spend", "read", "admin")
+ROLES = {  # what each role may do on the console and at the till
+    "owner": {"console", "till", "members", "programs", "reports", "staff", "keys"},
+    "manager": {"console", "till", "members", "programs", "reports"},
+    "cashier": {"till"},
+    "accountant": {"console", "reports"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """A programme and what every event of it needs to know."""
+
+    id: UUID
+    merchant_id: UUID
+    merchant: str
+    name: str
+    slug: str
+    currency: str
+    zone: str
+    is_test: bool
+    point_value: int
+
+    @property
+    def public_id(self) -> str:
+        """`prg_…`."""
+        return ids.public("prg", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling: a key or a member of staff, for which programme, allowed what."""
+
+    programme: Programme
+    actor: str  # `key:<id>` or `staff:<id>`: never a name
+    credential: str
+    source: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An outlet."""
+
+    id: UUID
+    code: str
+    name: str
+    zone: str
