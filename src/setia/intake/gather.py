@@ -249,3 +249,14 @@ def carried(told: Told, at: datetime, zone: str, outlet_zone: str, categories: M
 
 def _line(line: Line, categories: Mapping[str, str]) -> dict[str, Any]:
     return {"sku": line.sku, "category": line.category or categories.get(line.sku, ""), "net": line.net}
+
+
+def nothing(book: Book) -> dict[str, Any]:
+    """The folded facts of somebody with no history."""
+    found: dict[str, Any] = {}
+    for name, fold in book.folds.items():
+        if isinstance(fold, Held | Reached):
+            found[name] = _reader(fold, book.ladders.get(fold.ladder, ()))(None)
+        else:
+            found[name] = 0
+    return found

@@ -23,7 +23,7 @@ class Event(models.Model):
     corrects_id = models.UUIDField(null=True, help_text="the sale a return or claim speaks of")
     at = models.DateTimeField()
     counts_at = models.DateTimeField()
-    received_at = models.DateTimeField()
+    received_at = models.DateTimeField(db_default=Now())
     booked_at = models.DateTimeField(db_default=Now())
     net = models.BigIntegerField()
     total = models.BigIntegerField()

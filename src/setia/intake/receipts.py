@@ -1,5 +1,6 @@
 """What followed from an event, from the plan just made or from the record, always the same answer from the same rows."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -37,11 +38,13 @@ def stored(programme: Programme, event: UUID, is_replay: bool = False) -> Receip
                        ends.get((event, e.n)), e.reason,
                        (e.reverses_event_id, e.reverses_n) if e.reverses_event_id else None)
                for e in journal.entries(event=event)]
-    balance = next((e.balance_after for e in reversed(entries) if e.asset == "points"), None)
-    if balance is None:
-        balance = row.facts.get("balance", 0)
-    return Receipt(event, row.kind, row.member_id, row.at, row.payload.get("outlet"), row.total, row.net,
-                   _points(entries), balance, entries, is_replay=is_replay)
+    return replace(of(row, entries, row.payload.get("outlet")), is_replay=is_replay)
+
+
+def of(row: Event, entries: list[Written], outlet: str | None) -> Receipt:
+    """The receipt that an event and its entries make."""
+    balance = next((e.balance_after for e in reversed(entries) if e.asset == "points"), row.facts.get("balance", 0))
+    return Receipt(row.id, row.kind, row.member_id, row.at, outlet, row.total, row.net, _points(entries), balance, entries)
 
 
 def _points(entries: list[Written]) -> int:

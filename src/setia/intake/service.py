@@ -217,7 +217,7 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     rows: dict[str, Any] = sql.parts(plan)
     text = _statement(tuple(name for name in _ORDER if name in rows), holder is not None)
     told, programme = case.told, case.caller.programme
-    rows["payload"], rows["facts"] = _payload(told), _kept_facts(case, plan)
+    rows["payload"], rows["facts"] = payload(told), _kept_facts(case, plan)
     params = (
         _b(case.event_id), _b(programme.id), _b(holder), _b(case.known.version or 0), _b(case.at.isoformat()),
         sql.encode(rows), told.kind.encode(), told.source.encode(), told.external_id.encode(), _b(case.known.outlet),
@@ -244,7 +244,7 @@ def _statement(parts: tuple[str, ...], with_holder: bool, _made: dict[Any, str] 
     return text
 
 
-def _payload(told: Told) -> dict[str, Any]:
+def payload(told: Told) -> dict[str, Any]:
     """What was told, without anything about the person."""
     payload: dict[str, Any] = {"channel": told.channel}
     if told.outlet:

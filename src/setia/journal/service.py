@@ -159,3 +159,21 @@ def lot_ends(events: Iterable[UUID]) -> dict[LotKey, datetime | None]:
     """When what these events gave runs out."""
     rows = Lot.objects.filter(event_id__in=list(events)).values_list("event_id", "n", "expires_at")
     return {(event, n): ends for event, n, ends in rows}
+
+
+def holders_by_highest(program: UUID, ladder: Sequence[str], at: datetime) -> dict[str, int]:
+    """How many holders have each asset of a ladder (lowest first) as the highest they hold at an instant."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT (%(ladder)s::text[])[top], count(*) FROM (
+                 SELECT holder_id, max(array_position(%(ladder)s::text[], asset::text)) AS top FROM journal_lot
+                 WHERE program_id = %(program)s AND asset = ANY(%(ladder)s) AND available_from <= %(at)s
+                   AND (expires_at IS NULL OR expires_at > %(at)s) AND (ended_at IS NULL OR ended_at > %(at)s)
+                 GROUP BY holder_id) highest GROUP BY top""",
+            {"ladder": list(ladder), "program": program, "at": at})
+        return dict(cursor.fetchall())
+
+
+def open_holders(program: UUID, holders: Iterable[UUID]) -> None:
+    """Give several people accounts. Nothing happens to those who have them."""
+    Holder.objects.bulk_create((Holder(id=id, program_id=program) for id in holders), ignore_conflicts=True, batch_size=1000)

@@ -148,3 +148,37 @@ def by_link(token: str) -> Person:
     if row is None:
         raise NotFound("member")
     return _person(row)
+
+
+def count(program: UUID) -> int:
+    """How many members a programme has."""
+    return Member.objects.filter(program_id=program).count()
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Somebody an import brings."""
+
+    phone: str | None
+    nickname: str
+    joined_at: datetime
+    source: str
+    external_id: str
+    is_invented: bool = False
+
+
+def create_many(program: UUID, people: Iterable[Newcomer]) -> int:
+    """Members of an import, those that aren't there yet. How many are new.
+
+    The caller tells `intake` that they joined.
+    """
+    people = list(people)
+    known = set(ExternalId.objects.filter(program_id=program, external_id__in=[p.external_id for p in people])
+                .values_list("source", "external_id"))
+    fresh = [p for p in people if (p.source, p.external_id) not in known]
+    rows = [Member(program_id=program, phone=p.phone, nickname=p.nickname[:60], joined_at=p.joined_at,
+                   is_invented=p.is_invented) for p in fresh]
+    Member.objects.bulk_create(rows, batch_size=1000)
+    ExternalId.objects.bulk_create((ExternalId(program_id=program, source=p.source, external_id=p.external_id, member=row)
+                                    for p, row in zip(fresh, rows, strict=True)), batch_size=1000)
+    return len(fresh)

@@ -1,7 +1,14 @@
 """All addresses."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from setia.project.api import api
+
+urlpatterns = [
+    path("", api.urls),
+    path("console/", include("setia.console.urls")),
+    path("kasir/", include("setia.till.urls")),
+    path("", include("setia.portal.urls")),
+]
 handler404 = "setia.web.pages.not_found"
 handler500 = "setia.web.pages.broken"

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('corrects_id', models.UUIDField(help_text='the sale a return or claim speaks of', null=True)),
                 ('at', models.DateTimeField()),
                 ('counts_at', models.DateTimeField()),
-                ('received_at', models.DateTimeField()),
+                ('received_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('booked_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('net', models.BigIntegerField()),
                 ('total', models.BigIntegerField()),

@@ -1,13 +1,15 @@
-"""Words and formats for templates: `{% t "home.balance" %}`, `{{ amount|rp }}`, `{{ moment|clock }}`."""
+"""Words, formats and small parts for templates: `{% t "home.balance" %}`, `{% rp amount %}`, `{% moment at zone %}`."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import segno
 from django import template
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from setia.kit import money, texts, time
+from setia.web import charts, pages
 
 register = template.Library()
 
@@ -47,6 +49,12 @@ def signed(context: template.Context, value: int) -> str:
 
 
 @register.simple_tag(takes_context=True)
+def measure(context: template.Context, value: int, unit: str) -> str:
+    """A figure in its unit: rupiah, a count, or permille written as percent."""
+    return charts.measure(value, unit, _lang(context))
+
+
+@register.simple_tag(takes_context=True)
 def moment(context: template.Context, value: datetime, zone: str = time.DEFAULT_ZONE) -> SafeString:
     """A moment as people write it, with the exact one for machines."""
     return format_html('<time datetime="{}">{}</time>', time.iso(value), time.moment(value, _lang(context), zone))
@@ -56,3 +64,58 @@ def moment(context: template.Context, value: datetime, zone: str = time.DEFAULT_
 def day(context: template.Context, value: datetime, zone: str = time.DEFAULT_ZONE) -> SafeString:
     """A date as people write it."""
     return format_html('<time datetime="{}">{}</time>', time.iso(value), time.day(value, _lang(context), zone))
+
+
+@register.simple_tag(takes_context=True)
+def last_day(context: template.Context, value: datetime, zone: str = time.DEFAULT_ZONE) -> SafeString:
+    """The last whole day before an end, which is how people read "good until"."""
+    return day(context, value - timedelta(seconds=1), zone)
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A picture from the sprite beside a label that says the same."""
+    return format_html('<svg class="i" aria-hidden="true" focusable="false"><use href="#i-{}"/></svg>', name)
+
+
+@register.simple_tag
+def qr(text: str, size: int = 4) -> SafeString:
+    """A QR code, black on white with its quiet zone whatever the theme, from our own drawing."""
+    code = segno.make_qr(text, error="m")
+    return mark_safe(code.svg_inline(scale=size, border=4, light="#fff", omitsize=True, svgclass="qr"))
+
+
+@register.simple_tag(takes_context=True)
+def in_lang(context: template.Context, lang: str) -> str:
+    """The address of this very page in another language."""
+    return pages.in_language(context["request"], lang)
+
+
+@register.simple_tag(takes_context=True)
+def spark(context: template.Context, kpi: Any) -> SafeString:
+    """A figure's small picture: its weeks, or the two periods beside each other."""
+    return charts.spark(kpi)
+
+
+@register.simple_tag(takes_context=True)
+def weekly(context: template.Context, kpi: Any) -> SafeString:
+    """A figure's weeks as a chart."""
+    return charts.weekly(kpi, _lang(context))
+
+
+@register.simple_tag(takes_context=True)
+def finding(context: template.Context, kpi: Any) -> str:
+    """What a figure's chart shows, in one sentence."""
+    return charts.finding(kpi, _lang(context))
+
+
+@register.simple_tag(takes_context=True)
+def change(context: template.Context, kpi: Any) -> SafeString:
+    """How a figure moved against the period before, with an arrow, a sign and a word."""
+    return charts.change(kpi, _lang(context))
+
+
+@register.simple_tag(takes_context=True)
+def month_name(context: template.Context, value: datetime) -> str:
+    """A month as a heading: Nov 2026."""
+    return time.day(value, _lang(context)).partition(" ")[2]

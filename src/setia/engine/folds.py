@@ -1,0 +1,123 @@
+"""Folded facts stepped in memory: what `intake.gather` asks SQL for one event, kept up for a member from event to event.
+
+One property test binds the two: after any history, every fact read here equals the one SQL gives "as of".
+"""
+
+from bisect import insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from setia.engine.decide import Book, Effect, Step
+from setia.engine.vocabulary import Balance, Fold, Held, Reached, Sum, Used
+
+
+@dataclass(slots=True)
+class Rolling:
+    """A sum over the last so many days: what leaves the window at the front is taken off once."""
+
+    column: str
+    days: timedelta | None
+    items: list[tuple[datetime, int]] = field(default_factory=list)
+    start: int = 0
+    total: int = 0
+
+    def add(self, counts_at: datetime, value: int) -> None:
+        """Something happened; a returned sale counts at its sale's instant."""
+        if not value:
+            return
+        if self.days is None:
+            self.total += value
+            return
+        item = counts_at, value
+        if self.start and item < self.items[self.start - 1]:
+            return  # it left the window before it was undone
+        if not self.items or self.items[-1] <= item:
+            self.items.append(item)
+        else:
+            insort(self.items, item, lo=self.start)
+        self.total += value
+
+    def read(self, at: datetime) -> int:
+        """The sum over [at − days, at]."""
+        if self.days is not None:
+            since, items, start = at - self.days, self.items, self.start
+            while start < len(items) and items[start][0] < since:
+                self.total -= items[start][1]
+                start += 1
+            self.start = start
+        return self.total
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one member's folded facts stand at. `held` is a ladder's highest rung and its end."""
+
+    sums: dict[str, Rolling]
+    held: dict[str, tuple[Step, datetime | None]] = field(default_factory=dict)
+    used: dict[str, tuple[Any, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folds: Mapping[str, Fold]) -> "Memory":
+        """The memory of somebody with no history."""
+        return cls({name: Rolling(fold.column, timedelta(days=fold.days) if fold.days else None)
+                    for name, fold in folds.items() if isinstance(fold, Sum)})
+
+    def read(self, book: Book, needs: Iterable[str], at: datetime, day: date) -> dict[str, Any]:
+        """The facts before an event at an instant; balances are the account's to say."""
+        found: dict[str, Any] = {}
+        for name in needs:
+            fold = book.folds[name]
+            if isinstance(fold, Sum):
+                found[name] = self.sums[name].read(at)
+            elif isinstance(fold, Used):
+                period, amount = self.used.get(name, (None, 0))
+                found[name] = amount if period == period_of(day, fold.every) else 0
+            elif isinstance(fold, Held):
+                found[name] = self._held(book, fold)
+            else:
+                assert isinstance(fold, Balance | Reached)
+        return found
+
+    def _held(self, book: Book, fold: Held) -> Any:
+        ladder = book.ladders.get(fold.ladder, ())
+        step = self.held[fold.ladder][0] if fold.ladder in self.held else (ladder[0] if ladder else None)
+        return (step.rank if step else 0) if fold.give == "rank" else (step.name if step else "")
+
+    def step(self, book: Book, counts_at: datetime, day: date, net: int, visits: int, effects: Iterable[Effect]) -> None:
+        """An event happened and had these effects."""
+        for rolling in self.sums.values():
+            rolling.add(counts_at, net if rolling.column == "net" else visits)
+        for effect in effects:
+            fold = book.folds.get(f"used.{effect.rule}")
+            if isinstance(fold, Used):
+                self.count(f"used.{effect.rule}", period_of(day, fold.every), effect.amount)
+            for name, ladder in book.ladders.items():
+                for rung in ladder:
+                    if rung.asset == effect.asset:
+                        self.hold(name, rung, effect.expires_at)
+
+    def count(self, name: str, period: Any, amount: int) -> None:
+        """Something was given under a limit in a period; only the newest period is kept."""
+        old, used = self.used.get(name, (None, 0))
+        if old is None or period >= old:
+            self.used[name] = period, amount + (used if old == period else 0)
+
+    def hold(self, ladder: str, rung: Step, ends: datetime | None) -> None:
+        """A rung is held; the highest counts."""
+        if ladder not in self.held or self.held[ladder][0].rank <= rung.rank:
+            self.held[ladder] = rung, ends
+
+    def ran_out(self, at: datetime) -> bool:
+        """Whether something on a ladder ended before this instant and nobody has judged what follows."""
+        return any(ends is not None and ends <= at for _, ends in self.held.values())
+
+
+def period_of(day: date, every: str) -> Any:
+    """The calendar period a day of the programme's zone falls in."""
+    if every == "day":
+        return day
+    if every == "month":
+        return day.year, day.month
+    return (day.year,) if every == "year" else ()

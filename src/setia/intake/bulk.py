@@ -1,0 +1,386 @@
+"""`accept_many`: the same road for a batch. Facts come from memory, rows go in by COPY, a chunk is one transaction.
+
+An event the batch can't judge by memory alone (one that comes late, undoes or spends, or follows a tier that ran out)
+takes the one-by-one road in its place, so both roads always agree.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from setia.catalog import service as catalog
+from setia.engine.decide import Book, decide
+from setia.engine.folds import Memory, period_of
+from setia.engine.vocabulary import JOINED, MADE, Balance, Used
+from setia.intake import gather, service
+from setia.intake.types import Told
+from setia.journal import rules as ledger
+from setia.journal import service as journal
+from setia.journal import sql
+from setia.journal.types import AVAILABLE, Account
+from setia.kit import ids, time
+from setia.kit.refusals import NotFound, Refusal
+from setia.members.models import ExternalId, Member
+from setia.programs import service as programs
+from setia.tenancy import service as tenancy
+from setia.tenancy.types import Caller, Place
+
+CHUNK = 5_000  # enough to spread the cost of a commit, small enough to lock its members for about a second
+Order = tuple[datetime, str, str]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch. `refused` has the place of each bad row and why; the others went in."""
+
+    accepted: int = 0
+    repeated: int = 0
+    points: int = 0
+    without_member: int = 0
+    one_by_one: int = 0
+    refused: list[tuple[int, Refusal]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Mind:
+    """What is known of a member between chunks, good while the holder's version stays what we left."""
+
+    version: int
+    memory: Memory
+    account: Account
+    last: Order
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Lines for COPY, and what happens to balances and versions."""
+
+    events: list[str] = field(default_factory=list)
+    entries: list[str] = field(default_factory=list)
+    postings: list[str] = field(default_factory=list)
+    lots: list[str] = field(default_factory=list)
+    moved: dict[tuple[UUID, str, str], int] = field(default_factory=dict)
+    booked: dict[UUID, int] = field(default_factory=dict)
+
+
+class Batch:
+    """One caller's batch and what it remembers from chunk to chunk."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller, self.program = caller, caller.programme.id
+        self.minds: dict[UUID, _Mind] = {}
+        self.outcome = Outcome()
+        self.categories = catalog.categories(self.program)
+        self.places: dict[str, Place] = {place.code: place for place in tenancy.outlets(self.program)}
+        self.members: dict[tuple[str, str], UUID] = {}
+
+    def take(self, chunk: Sequence[tuple[int, Told]]) -> None:
+        """A chunk, in order. What can't go in bulk ends the bulk before it and goes alone."""
+        run: list[tuple[int, Told]] = []
+        self._resolve([told for _, told in chunk])
+        for place, told in chunk:
+            if told.kind in (JOINED, MADE):
+                run.append((place, told))
+            else:
+                self._bulk(run)
+                run = []
+                self._alone(place, told)
+        self._bulk(run)
+
+    def _alone(self, place: int, told: Told) -> None:
+        try:
+            receipt = service.accept(self.caller, told, f"import:{told.kind}:{told.source}:{told.external_id}"[:255])
+        except Refusal as refusal:
+            self.outcome.refused.append((place, refusal))
+            return
+        self.outcome.one_by_one += 1
+        self.outcome.repeated += receipt.is_replay
+        self.outcome.accepted += not receipt.is_replay
+        self.outcome.points += 0 if receipt.is_replay else receipt.points
+        if receipt.member_id:
+            self.minds.pop(receipt.member_id, None)
+
+    def _bulk(self, run: Sequence[tuple[int, Told]]) -> None:
+        rest = run
+        while rest:
+            with transaction.atomic():
+                rest = self._chunk(rest)
+            if rest:
+                self._alone(*rest[0])
+                rest = rest[1:]
+
+    def _chunk(self, run: Sequence[tuple[int, Told]]) -> Sequence[tuple[int, Told]]:
+        """Write as much of a run as memory can judge; what is left starts with one that must go alone."""
+        whose = {self.members[told.member] for _, told in run if told.member in self.members}
+        self._lock(whose)
+        seen = self._seen([told for _, told in run])
+        rows, unknown = _Rows(), {}
+        left: Sequence[tuple[int, Told]] = ()
+        for n, (place, told) in enumerate(run):
+            try:
+                if self._is_repeated(told, seen):
+                    continue
+                member = self._whose(told)
+                if member and self._must_go_alone(self.minds[member], told):
+                    left = run[n:]
+                    break
+                self._one(rows, told, member)
+                unknown.update({line.sku: line for line in told.lines if line.sku not in self.categories})
+            except Refusal as refusal:
+                self.outcome.refused.append((place, refusal))
+        _write(self.program, rows)
+        self._note(unknown)
+        return left
+
+    # Looking up
+
+    def _resolve(self, told: Sequence[Told]) -> None:
+        """The members a chunk names, all at once."""
+        names = {each.member for each in told if each.member and each.member not in self.members}
+        of = {kind: [value for named, value in names if named == kind] for kind in ("id", "phone", "external")}
+        rows = Member.objects.filter(program_id=self.program)
+        for id in rows.filter(id__in=[ids.parse("mem", value) for value in of["id"]]).values_list("id", flat=True):
+            self.members["id", ids.public("mem", id)] = id
+        for phone, id in rows.filter(phone__in=of["phone"]).values_list("phone", "id"):
+            self.members["phone", phone] = id
+        pairs = {tuple(value.split("\n", 1)) for value in of["external"]}
+        found = ExternalId.objects.filter(program_id=self.program, external_id__in=[pair[1] for pair in pairs])
+        for source, name, id in found.values_list("source", "external_id", "member_id"):
+            self.members["external", f"{source}\n{name}"] = id
+
+    def _whose(self, told: Told) -> UUID | None:
+        if told.outlet and told.outlet not in self.places:
+            raise NotFound("outlet", told.outlet, param="outlet")
+        if told.member is None:
+            return None
+        member = self.members.get(told.member)
+        if member is None:
+            raise NotFound("member", told.member[1].replace("\n", " "), param="member")
+        return member
+
+    def _must_go_alone(self, mind: _Mind, told: Told) -> bool:
+        assert told.at is not None
+        return _order(told) < mind.last or mind.memory.ran_out(told.at)
+
+    def _lock(self, whose: set[UUID]) -> None:
+        """Hold these members in id order, and learn anew about those who changed since we looked."""
+        programs.refresh(self.program)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id, version FROM journal_holder WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [list(whose)])
+            versions = dict(cursor.fetchall())
+        journal.open_holders(self.program, whose - versions.keys())
+        versions.update(dict.fromkeys(whose - versions.keys(), 0))
+        stale = [id for id, version in versions.items() if id not in self.minds or self.minds[id].version != version]
+        if stale:
+            self.minds.update(learn(self.program, stale, versions))
+
+    def _seen(self, told: Sequence[Told]) -> dict[tuple[str, str, str], str]:
+        """Which of these are on record, by natural key, with the hash of their words."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """SELECT e.source, e.external_id, e.kind, encode(e.body_hash, 'hex') FROM intake_event e
+                   JOIN unnest(%s::text[], %s::text[], %s::text[]) t(source, external_id, kind)
+                   USING (source, external_id, kind) WHERE e.program_id = %s""",
+                [[t.source for t in told], [t.external_id for t in told], [t.kind for t in told], self.program])
+            return {row[:3]: row[3] for row in cursor.fetchall()}
+
+    def _is_repeated(self, told: Told, seen: dict[tuple[str, str, str], str]) -> bool:
+        name, mark = (told.source, told.external_id, told.kind), told.body_hash.hex()
+        if name not in seen:
+            seen[name] = mark
+            return False
+        if seen[name] != mark:
+            raise Refusal("already_recorded", param="id", value=told.external_id)
+        self.outcome.repeated += 1
+        return True
+
+    # Deciding
+
+    def _one(self, rows: _Rows, told: Told, member: UUID | None) -> None:
+        assert told.at is not None
+        at, programme = told.at, self.caller.programme
+        book = programs.book(self.program, at)
+        place = self.places.get(told.outlet or "")
+        event = ids.new()
+        kept: dict[str, Any] = {}
+        if member is None:
+            self.outcome.without_member += 1
+        else:
+            mind = self.minds[member]
+            facts = gather.carried(told, at, programme.zone, place.zone if place else programme.zone, self.categories)
+            needs = book.needs.get(told.kind, frozenset())
+            kept = mind.memory.read(book, needs, at, facts["date"])
+            facts.update(kept)
+            _balances(book, needs, mind.account, at, facts)
+            effects = decide(book, told.kind, facts)
+            plan = ledger.plan(self.program, mind.account, event, at, book.version, effects)
+            mind.memory.step(book, at, facts["date"], told.net, told.visits, effects)
+            mind.version, mind.last = mind.version + 1, _order(told)
+            rows.booked[member] = rows.booked.get(member, 0) + 1
+            self.outcome.points += sum(e.amount for e in effects if e.asset == "points")
+            _plan_rows(rows, self.program, member, event, at, plan)
+            if not any(row[5] == "points" for row in plan.entries):
+                kept["balance"] = mind.account.spendable("points")
+        known = {line.sku: self.categories[line.sku] for line in told.lines if line.sku in self.categories}
+        if known:
+            kept["categories"] = known
+        rows.events.append(_event_row(self.caller, told, event, member, place, book, kept))
+        self.outcome.accepted += 1
+
+    def _note(self, unknown: dict[str, Any]) -> None:
+        """Products we were never told of get a marked place."""
+        if unknown:
+            catalog.tell(self.program, [catalog.Item(sku, sku, line.category or "") for sku, line in unknown.items()],
+                         placeholders=True)
+            self.categories.update({sku: line.category or "" for sku, line in unknown.items()})
+
+
+def accept_many(caller: Caller, events: Iterable[Told], progress: Callable[[int], None] | None = None) -> Outcome:
+    """Take in a batch, best in order of time. Bad rows are told, good rows go in; told again, nothing changes."""
+    batch, numbered = Batch(caller), enumerate(events)
+    while chunk := _next(numbered):
+        batch.take(chunk)
+        if progress:
+            progress(len(chunk))
+    return batch.outcome
+
+
+def _next(numbered: Iterator[tuple[int, Told]]) -> list[tuple[int, Told]]:
+    """The next chunk in the total order of events."""
+    chunk = list(islice(numbered, CHUNK))
+    for _, told in chunk:
+        told.at = told.at or time.now()
+    chunk.sort(key=lambda pair: (_order(pair[1]), pair[1].kind != JOINED))
+    return chunk
+
+
+def _order(told: Told) -> Order:
+    return told.at or datetime.max.replace(tzinfo=UTC), told.source, told.external_id
+
+
+def _balances(book: Book, needs: Iterable[str], account: Account, at: datetime, facts: dict[str, Any]) -> None:
+    for name in needs:
+        fold = book.folds[name]
+        if isinstance(fold, Balance):
+            facts[name] = account.spendable(fold.asset)
+
+
+# Learning what is on record of some members
+
+
+def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> dict[UUID, _Mind]:
+    """Everything memory must hold of these members, in four questions."""
+    book = programs.shelf(program).books[-1] if programs.shelf(program).books else None
+    folds = {name: fold for each in programs.shelf(program).books for name, fold in each.folds.items()}
+    first = datetime.min.replace(tzinfo=UTC)
+    minds = {id: _Mind(versions[id], Memory.of(folds), Account(id), (first, "", "")) for id in members}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT member_id, at, counts_at, source, external_id, net, visits FROM intake_event "
+                       "WHERE member_id = ANY(%s) ORDER BY at, source, external_id", [list(members)])
+        for member, at, counts_at, source, name, net, visits in cursor.fetchall():
+            mind = minds[member]
+            mind.last = at, source, name
+            for rolling in mind.memory.sums.values():
+                rolling.add(counts_at, net if rolling.column == "net" else visits)
+        cursor.execute("SELECT holder_id, asset, kind, amount FROM journal_balance WHERE holder_id = ANY(%s)", [list(members)])
+        for holder, asset, kind, amount in cursor.fetchall():
+            account = minds[holder].account
+            (account.available if kind == AVAILABLE else account.debt)[asset] = amount
+        _learn_ladders(cursor, minds, book)
+        _learn_limits(cursor, minds, folds, book)
+    return minds
+
+
+def _learn_ladders(cursor: Any, minds: dict[UUID, _Mind], book: Book | None) -> None:
+    rungs = {step.asset: (name, step) for name, steps in (book.ladders.items() if book else ()) for step in steps}
+    cursor.execute("SELECT holder_id, asset, expires_at FROM journal_lot WHERE holder_id = ANY(%s) AND asset = ANY(%s) "
+                   "AND remaining > 0", [list(minds), list(rungs)])
+    for holder, asset, ends in cursor.fetchall():
+        minds[holder].memory.hold(*rungs[asset], ends)
+
+
+def _learn_limits(cursor: Any, minds: dict[UUID, _Mind], folds: dict[str, Any], book: Book | None) -> None:
+    limits = {fold.rule: fold for fold in folds.values() if isinstance(fold, Used)}
+    cursor.execute("SELECT member_id, rule, counts_at, CASE verb WHEN 'give' THEN amount ELSE -amount END "
+                   "FROM journal_entry WHERE member_id = ANY(%s) AND rule = ANY(%s) ORDER BY counts_at",
+                   [list(minds), list(limits)])
+    zone = time.zone(book.zone) if book else UTC
+    for member, rule, counts_at, amount in cursor.fetchall():
+        period = period_of(counts_at.astimezone(zone).date(), limits[rule].every)
+        minds[member].memory.count(f"used.{rule}", period, amount)
+
+
+# Rows
+
+_NULL = "\\N"
+
+
+def _text(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _json(value: Any) -> str:
+    return sql.encode(value).decode().replace("\\", "\\\\")
+
+
+def _event_row(caller: Caller, told: Told, event: UUID, member: UUID | None, place: Place | None, book: Book,
+               kept: dict[str, Any]) -> str:
+    at = told.at.isoformat() if told.at else _NULL
+    return (f"{event}\t{caller.programme.id}\t{told.kind}\t{_text(told.source)}\t{_text(told.external_id)}\t"
+            f"{member or _NULL}\t{place.id if place else _NULL}\t{at}\t{at}\t{told.net}\t{told.total}\t{told.visits}\t"
+            f"{book.version}\t{caller.actor}\t\\\\x{told.body_hash.hex()}\t{_json(service.payload(told))}\t{_json(kept)}\n")
+
+
+def _plan_rows(rows: _Rows, program: UUID, member: UUID, event: UUID, at: datetime, plan: Any) -> None:
+    when = at.isoformat()
+    for n, version, rule, round, verb, asset, amount, wanted, after, _, _, _, _, reason in plan.entries:
+        rows.entries.append(f"{event}\t{n}\t{program}\t{member}\t{version}\t{rule}\t{round}\t{verb}\t{asset}\t{amount}\t"
+                            f"{wanted}\t{after}\t{when}\t{when}\t{_json(reason)}\n")
+    for n, k, asset, from_holder, from_kind, to_holder, to_kind, amount, lot, place in plan.postings:
+        rows.postings.append(f"{event}\t{n}\t{k}\t{program}\t{asset}\t{from_holder}\t{from_kind}\t{to_holder}\t{to_kind}\t"
+                             f"{amount}\t{lot or _NULL}\t{_NULL if place is None else place}\n")
+    for n, asset, amount, starts, ends in plan.lots:
+        rows.lots.append(f"{event}\t{n}\t{program}\t{member}\t{asset}\t{amount}\t{amount}\t{starts.isoformat()}\t"
+                         f"{ends.isoformat() if ends else _NULL}\n")
+    for (asset, kind), amount in plan.moved.items():
+        name = member, asset, kind
+        rows.moved[name] = rows.moved.get(name, 0) + amount
+
+
+_COPY = {
+    "events": "intake_event (id, program_id, kind, source, external_id, member_id, outlet_id, at, counts_at, net, total, "
+              "visits, rule_version, actor, body_hash, payload, facts)",
+    "entries": "journal_entry (event_id, n, program_id, member_id, rule_version, rule, round, verb, asset, amount, wanted, "
+               "balance_after, at, counts_at, reason)",
+    "postings": "journal_posting (event_id, n, k, program_id, asset, from_holder_id, from_kind, to_holder_id, to_kind, "
+                "amount, lot_event_id, lot_n)",
+    "lots": "journal_lot (event_id, n, program_id, holder_id, asset, amount, remaining, available_from, expires_at)",
+}
+
+
+def _write(program: UUID, rows: _Rows) -> None:
+    """All rows of a chunk, inside its transaction."""
+    with connection.cursor() as cursor:
+        for name, target in _COPY.items():
+            lines = getattr(rows, name)
+            if lines:
+                with cursor.copy(f"COPY {target} FROM STDIN") as copy:
+                    copy.write("".join(lines))
+        if rows.moved:
+            keys = sorted(rows.moved)
+            cursor.execute(
+                """INSERT INTO journal_balance (holder_id, asset, kind, program_id, amount, floor)
+                   SELECT holder, asset, kind, %s, amount, CASE kind WHEN 'available' THEN 0 END
+                   FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bigint[]) AS t(holder, asset, kind, amount)
+                   ON CONFLICT (holder_id, asset, kind) DO UPDATE SET amount = journal_balance.amount + excluded.amount""",
+                [program, [k[0] for k in keys], [k[1] for k in keys], [k[2] for k in keys], [rows.moved[k] for k in keys]])
+        if rows.booked:
+            cursor.execute(
+                """UPDATE journal_holder h SET version = h.version + t.booked
+                   FROM unnest(%s::uuid[], %s::bigint[]) AS t(id, booked) WHERE h.id = t.id""",
+                [list(rows.booked), list(rows.booked.values())])

@@ -1,0 +1,210 @@
+"""Reading what happened: a member's story with its reasons, and lists of events. It writes nothing."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.core import signing
+from django.db import connection
+from django.db.models import Q, QuerySet, Sum
+
+from setia.intake import receipts
+from setia.intake.models import Event
+from setia.intake.types import Written
+from setia.journal.models import Entry, Lot
+from setia.kit import ids, texts
+from setia.kit.refusals import NotFound, Refusal
+from setia.tenancy import service as tenancy
+from setia.tenancy.types import Place, Programme
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry as a person reads it."""
+
+    id: str
+    asset: str
+    asset_label: str
+    verb: str
+    amount: int
+    wanted: int
+    name: str
+    worked_out: str
+    because: Sequence[str]
+    limited: str
+    formula: str
+    version: int
+    expires_at: datetime | None
+    reverses: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One event of a member's story, with its entries."""
+
+    id: str
+    kind: str
+    external_id: str
+    at: datetime
+    zone: str
+    outlet: str
+    total: int
+    points: int
+    summary: str
+    lines: Sequence[Row]
+    note: str
+    is_undone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a list and where the rest starts."""
+
+    items: Sequence[Any]
+    after: str | None
+
+
+# Cursors: opaque, signed, on (at, id), so that a page stays the same while new things come in.
+
+_CURSOR = signing.Signer(salt="setia.cursor")
+
+
+def cursor(at: datetime, id: UUID) -> str:
+    """Where a page ended, as a word only we can make."""
+    return base64.urlsafe_b64encode(_CURSOR.sign(f"{at.isoformat()} {id}").encode()).decode().rstrip("=")
+
+
+def read_cursor(word: str) -> tuple[datetime, UUID]:
+    """The place a cursor names. Refuses `bad_cursor`."""
+    try:
+        at, id = _CURSOR.unsign(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)).decode()).split(" ")
+        return datetime.fromisoformat(at), UUID(id)
+    except (ValueError, signing.BadSignature) as error:
+        raise Refusal("bad_cursor", status=422, param="after") from error
+
+
+def _page(rows: QuerySet[Event], after: str | None, limit: int) -> tuple[list[Event], str | None]:
+    if after:
+        at, id = read_cursor(after)
+        rows = rows.filter(Q(at__lt=at) | Q(at=at, id__lt=id))
+    found = list(rows.order_by("-at", "-id")[: limit + 1])
+    more = len(found) > limit
+    found = found[:limit]
+    return found, cursor(found[-1].at, found[-1].id) if more else None
+
+
+def timeline(programme: Programme, member: UUID, lang: str, after: str | None = None, limit: int = 20) -> Page:
+    """A member's story, newest first."""
+    rows, following = _page(Event.objects.filter(program_id=programme.id, member_id=member), after, limit)
+    return Page(_happenings(programme, rows, lang), following)
+
+
+def recent(programme: Programme, lang: str, after: str | None = None, limit: int = 20) -> Page:
+    """The programme's latest events, newest first."""
+    rows, following = _page(Event.objects.filter(program_id=programme.id), after, limit)
+    return Page(_happenings(programme, rows, lang), following)
+
+
+def happening(programme: Programme, public_id: str, lang: str, member: UUID | None = None) -> Happening:
+    """One event, of one member when one is named. Refuses `not_found`."""
+    id = ids.parse("evt", public_id)
+    rows = Event.objects.filter(program_id=programme.id, id=id) if id else Event.objects.none()
+    row = (rows.filter(member_id=member) if member else rows).first()
+    if row is None:
+        raise NotFound("event", public_id[:40])
+    return _happenings(programme, [row], lang)[0]
+
+
+def _happenings(programme: Programme, rows: Sequence[Event], lang: str) -> list[Happening]:
+    entries = written([row.id for row in rows])
+    places = tenancy.outlet_names(programme.id, (row.outlet_id for row in rows if row.outlet_id))
+    undone = set(Event.objects.filter(corrects_id__in=[row.id for row in rows], kind="purchase.returned")
+                 .values_list("corrects_id", flat=True))
+    return [_happening(programme, row, entries.get(row.id, []), places, row.id in undone, lang) for row in rows]
+
+
+def _happening(programme: Programme, row: Event, entries: Sequence[Written], places: dict[UUID, Place], undone: bool,
+               lang: str) -> Happening:
+    place = places.get(row.outlet_id) if row.outlet_id else None
+    receipt = receipts.of(row, list(entries), place.name if place else None)
+    return Happening(
+        ids.public("evt", row.id), row.kind, row.external_id, row.at, place.zone if place else programme.zone,
+        place.name if place else "", row.total, receipt.points, receipts.summary(receipt)[lang],
+        [_row(entry, programme, lang) for entry in entries if entry.verb != "ask"], row.payload.get("note", ""), undone,
+    )
+
+
+def _row(entry: Written, programme: Programme, lang: str) -> Row:
+    why = receipts.reason(entry, programme, lang)
+    label = f"asset.{entry.asset}"
+    named = texts.say(label, lang) if texts.has(label) else entry.asset.rpartition("/")[2].capitalize()
+    reverses = f"{ids.public('ptx', entry.reverses[0])}_{entry.reverses[1]}" if entry.reverses else None
+    return Row(receipts.entry_id(entry), entry.asset, named, entry.verb, entry.amount, entry.wanted, why.name,
+               why.worked_out, why.because, why.limited, why.formula, entry.rule_version, entry.expires_at, reverses)
+
+
+def written(events: Iterable[UUID]) -> dict[UUID, list[Written]]:
+    """The entries of several events, each in order."""
+    events = list(events)
+    ends = {(lot.event_id, lot.n): lot.expires_at for lot in Lot.objects.filter(event_id__in=events)}
+    found: dict[UUID, list[Written]] = {}
+    for e in Entry.objects.filter(event_id__in=events).order_by("event_id", "n"):
+        reverses = (e.reverses_event_id, e.reverses_n) if e.reverses_event_id else None
+        found.setdefault(e.event_id, []).append(Written(
+            e.event_id, e.n, e.rule_version, e.rule, e.verb, e.asset, e.amount, e.wanted, e.balance_after, e.at,
+            ends.get((e.event_id, e.n)), e.reason, reverses))
+    return found
+
+
+def entry(programme: Programme, public_id: str) -> Written:
+    """One entry. Refuses `not_found`."""
+    key = receipts.parse_entry_id(public_id)
+    row = Entry.objects.filter(event_id=key[0], n=key[1], program_id=programme.id).first() if key else None
+    if row is None:
+        raise NotFound("entry", public_id[:40])
+    return next(each for each in written([row.event_id])[row.event_id] if each.n == row.n)
+
+
+def entries(programme: Programme, member: UUID | None, after: str | None, limit: int) -> tuple[list[Written], str | None]:
+    """Entries of a member or of the whole programme, by event, newest first."""
+    rows = Event.objects.filter(program_id=programme.id)
+    found, following = _page(rows.filter(member_id=member) if member else rows, after, limit)
+    by_event = written([row.id for row in found])
+    return [each for row in found for each in by_event.get(row.id, [])], following
+
+
+def events(programme: Programme, member: UUID | None, kind: str | None, after: str | None,
+           limit: int) -> tuple[list[Event], str | None]:
+    """Events of a member or of the whole programme, newest first."""
+    rows = Event.objects.filter(program_id=programme.id)
+    rows = rows.filter(member_id=member) if member else rows
+    return _page(rows.filter(kind=kind) if kind else rows, after, limit)
+
+
+def event(programme: Programme, public_id: str) -> Event:
+    """One event. Refuses `not_found`."""
+    id = ids.parse("evt", public_id)
+    row = Event.objects.filter(program_id=programme.id, id=id).first() if id else None
+    if row is None:
+        raise NotFound("event", public_id[:40])
+    return row
+
+
+def qualifying(member: UUID, since: datetime, at: datetime) -> tuple[int, int]:
+    """Spend and visits that count in [since, at], as known at `at`."""
+    found = Event.objects.filter(member_id=member, at__lte=at, counts_at__gte=since).aggregate(Sum("net"), Sum("visits"))
+    return found["net__sum"] or 0, found["visits__sum"] or 0
+
+
+def last_reached(member: UUID, at_least: int, at: datetime) -> datetime | None:
+    """The last sale at which the rolling 365 days' spend, that sale included, reached an amount."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT max(counts_at) FROM (SELECT counts_at, net, sum(net) OVER (ORDER BY counts_at
+                 RANGE BETWEEN interval '365 days' PRECEDING AND CURRENT ROW) AS spent
+               FROM intake_event WHERE member_id = %s AND at <= %s AND net <> 0) w
+               WHERE spent >= %s AND net > 0""", [member, at, at_least])
+        return cursor.fetchone()[0]  # type: ignore[no-any-return]

@@ -1,0 +1,16 @@
+"""Addresses of the members' pages, and the front."""
+
+from django.urls import path
+
+from setia.portal import views
+
+app_name = "portal"
+urlpatterns = [
+    path("", views.front, name="front"),
+    path("g/<slug:slug>", views.join, name="join"),
+    path("g/<slug:slug>/halo/<str:word>", views.welcome, name="welcome"),
+    path("m/<str:token>", views.home, name="home"),
+    path("m/<str:token>/riwayat", views.history, name="history"),
+    path("m/<str:token>/riwayat/<str:event>", views.happening, name="happening"),
+    path("m/<str:token>/level", views.level, name="level"),
+]

@@ -1,0 +1,159 @@
+"""The members' pages. A link opens them and can only read; what joining allows for half an hour is in `welcome`."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import wraps
+from itertools import groupby
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from setia.intake import join as joining
+from setia.intake import queries
+from setia.journal import service as journal
+from setia.kit import time
+from setia.kit.refusals import NotFound, Refusal
+from setia.members import service as members
+from setia.members.service import Person
+from setia.portal import ladder
+from setia.tenancy import service as tenancy
+from setia.tenancy.types import Programme
+from setia.tiers import service as tiers
+from setia.web import pages
+
+TRIES, WITHIN = 10, 600  # enough for a family on one address, too few to try numbers out
+WELCOME = 30 * 60  # seconds in which a new member may add a name and agree; afterwards the link only reads
+SOON = timedelta(days=45)  # points that run out within this are worth a word
+
+MemberPage = Callable[[HttpRequest, Programme, Person, str], HttpResponse]
+
+
+@require_GET
+def front(request: HttpRequest) -> HttpResponse:
+    """What this is, and its doors. Programmes are named only where that gives nobody's business away."""
+    found = tenancy.programmes()
+    open_to_all = found if len(found) == 1 else [each for each in found if each.is_test]
+    return render(request, "portal/front.html", {"programmes": open_to_all[:6]})
+
+
+@require_http_methods(["GET", "POST"])
+def join(request: HttpRequest, slug: str) -> HttpResponse:
+    """Join with one number. Refuses `too_many` from one address, and what joining refuses."""
+    programme = tenancy.programme(slug)
+    values = {"programme": programme, "welcome": joining.welcome_points(programme), "phone": request.POST.get("phone", ""),
+              "agreed": "marketing" in request.POST}
+    if request.method == "GET":
+        return pages.form(request, "portal/join.html", values)
+    try:
+        pages.throttle(request, "join", TRIES, WITHIN)
+        person = joining.join(programme, values["phone"], channel="web", consents={"marketing": values["agreed"]})
+    except Refusal as refusal:
+        return pages.form(request, "portal/join.html", values, refusal)
+    return redirect("portal:welcome", slug, pages.sealed("welcome", person.public_id))
+
+
+@require_http_methods(["GET", "POST"])
+def welcome(request: HttpRequest, slug: str, word: str) -> HttpResponse:
+    """The points are in already; a name and the consent can be added. Refuses `not_found` after half an hour."""
+    programme = tenancy.programme(slug)
+    person = members.by_public_id(programme.id, pages.opened("welcome", word, WELCOME))
+    token = members.link_token(person)
+    if request.method == "POST":
+        members.name(programme.id, person.id, request.POST.get("nickname", ""))
+        _agree(programme, person, "marketing" in request.POST)
+        return redirect("portal:home", token)
+    values = {"programme": programme, "person": person, "token": token, "agreed": _agrees(programme, person),
+              "points": journal.spendable(person.id, "points")}
+    return _private(render(request, "portal/welcome.html", values))
+
+
+def _agrees(programme: Programme, person: Person) -> bool:
+    return bool(members.agreed(programme.id, person.id).get("marketing", (False,))[0])
+
+
+def _agree(programme: Programme, person: Person, given: bool) -> None:
+    """Only a changed mind, or a first answer, is worth a record."""
+    if "marketing" not in members.agreed(programme.id, person.id) or given != _agrees(programme, person):
+        members.agree(programme.id, person.id, {"marketing": given}, "web", time.now())
+
+
+def _private(response: HttpResponse) -> HttpResponse:
+    """The address is the key, so it must not leak to other sites, search engines or shared caches."""
+    response["Referrer-Policy"] = "no-referrer"
+    response["X-Robots-Tag"] = "noindex"
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def of_member(page: MemberPage) -> Callable[..., HttpResponse]:
+    """A page that a member's link opens. Refuses `not_found` for a word we didn't sign."""
+
+    @require_GET
+    @wraps(page)
+    def view(request: HttpRequest, token: str, **more: str) -> HttpResponse:
+        try:
+            person = members.by_link(token)
+            return _private(page(request, tenancy.programme_by_id(person.program_id), person, token, **more))
+        except NotFound as refusal:
+            return _private(pages.refused(request, refusal))
+
+    return view
+
+
+@of_member
+def home(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
+    """Balance, what runs out soon, the way to the next tier and the last three happenings."""
+    now, lang = time.now(), pages.lang(request)
+    values = {"points": journal.spendable(person.id, "points", now), "expiring": _expiring(person, now), "now": now,
+              "status": _status(programme, person, now, lang),
+              "latest": queries.timeline(programme, person.id, lang, limit=3).items}
+    return _show(request, "home", programme, person, token, values)
+
+
+def _expiring(person: Person, now: datetime) -> tuple[datetime, int] | None:
+    """The first end that is near; later ones have their turn."""
+    return next((end for end in journal.expiring(person.id, "points", now) if end[0] <= now + SOON), None)
+
+
+def _status(programme: Programme, person: Person, now: datetime, lang: str) -> tiers.Status | None:
+    return tiers.status(programme, person.id, now, lang) if ladder.steps(programme, now) else None
+
+
+@of_member
+def history(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
+    """Everything that happened, by month, newest first."""
+    page = queries.timeline(programme, person.id, pages.lang(request), after=request.GET.get("after"), limit=20)
+    months = [(_month(key), list(items)) for key, items in groupby(page.items, key=lambda each: _first(each, programme))]
+    return _show(request, "history", programme, person, token, {"months": months, "after": page.after})
+
+
+def _first(happening: queries.Happening, programme: Programme) -> tuple[int, int]:
+    local = happening.at.astimezone(time.zone(programme.zone))
+    return local.year, local.month
+
+
+def _month(key: tuple[int, int]) -> datetime:
+    return datetime(*key, 15, 12, tzinfo=time.zone(time.DEFAULT_ZONE))
+
+
+@of_member
+def happening(request: HttpRequest, programme: Programme, person: Person, token: str, event: str) -> HttpResponse:
+    """Why one happening gave what it gave."""
+    found = queries.happening(programme, event, pages.lang(request), member=person.id)
+    return _show(request, "happening", programme, person, token, {"happening": found})
+
+
+@of_member
+def level(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
+    """The ladder, what each rung gives, and where this member stands."""
+    now, lang = time.now(), pages.lang(request)
+    values = {"status": _status(programme, person, now, lang), "rungs": ladder.rungs(programme, now, lang), "now": now}
+    return _show(request, "level", programme, person, token, values)
+
+
+def _show(request: HttpRequest, page: str, programme: Programme, person: Person, token: str,
+          values: dict[str, Any]) -> HttpResponse:
+    shared = {"programme": programme, "person": person, "token": token, "here": page}
+    return render(request, f"portal/{page}.html", {**shared, **values})

@@ -1,0 +1,139 @@
+"""Figures as small pictures: SVG drawn here, with the sentence that says what it shows. No script, no library."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from setia.kit import money, texts, time
+
+PERIOD = 4  # weeks in the period that the figures compare
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 240, 64, 28, 14
+
+
+def measure(value: int, unit: str, lang: str) -> str:
+    """A figure in its unit, short enough for a card."""
+    if unit == "rupiah":
+        return money.rupiah_short(value, lang)
+    if unit == "permille":
+        return f"{value // 10}{',' if lang == 'id' else '.'}{value % 10}{' %' if lang == 'id' else '%'}"
+    return money.number(value, lang)
+
+
+def change(kpi: Any, lang: str) -> SafeString:
+    """Against the 28 days before: an arrow, a sign and a word; nothing when there is nothing to compare with."""
+    if kpi.previous is None:
+        return format_html('<span class="delta">{}</span>', texts.say("web.change.today", lang))
+    if not kpi.previous:
+        return format_html('<span class="delta">{}</span>', texts.say("web.change.new", lang))
+    way, size = _moved(kpi.value, kpi.previous, kpi.unit, lang)
+    arrow = {"up": "▲", "down": "▼", "flat": "="}[way]
+    return format_html('<span class="delta {}"><span aria-hidden="true">{}</span> {}</span>', way, arrow,
+                       texts.say(f"web.change.{way}", lang, by=size))
+
+
+def _moved(value: int, previous: int, unit: str, lang: str) -> tuple[str, str]:
+    """Which way, and by how much: percent, and percentage points for what is a share already."""
+    if unit == "permille":
+        moved = value - previous
+        size = texts.say("web.change.points", lang, by=_tenths(abs(moved), lang))
+    else:
+        moved = round((value - previous) * 1000 / previous)
+        size = measure(abs(moved), "permille", lang)
+    return ("flat" if moved == 0 else "up" if moved > 0 else "down"), size
+
+
+def _tenths(value: int, lang: str) -> str:
+    return f"{value // 10}{',' if lang == 'id' else '.'}{value % 10}"
+
+
+def spark(kpi: Any) -> SafeString:
+    """Twelve weeks as bars, or this period beside the last one, all from zero."""
+    values = [value for _, value in kpi.weeks][-12:] or ([] if kpi.previous is None else [kpi.previous, kpi.value])
+    if not any(values):
+        return SafeString("")
+    top, step = max(values), 96 / len(values)
+    recent = len(values) - (PERIOD if kpi.weeks else 1)
+    bars = [(i * step, 28 - max(1.0, value * 28 / top), step * 0.72, max(1.0, value * 28 / top),
+             "now" if i >= recent else "then") for i, value in enumerate(values)]
+    rects = format_html_join("", '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5" class="{}"/>', bars)
+    return format_html('<svg class="spark" viewBox="0 0 96 28" aria-hidden="true" focusable="false">{}</svg>', rects)
+
+
+def finding(kpi: Any, lang: str) -> str:
+    """The sentence a person would say on seeing the chart."""
+    if not any(value for _, value in kpi.weeks):
+        return texts.say("web.finding.none", lang)
+    best_day, best = max(kpi.weeks, key=lambda week: week[1])
+    values = {"value": measure(kpi.value, kpi.unit, lang), "best": measure(best, kpi.unit, lang), "week": _short(best_day, lang)}
+    if not kpi.previous:
+        return texts.say("web.finding.first", lang, **values)
+    way, size = _moved(kpi.value, kpi.previous, kpi.unit, lang)
+    return texts.say(f"web.finding.{way}", lang, by=size, **values)
+
+
+def _short(day: date, lang: str) -> str:
+    """Day and month: 6 Okt."""
+    return time.day(datetime(day.year, day.month, day.day, 12, tzinfo=UTC), lang).rpartition(" ")[0]
+
+
+def weekly(kpi: Any, lang: str) -> SafeString:
+    """Weeks as a line from zero, the four newest filled in, the highest and the newest labelled."""
+    weeks: Sequence[tuple[date, int]] = kpi.weeks
+    ceiling = _ceiling(max((value for _, value in weeks), default=0))
+    spots = [_spot(i, value, len(weeks), ceiling) for i, (_, value) in enumerate(weeks)]
+    label = format_html("{}: {}", texts.say("web.chart.weekly", lang), finding(kpi, lang))
+    return format_html(
+        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}{}</svg>', WIDTH, HEIGHT, label,
+        _grid(ceiling, kpi.unit, lang), _weeks_below(weeks, lang), _line(spots), _marks(weeks, spots, kpi.unit, lang))
+
+
+def _ceiling(top: int) -> int:
+    """A round number at or above the highest value, so that the lines across carry readable amounts."""
+    size = 10 ** max(0, len(str(top)) - 1)
+    return next(size * step // 10 for step in (10, 20, 40, 60, 80, 100) if size * step // 10 >= top) or 1
+
+
+def _spot(i: int, value: int, count: int, ceiling: int) -> tuple[float, float]:
+    x = LEFT + i * (WIDTH - LEFT - 20) / max(1, count - 1)
+    return x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - max(0, value) / ceiling)
+
+
+def _grid(ceiling: int, unit: str, lang: str) -> SafeString:
+    rows = []
+    for part in (0, 1, 2):
+        value = ceiling * part // 2
+        y = _spot(0, value, 2, ceiling)[1]
+        rows.append((LEFT, y, WIDTH, y, "axis" if part == 0 else "grid", LEFT - 8, y + 4, measure(value, unit, lang)))
+    return format_html_join(
+        "", '<line x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}" class="{}"/><text x="{}" y="{:.1f}" class="end">{}</text>', rows)
+
+
+def _weeks_below(weeks: Sequence[tuple[date, int]], lang: str) -> SafeString:
+    shown = range(len(weeks) - 1, -1, -5)
+    rows = [(_spot(i, 0, len(weeks), 1)[0], HEIGHT - 6, _short(weeks[i][0], lang)) for i in shown]
+    return format_html_join("", '<text x="{:.1f}" y="{}" class="mid">{}</text>', rows)
+
+
+def _line(spots: Sequence[tuple[float, float]]) -> SafeString:
+    if not spots:
+        return SafeString("")
+    base, recent = HEIGHT - BOTTOM, spots[-PERIOD:]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+    area = " ".join(f"{x:.1f},{y:.1f}" for x, y in [*recent, (recent[-1][0], base), (recent[0][0], base)])
+    return format_html('<polygon class="area" points="{}"/><polyline class="line" points="{}"/>', area, line)
+
+
+def _marks(weeks: Sequence[tuple[date, int]], spots: Sequence[tuple[float, float]], unit: str, lang: str) -> SafeString:
+    if not weeks:
+        return SafeString("")
+    best = max(range(len(weeks)), key=lambda i: weeks[i][1])
+    rows = []
+    for i in {best, len(weeks) - 1}:
+        x, y = spots[i]
+        place = "end" if i > len(weeks) * 0.8 else "start"
+        rows.append((x, y, x + (-8 if place == "end" else 8), max(12, y - 6), place, measure(weeks[i][1], unit, lang)))
+    return format_html_join(
+        "", '<circle cx="{:.1f}" cy="{:.1f}" r="4" class="dot"/><text x="{:.1f}" y="{:.1f}" class="{} strong">{}</text>', rows)
