@@ -14,7 +14,7 @@ from setia.intake import join as joining
 from setia.intake import queries
 from setia.journal import service as journal
 from setia.kit import time
-from setia.kit.refusals import NotFound, Refusal
+from setia.kit.refusals import Refusal
 from setia.members import service as members
 from setia.members.service import Person
 from setia.portal import ladder
@@ -96,7 +96,7 @@ def of_member(page: MemberPage) -> Callable[..., HttpResponse]:
         try:
             person = members.by_link(token)
             return _private(page(request, tenancy.programme_by_id(person.program_id), person, token, **more))
-        except NotFound as refusal:
+        except Refusal as refusal:
             return _private(pages.refused(request, refusal))
 
     return view

@@ -9,6 +9,8 @@ class ProjectConfig(AppConfig):
     name = "setia.project"
 
     def ready(self) -> None:
+        from setia.outbox import jobs
         from setia.project import features
 
         assert features.FEATURES
+        jobs.register()

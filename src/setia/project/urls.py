@@ -2,9 +2,21 @@
 
 from django.urls import include, path
 
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+
 from setia.project.api import api
 
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Whether requests can be served: the database answers."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
 urlpatterns = [
+    path("healthz", healthz),
     path("", api.urls),
     path("console/", include("setia.console.urls")),
     path("kasir/", include("setia.till.urls")),

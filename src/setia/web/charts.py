@@ -62,6 +62,13 @@ def spark(kpi: Any) -> SafeString:
     return format_html('<svg class="spark" viewBox="0 0 96 28" aria-hidden="true" focusable="false">{}</svg>', rects)
 
 
+def bar(value: int, most: int) -> SafeString:
+    """A bar from zero whose whole width is `most`."""
+    width = 100 * min(value, most) / most if most > 0 else 0
+    return format_html('<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+                       '<rect width="100" height="6" class="whole"/><rect width="{:.2f}" height="6" class="now"/></svg>', width)
+
+
 def finding(kpi: Any, lang: str) -> str:
     """The sentence a person would say on seeing the chart."""
     if not any(value for _, value in kpi.weeks):

@@ -119,3 +119,15 @@ def change(context: template.Context, kpi: Any) -> SafeString:
 def month_name(context: template.Context, value: datetime) -> str:
     """A month as a heading: Nov 2026."""
     return time.day(value, _lang(context)).partition(" ")[2]
+
+
+@register.simple_tag(takes_context=True)
+def named(context: template.Context, prefix: str, key: str, suffix: str = "") -> str:
+    """A text whose key is put together: `{% named "kpi" kpi.key "how" %}`."""
+    return texts.say(".".join(part for part in (prefix, key, suffix) if part), _lang(context))
+
+
+@register.simple_tag
+def bar(value: int, most: int) -> SafeString:
+    """How much of a whole, from zero; the figure itself stands beside it."""
+    return charts.bar(value, most)

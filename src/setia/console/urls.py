@@ -1,0 +1,16 @@
+"""Addresses of the console."""
+
+from django.urls import path
+
+from setia.console import views
+
+app_name = "console"
+urlpatterns = [
+    path("", views.overview, name="overview"),
+    path("masuk", views.sign_in, name="sign_in"),
+    path("keluar", views.sign_out, name="sign_out"),
+    path("member", views.members_list, name="members"),
+    path("member/<str:member>", views.member, name="member"),
+    path("member/<str:member>/nomor", views.phone, name="phone"),
+    path("qr", views.poster, name="poster"),
+]

@@ -1,0 +1,168 @@
+"""The console's pages: sign in, overview, members and the poster for joining."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import login, logout
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from setia.insights import kpi
+from setia.intake import join as joining
+from setia.intake import queries
+from setia.journal import service as journal
+from setia.kit import ids, time
+from setia.kit.refusals import NotFound, Refusal
+from setia.members import service as members
+from setia.members.service import Person
+from setia.programs import service as programs
+from setia.tenancy import service as tenancy
+from setia.tenancy.types import Programme
+from setia.tiers import service as tiers
+from setia.web import pages
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+A_PAGE = 25  # members on one screen: two thumb-flicks on a phone
+
+ConsolePage = Callable[..., HttpResponse]
+
+
+def allowed(what: str) -> Callable[[ConsolePage], Callable[..., HttpResponse]]:
+    """A page of one's own programme for roles that may do `what`. Refuses `not_allowed`; a cashier goes to the till."""
+
+    def wrap(page: ConsolePage) -> Callable[..., HttpResponse]:
+        @wraps(page)
+        def view(request: HttpRequest, **more: str) -> HttpResponse:
+            staff: Any = request.user
+            if not staff.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            if not tenancy.may(staff, "console"):
+                return redirect("till:main")
+            if not tenancy.may(staff, what):
+                raise Refusal("not_allowed", status=403)
+            return page(request, _programme(staff.merchant_id), **more)
+
+        return view
+
+    return wrap
+
+
+def _programme(merchant: UUID) -> Programme:
+    """The merchant's programme. Refuses `not_found` when there is none yet."""
+    found = tenancy.programmes(merchant)
+    if not found:
+        raise NotFound("programme")
+    return found[0]
+
+
+def _show(request: HttpRequest, page: str, programme: Programme, values: dict[str, Any]) -> HttpResponse:
+    staff: Any = request.user
+    shared = {"programme": programme, "staff": staff, "here": page, "may_members": tenancy.may(staff, "members"),
+              "may_till": tenancy.may(staff, "till")}
+    return render(request, f"console/{page}.html", {**shared, **values})
+
+
+# Signing in
+
+
+@require_http_methods(["GET", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """An address and an access code. Refuses what `tenancy.sign_in` does; the address stays as typed."""
+    values = {"email": request.POST.get("email", ""), "next": request.POST.get("next") or request.GET.get("next", "")}
+    if request.method == "GET":
+        return pages.form(request, "console/sign_in.html", values)
+    try:
+        staff = tenancy.sign_in(values["email"], request.POST.get("code", ""))
+    except Refusal as refusal:
+        return pages.form(request, "console/sign_in.html", values, refusal)
+    login(request, staff, backend=BACKEND)
+    return redirect(_onward(request, values["next"]) or ("console:overview" if tenancy.may(staff, "console") else "till:main"))
+
+
+def _onward(request: HttpRequest, address: str) -> str:
+    """Where they were going, when that is one of our own pages."""
+    return address if url_has_allowed_host_and_scheme(address, {request.get_host()}, request.is_secure()) else ""
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session."""
+    logout(request)
+    return redirect("console:sign_in")
+
+
+# Overview
+
+
+@require_GET
+@allowed("reports")
+def overview(request: HttpRequest, programme: Programme) -> HttpResponse:
+    """Six figures, the weeks, tiers and what happened last."""
+    now, lang = time.now(), pages.lang(request)
+    figures = kpi.overview(programme, now)
+    rungs = kpi.tier_counts(programme, now, lang)
+    values = {"overview": figures, "spend": figures.kpis[0], "tiers": rungs,
+              "most": max((count for _, count in rungs), default=0),
+              "latest": queries.recent(programme, lang, limit=8).items}
+    return _show(request, "overview", programme, values)
+
+
+# Members
+
+
+@require_GET
+@allowed("members")
+def members_list(request: HttpRequest, programme: Programme) -> HttpResponse:
+    """Members by number, name or newest first. htmx asks for the list alone while somebody types."""
+    wanted = request.GET.get("q", "").strip()
+    found = members.search(programme.id, wanted, limit=A_PAGE + 1, after=ids.parse("mem", request.GET.get("after", "")))
+    shown, more = found[:A_PAGE], len(found) > A_PAGE
+    values = {"q": wanted, "found": [(person, journal.spendable(person.id, "points")) for person in shown],
+              "after": shown[-1].public_id if more else None, "total": members.count(programme.id)}
+    is_part = getattr(request, "htmx", False) and not request.htmx.boosted  # type: ignore[attr-defined]
+    return _show(request, "members_rows" if is_part else "members", programme, values)
+
+
+@require_GET
+@allowed("members")
+def member(request: HttpRequest, programme: Programme, member: str) -> HttpResponse:
+    """Everything about one member: what they hold, what runs out, and every happening with its reasons."""
+    person = members.by_public_id(programme.id, member)
+    now, lang = time.now(), pages.lang(request)
+    ends = journal.expiring(person.id, "points", now)
+    values = {"person": person, "points": journal.spendable(person.id, "points", now),
+              "expiring": ends, "expiring_more": len(ends) - 3, "status": _status(programme, person, lang),
+              "agreed": members.agreed(programme.id, person.id).get("marketing"), "token": members.link_token(person),
+              "timeline": queries.timeline(programme, person.id, lang, after=request.GET.get("after"))}
+    return _show(request, "member", programme, values)
+
+
+def _status(programme: Programme, person: Person, lang: str) -> tiers.Status | None:
+    now = time.now()
+    has_tiers = programs.book(programme.id, now).ladders.get("tiers")
+    return tiers.status(programme, person.id, now, lang) if has_tiers else None
+
+
+@require_POST
+@allowed("members")
+def phone(request: HttpRequest, programme: Programme, member: str) -> HttpResponse:
+    """The number in full, only when it is asked for."""
+    person = members.by_public_id(programme.id, member)
+    return _show(request, "phone", programme, {"person": person})
+
+
+# Joining
+
+
+@require_GET
+@allowed("members")
+def poster(request: HttpRequest, programme: Programme) -> HttpResponse:
+    """A sheet for the counter whose code opens the page for joining."""
+    address = pages.context(request)["base_url"] + reverse("portal:join", args=[programme.slug])
+    return _show(request, "poster", programme, {"address": address, "welcome": joining.welcome_points(programme)})

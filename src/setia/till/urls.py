@@ -1,0 +1,17 @@
+"""Addresses of the till."""
+
+from django.urls import path
+
+from setia.till import views
+
+app_name = "till"
+urlpatterns = [
+    path("", views.main, name="main"),
+    path("cari", views.find, name="find"),
+    path("hitung", views.preview, name="preview"),
+    path("beri", views.give, name="give"),
+    path("hasil/<str:event>", views.result, name="result"),
+    path("batal/<str:event>", views.undo, name="undo"),
+    path("daftar", views.register, name="register"),
+    path("outlet", views.choose_outlet, name="outlet"),
+]

@@ -1,0 +1,244 @@
+"""The till's pages: one to give points, one that says what came of it, one to register somebody."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from setia.intake import join as joining
+from setia.intake import queries, receipts, understand
+from setia.intake import service as intake
+from setia.intake.types import MemberRef, Money, Order, PurchaseBody, Receipt, ReturnBody, Told
+from setia.journal import service as journal
+from setia.kit import ids, money, time
+from setia.kit.refusals import NotFound, Refusal
+from setia.members import service as members
+from setia.members.service import Person
+from setia.programs import service as programs
+from setia.tenancy import service as tenancy
+from setia.tenancy.types import Caller, Place
+from setia.tiers import service as tiers
+from setia.till import finding
+from setia.web import pages
+
+UNDO = timedelta(seconds=60)  # what the button counts down
+LATE = timedelta(seconds=30)  # slack for a slow line before the answer is a clear no
+PRESETS = (25_000, 50_000, 100_000)
+OUTLET = "till_outlet"
+
+TillPage = Callable[..., HttpResponse]
+
+
+def for_staff(page: TillPage) -> Callable[..., HttpResponse]:
+    """A page for staff who may sell, with who they are and where. Refuses `not_allowed`."""
+
+    @wraps(page)
+    def view(request: HttpRequest, **more: str) -> HttpResponse:
+        staff: Any = request.user
+        if not staff.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        if not tenancy.may(staff, "till"):
+            raise Refusal("not_allowed", status=403)
+        found = tenancy.programmes(staff.merchant_id)
+        if not found:
+            raise NotFound("programme")
+        return page(request, tenancy.staff_caller(staff, found[0]), **more)
+
+    return view
+
+
+def _places(request: HttpRequest, caller: Caller) -> tuple[list[Place], Place | None]:
+    """The outlets to choose from and the one this till stands in: the cashier's own, the chosen, or the only one."""
+    staff: Any = request.user
+    places = tenancy.outlets(caller.programme.id)
+    wanted = staff.outlet_id or request.session.get(OUTLET, "")
+    here = next((place for place in places if str(place.id) == str(wanted)), None)
+    return places, here or (places[0] if len(places) == 1 else None)
+
+
+def _show(request: HttpRequest, caller: Caller, page: str, values: dict[str, Any],
+          refusal: Refusal | None = None) -> HttpResponse:
+    staff: Any = request.user
+    places, here = _places(request, caller)
+    shared = {"programme": caller.programme, "staff": staff, "places": places, "place": here,
+              "may_console": tenancy.may(staff, "console"), "may_move": staff.outlet_id is None and len(places) > 1}
+    return pages.form(request, f"till/{page}.html", {**shared, **values}, refusal)
+
+
+# Giving points
+
+
+@require_GET
+@for_staff
+def main(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """The page a cashier works on: find, amount, give."""
+    if _places(request, caller)[1] is None and tenancy.outlets(caller.programme.id):
+        return _show(request, caller, "outlet", {})
+    return _sale(request, caller, _new_sale(request.GET.get("m", "")))
+
+
+def _new_sale(member: str) -> dict[str, Any]:
+    return {"order": f"till-{ids.new()}", "member": member, "amount": "", "q": ""}
+
+
+def _sale(request: HttpRequest, caller: Caller, sale: dict[str, Any], refusal: Refusal | None = None) -> HttpResponse:
+    """The page with a sale on it: empty, for a member just registered, or as typed with what was wrong."""
+    person = _chosen(caller, sale["member"])
+    place = _places(request, caller)[1]
+    latest = queries.recent_sales(caller.programme, place.id if place else None, pages.lang(request), limit=5)
+    values = {"sale": sale, "presets": PRESETS, "latest": latest, "card": _card(request, caller, person) if person else None}
+    return _show(request, caller, "main", values, refusal)
+
+
+def _chosen(caller: Caller, member: str) -> Person | None:
+    return members.by_public_id(caller.programme.id, member) if member else None
+
+
+def _card(request: HttpRequest, caller: Caller, person: Person) -> dict[str, Any]:
+    """What a cashier sees of a member before giving anything: enough to be sure, no more."""
+    now = time.now()
+    has_tiers = programs.book(caller.programme.id, now).ladders.get("tiers")
+    status = tiers.status(caller.programme, person.id, now, pages.lang(request)) if has_tiers else None
+    return {"person": person, "points": journal.spendable(person.id, "points", now), "status": status}
+
+
+@require_GET
+@for_staff
+def find(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """Who fits what was typed: one card, several to choose from, or a number to register."""
+    found = finding.find(caller.programme, request.GET.get("q", ""))
+    only = _chosen(caller, request.GET.get("m", "")) or (found.people[0] if len(found.people) == 1 else None)
+    values = {"found": found, "q": request.GET.get("q", "").strip(), "card": _card(request, caller, only) if only else None}
+    response = render(request, "till/who.html", values)
+    response["HX-Trigger-After-Settle"] = "who"
+    return response
+
+
+@require_GET
+@for_staff
+def preview(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """What the sale on the page would give, from the same decision that booking it makes."""
+    sale = _typed(request.GET)
+    values: dict[str, Any] = {"sale": sale, "total": money.parse(sale["amount"])}
+    if sale["member"] and sale["amount"].strip():
+        try:
+            receipt = intake.preview(caller, _told(request, caller, sale))
+            values |= {"receipt": receipt, "lines": _lines(caller, receipt, pages.lang(request))}
+        except Refusal as refusal:
+            values["problem"] = refusal.message(pages.lang(request))
+    return render(request, "till/preview.html", values)
+
+
+def _lines(caller: Caller, receipt: Receipt, lang: str) -> list[dict[str, Any]]:
+    return [{"why": receipts.reason(entry, caller.programme, lang), "entry": entry}
+            for entry in receipt.entries if entry.verb != "ask"]
+
+
+def _typed(data: Any) -> dict[str, Any]:
+    return {name: str(data.get(name, ""))[:80] for name in ("order", "member", "amount", "q")}
+
+
+def _told(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> Told:
+    """The sale in intake's words. Refuses `no_member` and `bad_amount`."""
+    total = money.parse(sale["amount"])
+    if not sale["member"]:
+        raise Refusal("no_member", status=422, param="q")
+    if not total or total > money.LARGEST:
+        raise Refusal("bad_amount", status=422, param="amount", value=sale["amount"])
+    place = _places(request, caller)[1]
+    body = PurchaseBody(order=Order(id=sale["order"] or "till", total=Money(amount=total)), member=MemberRef(id=sale["member"]),
+                        outlet=place.code if place else None)
+    return understand.purchase(body, caller.source)
+
+
+@require_POST
+@for_staff
+def give(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """Book the sale once, however often the form is sent: its number is the key."""
+    sale = _typed(request.POST)
+    try:
+        if not sale["order"].startswith("till-"):
+            raise Refusal("stale_form", status=422)
+        receipt = intake.accept(caller, _told(request, caller, sale), sale["order"])
+    except Refusal as refusal:
+        return _sale(request, caller, sale, refusal)
+    return redirect("till:result", ids.public("evt", receipt.event_id))
+
+
+@require_GET
+@for_staff
+def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
+    """What came of it: the points, the new total, and for a minute the way back."""
+    lang = pages.lang(request)
+    found = queries.happening(caller.programme, event, lang)
+    receipt = receipts.stored(caller.programme, _id(event))
+    person = members.get(caller.programme.id, receipt.member_id)
+    left = int((found.at + UNDO - time.now()).total_seconds())
+    values = {"happening": found, "receipt": receipt, "card": _card(request, caller, person),
+              "seconds_left": left if found.kind == "purchase.made" and not found.is_undone else 0,
+              "tier": next((line for line in found.lines if line.asset.startswith("tier/") and line.verb == "give"), None)}
+    return _show(request, caller, "result", values)
+
+
+def _id(event: str) -> UUID:
+    id = ids.parse("evt", event)
+    if id is None:
+        raise NotFound("event", event[:40])
+    return id
+
+
+@require_POST
+@for_staff
+def undo(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
+    """Take a sale back whole, within the minute. Refuses `undo_late`."""
+    sale = queries.happening(caller.programme, event, pages.lang(request))
+    if sale.kind != "purchase.made" or not sale.external_id.startswith("till-") or time.now() > sale.at + UNDO + LATE:
+        raise Refusal("undo_late", status=409)
+    told = understand.returned(ReturnBody(order_id=sale.external_id, reason="undo"), caller.source)
+    receipt = intake.accept(caller, told, f"undo:{sale.external_id}")
+    return redirect("till:result", ids.public("evt", receipt.event_id))
+
+
+# Registering
+
+
+@require_http_methods(["GET", "POST"])
+@for_staff
+def register(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """A new member by number and, if they like, a name. Who is known already is simply opened."""
+    typed = {name: (request.POST or request.GET).get(name, "") for name in ("phone", "nickname")}
+    if request.method == "GET":
+        return _show(request, caller, "register", typed)
+    known = members.by_phone(caller.programme.id, typed["phone"])
+    if known:
+        return redirect(f"{reverse('till:main')}?m={known.public_id}")
+    try:
+        person = joining.join(caller.programme, typed["phone"], nickname=typed["nickname"], channel="till", actor=caller.actor)
+    except Refusal as refusal:
+        return _show(request, caller, "register", typed, refusal)
+    return _show(request, caller, "registered", {"card": _card(request, caller, person), "link": _own_phone(caller, person)})
+
+
+def _own_phone(caller: Caller, person: Person) -> str:
+    """Where the member's own phone goes on: agreeing to anything is theirs to do, not the cashier's."""
+    word = pages.sealed("welcome", person.public_id)
+    return settings.BASE_URL + reverse("portal:welcome", args=[caller.programme.slug, word])
+
+
+@require_http_methods(["GET", "POST"])
+@for_staff
+def choose_outlet(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """Where this till stands, kept for the session."""
+    places = {str(place.id) for place in tenancy.outlets(caller.programme.id)}
+    if request.method == "POST" and request.POST.get("outlet") in places:
+        request.session[OUTLET] = request.POST["outlet"]
+        return redirect("till:main")
+    return _show(request, caller, "outlet", {})
