@@ -149,10 +149,12 @@ def _status(programme: Programme, person: Person, lang: str) -> tiers.Status | N
     return tiers.status(programme, person.id, now, lang) if has_tiers else None
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @allowed("members")
 def phone(request: HttpRequest, programme: Programme, member: str) -> HttpResponse:
     """The number in full, only when it is asked for."""
+    if request.method == "GET":
+        return redirect("console:member", member)
     person = members.by_public_id(programme.id, member)
     return _show(request, "phone", programme, {"person": person})
 

@@ -78,6 +78,7 @@ class EventKind:
     scope: str = "earn"  # what an API key must be allowed to; "internal" events only we may tell
     decide: Callable[..., Any] | None = None  # a pure decision of its own instead of the merchant's rules
     needs: tuple[str, ...] = ()  # the folded facts which that decision reads
+    needs_lots: bool = False  # and whether it must see what is held, as `facts["lots"]`
 
 
 LINE_FIELDS = {"sku": "choice", "category": "choice", "net": "rupiah"}

@@ -9,7 +9,6 @@ from django.db import connection
 
 from setia.kit import time
 from setia.tenancy.types import Programme
-from setia.tiers import service as tiers
 
 DAYS = 28  # four whole weeks, so that weekends weigh the same in both periods
 WEEKS = 26
@@ -53,7 +52,7 @@ SELECT count(*), count(after.member_id) FROM before LEFT JOIN after USING (membe
 
 _POINTS = """
 SELECT coalesce(sum(amount) FILTER (WHERE verb = 'give'), 0),
-  coalesce(sum(amount) FILTER (WHERE rule = 'points.spent'), 0)
+  coalesce(sum(amount) FILTER (WHERE rule = 'spent'), 0)
 FROM journal_entry WHERE program_id = %(program)s AND asset = 'points' AND at >= %(start)s AND at < %(stop)s"""
 
 _LIABILITY = """
@@ -88,11 +87,6 @@ def overview(programme: Programme, now: datetime) -> Overview:
         Kpi("liability", _one(_LIABILITY, programme.id, start, stop)[0] * programme.point_value, None, "rupiah", ()),
     ]
     return Overview(now, kpis, _permille(sales[3], sales[2]), sales[2])
-
-
-def tier_counts(programme: Programme, now: datetime, lang: str = "id") -> list[tuple[str, int]]:
-    """How many members stand on each rung, lowest first."""
-    return tiers.counts(programme, now, lang)
 
 
 def _one(query: str, program: UUID, start: datetime, stop: datetime) -> tuple[int, ...]:

@@ -136,7 +136,7 @@ def statement(book: Book, needs: frozenset[str], who: str) -> tuple[str, Mapping
             steps = book.ladders.get(fold.ladder, ())
             columns.append(_held(steps) if isinstance(fold, Held) else _reached(steps))
             readers[name] = len(columns) - 1, _reader(fold, steps)
-    assets = ",".join(sorted({rule.asset for rule in book.rules if rule.phase != "tier"}))
+    assets = ",".join(sorted({rule.asset for rule in book.rules}))
     text = "SELECT " + ",\n  ".join([_COLUMNS.replace("{assets}", assets), *columns])
     return "\n".join([text, _FROM.replace("{who}", _WHO[who]), *laterals]), readers
 

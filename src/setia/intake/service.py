@@ -45,6 +45,8 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                 if earlier:
                     return receipts.stored(caller.programme, earlier, is_replay=True)
                 _resolved(case)
+                if attempt < TRIES - 1 and _settled(case):
+                    continue  # something had run out before this event: it is booked now, so look again
                 plan = _decided(case)
                 if _write(case, plan, key):
                     return receipts.fresh(case, plan)
@@ -166,8 +168,9 @@ def _decided(case: Case) -> Plan:
     account = case.known.account
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()
-    if case.told.kind in _NEEDS_LOTS:
-        account.lots = journal.lots(account.holder, case.sale.booked_under if case.sale else None)
+    kind = programs.kind(case.told.kind)
+    if case.told.kind in _NEEDS_LOTS or (kind and kind.needs_lots):
+        account.lots = case.facts["lots"] = journal.lots(account.holder, case.sale.booked_under if case.sale else None)
     effects = _effects(case)
     return ledger.plan(case.caller.programme.id, account, case.event_id, case.at, case.book.version, effects)
 
@@ -183,7 +186,7 @@ def _effects(case: Case) -> list[Effect]:
     if case.told.kind == SPENT:
         return ledger.spend("points", case.told.amount)
     if case.told.kind == EXPIRED:
-        return ledger.expire(account, case.at)
+        return ledger.expire(account.lots, case.at)
     if kind and kind.decide:
         effects = kind.decide(case.book, case.facts)
         return list(effects)
@@ -196,6 +199,24 @@ _AFTER_RETURN: list[Callable[[list[Effect]], list[Effect]]] = []
 def after_return(more: Callable[[list[Effect]], list[Effect]]) -> None:
     """Let a feature ask for something when a sale is undone, such as a review of the tier it had given."""
     _AFTER_RETURN.append(more)
+
+
+_BEFORE_EVENT: list[Callable[[UUID, UUID, datetime], bool]] = []
+
+
+def before_event(settle: Callable[[UUID, UUID, datetime], bool]) -> None:
+    """Let a feature book what ran out before an event of a member is judged; it says whether it did."""
+    _BEFORE_EVENT.append(settle)
+
+
+def _settled(case: Case) -> bool:
+    """Whether a rung of a ladder had run out unbooked and is booked now. The review itself never waits for itself."""
+    account, kind = case.known.account, programs.kind(case.told.kind)
+    if account is None or (kind and kind.decide):
+        return False
+    if not any(gone and asset.startswith(ledger.LADDER) for asset, gone in account.stale.items()):
+        return False
+    return any([settle(case.caller.programme.id, account.holder, case.at) for settle in _BEFORE_EVENT])
 
 
 # Writing
@@ -288,7 +309,7 @@ def expire(caller: Caller, holder: UUID, now: datetime) -> Receipt:
 def expire_due() -> int:
     """Book all expiry that is due, holder by holder. How many holders."""
     now, count = time.now(), 0
-    while due := journal.due(now):
+    while due := journal.due(now, ladder=False):
         for program, holder in due:
             expire(system(program), holder, now)
             count += 1

@@ -13,6 +13,7 @@ from setia.journal.types import AVAILABLE, DEBT, EXPIRED, ISSUED, REDEEMED, Acco
 from setia.kit.refusals import Refusal
 
 _FAR = datetime.max
+LADDER = "tier/"  # assets of which the highest held counts, and whose end asks for a review
 
 
 def plan(program: UUID, account: Account, event: UUID, at: datetime, version: int, effects: Iterable[Effect]) -> Plan:
@@ -28,7 +29,7 @@ def plan(program: UUID, account: Account, event: UUID, at: datetime, version: in
         elif effect.verb == "take":
             _take(rows, program, account, event, n, at, effect)
         elif effect.verb == "ask":
-            rows.promises.append((n, effect.ask, {**effect.inputs, "member": str(account.holder)}))
+            rows.promises.append((n, effect.ask, {**effect.inputs, "member": str(account.holder), "at": at.isoformat()}))
         reverses = effect.reverses or (None, None)
         rows.entries.append((
             n, version if effect.round >= 0 else 0, effect.rule, max(effect.round, 0), effect.verb, effect.asset,
@@ -54,7 +55,8 @@ def _give(rows: Plan, program: UUID, account: Account, event: UUID, n: int, star
         account.available[asset] = account.available.get(asset, 0) + rest
 
 
-_TO = {"points.spent": REDEEMED, "points.expired": EXPIRED}
+SPENT, GONE = "spent", "expired"  # built-in rules, of version 0
+_TO = {SPENT: REDEEMED, GONE: EXPIRED}
 
 
 def _take(rows: Plan, program: UUID, account: Account, event: UUID, n: int, at: datetime, effect: Effect) -> None:
@@ -84,7 +86,7 @@ def _take(rows: Plan, program: UUID, account: Account, event: UUID, n: int, at: 
 def _order(account: Account, effect: Effect, at: datetime) -> list[Lot]:
     """Soonest expiry first, no expiry last, then oldest, then id; expiring and undoing may touch lots past expiry."""
     lots = [lot for lot in account.lots if lot.asset == effect.asset and lot.remaining]
-    if effect.rule == "points.expired":
+    if effect.rule == GONE:
         return [lot for lot in lots if lot.expires_at and lot.expires_at <= at]
     own = [lot for lot in lots if lot.key == effect.reverses]
     others = [lot for lot in lots if lot.key != effect.reverses and lot.spendable(at)]
@@ -95,16 +97,16 @@ def _order(account: Account, effect: Effect, at: datetime) -> list[Lot]:
 
 def spend(asset: str, amount: int) -> list[Effect]:
     """The member gives points away for something."""
-    return [Effect("take", asset, amount, amount, "points.spent", -1, None, {"amount": amount})]
+    return [Effect("take", asset, amount, amount, SPENT, -1, None, {"amount": amount})]
 
 
-def expire(account: Account, at: datetime) -> list[Effect]:
-    """Everything past its date goes, one entry an asset."""
+def expire(lots: Iterable[Lot], at: datetime, ladder: bool = False) -> list[Effect]:
+    """Everything past its date goes, one entry an asset. What stands on a ladder goes by a review, and only so."""
     gone: dict[str, int] = {}
-    for lot in account.lots:
-        if lot.remaining and lot.expires_at and lot.expires_at <= at:
+    for lot in lots:
+        if lot.remaining and lot.expires_at and lot.expires_at <= at and lot.asset.startswith(LADDER) == ladder:
             gone[lot.asset] = gone.get(lot.asset, 0) + lot.remaining
-    return [Effect("take", asset, n, n, "points.expired", -1, None, {"amount": n}) for asset, n in gone.items()]
+    return [Effect("take", asset, n, n, GONE, -1, None, {"amount": n}) for asset, n in gone.items()]
 
 
 def undo(standing: Iterable[Standing], account: Account) -> list[Effect]:

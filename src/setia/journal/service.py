@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
+from setia.journal.rules import LADDER
 from setia.journal.models import Balance, Entry, Holder, Lot
 from setia.journal.types import AVAILABLE, DEBT, Account, LotKey, Standing
 from setia.journal.types import Lot as LotState
@@ -72,11 +73,17 @@ def held(holder: UUID, prefix: str, at: datetime) -> list[tuple[str, datetime | 
     return [(row.asset, row.expires_at) for row in rows]
 
 
-def due(at: datetime, prefix: str | None = None, limit: int = 500) -> list[tuple[UUID, UUID]]:
-    """Holders, with their programme, who have lots past expiry not yet booked as expired."""
+def due(at: datetime, ladder: bool, limit: int = 500) -> list[tuple[UUID, UUID]]:
+    """Holders, with their programme, who have lots past expiry not yet booked so: those on ladders, or all others."""
     rows = Lot.objects.filter(expires_at__lte=at, remaining__gt=0)
-    rows = rows.filter(asset__startswith=prefix) if prefix else rows
+    rows = rows.filter(asset__startswith=LADDER) if ladder else rows.exclude(asset__startswith=LADDER)
     return list(rows.values_list("program_id", "holder_id").distinct()[:limit])
+
+
+def first_end(holder: UUID, at: datetime) -> datetime | None:
+    """When the first rung ended that ran out by an instant and hasn't been booked so."""
+    rows = Lot.objects.filter(holder_id=holder, asset__startswith=LADDER, remaining__gt=0, expires_at__lte=at)
+    return rows.order_by("expires_at").values_list("expires_at", flat=True).first()
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = os.environ.get("SETIA_STATIC_ROOT", str(BASE / ".static"))
+STATIC_ROOT = None  # served from where the packages keep them
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 

@@ -9,6 +9,7 @@ from setia.engine.decide import Book, Effect, Rule, Step
 from setia.engine.decide import expiry as end_of
 from setia.engine.language import Reader
 from setia.engine.vocabulary import CLAIMED, JOINED, MADE
+from setia.journal import rules as ledger
 from setia.kit import time
 
 LADDER = "tiers"
@@ -55,10 +56,11 @@ def _rule(step: Step, steps: Sequence[Step]) -> Rule:
 
 
 def review(book: Book, facts: Mapping[str, Any]) -> list[Effect]:
-    """What is deserved when a tier has run out: each rung is held for its months from the last qualification.
+    """Book what ran out and give what is deserved then: each rung is held for its months from the last qualification.
 
     The last qualification is the last sale at which the spend of the 365 days before, that sale included, reached it.
     """
+    ended = ledger.expire(facts["lots"], facts["at"], ladder=True)
     reached: Mapping[str, datetime] = facts["member.tier_reached"]
     for step in reversed(book.ladders.get(LADDER, ())):
         last = reached.get(step.name)
@@ -66,5 +68,5 @@ def review(book: Book, facts: Mapping[str, Any]) -> list[Effect]:
             ends = end_of(last.astimezone(time.zone(book.zone)).date(), step.keep_months, book.zone)
             if ends > facts["at"] and facts["member.tier_rank"] < step.rank:
                 inputs = {"reached": time.iso(last), step.fact: step.at_least}
-                return [Effect("give", step.asset, 1, 1, step.asset.replace("/", "."), 0, ends, inputs)]
-    return []
+                return [*ended, Effect("give", step.asset, 1, 1, step.asset.replace("/", "."), 0, ends, inputs)]
+    return ended

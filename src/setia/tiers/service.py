@@ -10,6 +10,7 @@ from setia.intake import queries
 from setia.intake import service as intake
 from setia.intake.types import Told
 from setia.intake.understand import fingerprint
+from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.kit import ids, time
 from setia.members import service as members
@@ -19,25 +20,41 @@ from setia.tiers import rules
 
 
 def review(program: UUID, payload: dict[str, Any], name: str) -> None:
-    """Judge a member's tier anew. `name` makes the event one, however often it is promised."""
-    member = UUID(payload["member"])
-    told = Told(rules.REVIEW, "setia", name, fingerprint([str(member), name]), ("id", ids.public("mem", member)))
+    """Judge a member's tier anew, as of an instant. `name` makes the event one, however often it is promised."""
+    member, at = UUID(payload["member"]), datetime.fromisoformat(payload["at"])
+    mark = fingerprint([str(member), name])
+    told = Told(rules.REVIEW, "setia", name, mark, ("id", ids.public("mem", member)), at)
     intake.accept(intake.system(program), told, f"{rules.REVIEW}:{name}")
 
 
+def review_after(program: UUID, payload: dict[str, Any], name: str) -> None:
+    """Judge a tier anew because of something that happened: a microsecond later, so that the review sees it."""
+    at = datetime.fromisoformat(payload["at"]) + timedelta(microseconds=1)
+    review(program, {**payload, "at": at.isoformat()}, name)
+
+
+def settle(program: UUID, member: UUID, at: datetime) -> bool:
+    """Review every rung that ran out by an instant, each at the instant it did. Whether there was any."""
+    first = ends = journal.first_end(member, at)
+    while ends:
+        review(program, {"member": str(member), "at": ends.isoformat()}, f"{member}:{ends.isoformat()}")
+        before, ends = ends, journal.first_end(member, at)
+        assert ends != before, "a review must book what it reviews"
+    return first is not None
+
+
 def review_due() -> int:
-    """Book the end of tiers that ran out, and judge their holders anew. How many."""
+    """Review all tiers that ran out. How many members."""
     now, count = time.now(), 0
-    for program, holder in journal.due(now, prefix="tier/"):
-        intake.expire(intake.system(program), holder, now)
-        review(program, {"member": str(holder)}, f"{holder}:{now:%Y-%m-%dT%H:%M}")
-        count += 1
+    while due := journal.due(now, ladder=True):
+        for program, member in due:
+            count += settle(program, member, now)
     return count
 
 
 def ask_review(effects: list[Effect]) -> list[Effect]:
     """A returned sale that had given a tier asks for a review: what is left may still deserve one."""
-    if any(effect.asset.startswith("tier/") for effect in effects):
+    if any(effect.asset.startswith(ledger.LADDER) for effect in effects):
         return [Effect("ask", rules.REVIEW, 0, 0, rules.REVIEW, -1, None, {}, ask=rules.REVIEW)]
     return []
 

@@ -11,7 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from setia.intake import join as joining
 from setia.intake import queries, receipts, understand
@@ -93,9 +93,15 @@ def _sale(request: HttpRequest, caller: Caller, sale: dict[str, Any], refusal: R
     """The page with a sale on it: empty, for a member just registered, or as typed with what was wrong."""
     person = _chosen(caller, sale["member"])
     place = _places(request, caller)[1]
-    latest = queries.recent_sales(caller.programme, place.id if place else None, pages.lang(request), limit=5)
-    values = {"sale": sale, "presets": PRESETS, "latest": latest, "card": _card(request, caller, person) if person else None}
+    values = {"sale": sale, "presets": PRESETS, "latest": _latest(caller, place, pages.lang(request)),
+              "card": _card(request, caller, person) if person else None}
     return _show(request, caller, "main", values, refusal)
+
+
+def _latest(caller: Caller, place: Place | None, lang: str) -> list[queries.Happening]:
+    """The last sales of this outlet among the programme's newest events."""
+    recent = queries.recent(caller.programme, lang, limit=30).items
+    return [each for each in recent if each.kind == "purchase.made" and (place is None or each.outlet == place.name)][:5]
 
 
 def _chosen(caller: Caller, member: str) -> Person | None:
@@ -159,17 +165,21 @@ def _told(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> Told:
     return understand.purchase(body, caller.source)
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @for_staff
 def give(request: HttpRequest, caller: Caller) -> HttpResponse:
     """Book the sale once, however often the form is sent: its number is the key."""
+    if request.method == "GET":  # somebody switched the language on an answer to a form
+        return redirect("till:main")
     sale = _typed(request.POST)
     try:
         if not sale["order"].startswith("till-"):
             raise Refusal("stale_form", status=422)
         receipt = intake.accept(caller, _told(request, caller, sale), sale["order"])
     except Refusal as refusal:
-        return _sale(request, caller, sale, refusal)
+        response = _sale(request, caller, sale, refusal)
+        response["HX-Push-Url"] = "false"
+        return response
     return redirect("till:result", ids.public("evt", receipt.event_id))
 
 
@@ -182,7 +192,7 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     receipt = receipts.stored(caller.programme, _id(event))
     person = members.get(caller.programme.id, receipt.member_id)
     left = int((found.at + UNDO - time.now()).total_seconds())
-    values = {"happening": found, "receipt": receipt, "card": _card(request, caller, person),
+    values = {"happening": found, "receipt": receipt, "card": _card(request, caller, person), "taken": -found.points,
               "seconds_left": left if found.kind == "purchase.made" and not found.is_undone else 0,
               "tier": next((line for line in found.lines if line.asset.startswith("tier/") and line.verb == "give"), None)}
     return _show(request, caller, "result", values)
@@ -195,10 +205,12 @@ def _id(event: str) -> UUID:
     return id
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @for_staff
 def undo(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     """Take a sale back whole, within the minute. Refuses `undo_late`."""
+    if request.method == "GET":
+        return redirect("till:result", event)
     sale = queries.happening(caller.programme, event, pages.lang(request))
     if sale.kind != "purchase.made" or not sale.external_id.startswith("till-") or time.now() > sale.at + UNDO + LATE:
         raise Refusal("undo_late", status=409)

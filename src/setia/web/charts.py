@@ -1,6 +1,6 @@
 """Figures as small pictures: SVG drawn here, with the sentence that says what it shows. No script, no library."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -11,6 +11,15 @@ from setia.kit import money, texts, time
 
 PERIOD = 4  # weeks in the period that the figures compare
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 240, 64, 28, 14
+
+
+def _many(pattern: str, rows: Iterable[tuple[Any, ...]]) -> SafeString:
+    """One shape for each row; `format_html` takes no number formats, so places are rounded here."""
+    return format_html_join("", pattern, ([_px(value) for value in row] for row in rows))
+
+
+def _px(value: Any) -> Any:
+    return f"{value:.1f}" if isinstance(value, float) else value
 
 
 def measure(value: int, unit: str, lang: str) -> str:
@@ -58,7 +67,7 @@ def spark(kpi: Any) -> SafeString:
     recent = len(values) - (PERIOD if kpi.weeks else 1)
     bars = [(i * step, 28 - max(1.0, value * 28 / top), step * 0.72, max(1.0, value * 28 / top),
              "now" if i >= recent else "then") for i, value in enumerate(values)]
-    rects = format_html_join("", '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5" class="{}"/>', bars)
+    rects = _many('<rect x="{}" y="{}" width="{}" height="{}" rx="1.5" class="{}"/>', bars)
     return format_html('<svg class="spark" viewBox="0 0 96 28" aria-hidden="true" focusable="false">{}</svg>', rects)
 
 
@@ -66,7 +75,7 @@ def bar(value: int, most: int) -> SafeString:
     """A bar from zero whose whole width is `most`."""
     width = 100 * min(value, most) / most if most > 0 else 0
     return format_html('<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
-                       '<rect width="100" height="6" class="whole"/><rect width="{:.2f}" height="6" class="now"/></svg>', width)
+                       '<rect width="100" height="6" class="whole"/><rect width="{}" height="6" class="now"/></svg>', _px(float(width)))
 
 
 def finding(kpi: Any, lang: str) -> str:
@@ -114,14 +123,14 @@ def _grid(ceiling: int, unit: str, lang: str) -> SafeString:
         value = ceiling * part // 2
         y = _spot(0, value, 2, ceiling)[1]
         rows.append((LEFT, y, WIDTH, y, "axis" if part == 0 else "grid", LEFT - 8, y + 4, measure(value, unit, lang)))
-    return format_html_join(
-        "", '<line x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}" class="{}"/><text x="{}" y="{:.1f}" class="end">{}</text>', rows)
+    return _many(
+        '<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/><text x="{}" y="{}" class="end">{}</text>', rows)
 
 
 def _weeks_below(weeks: Sequence[tuple[date, int]], lang: str) -> SafeString:
     shown = range(len(weeks) - 1, -1, -5)
     rows = [(_spot(i, 0, len(weeks), 1)[0], HEIGHT - 6, _short(weeks[i][0], lang)) for i in shown]
-    return format_html_join("", '<text x="{:.1f}" y="{}" class="mid">{}</text>', rows)
+    return _many('<text x="{}" y="{}" class="mid">{}</text>', rows)
 
 
 def _line(spots: Sequence[tuple[float, float]]) -> SafeString:
@@ -142,5 +151,5 @@ def _marks(weeks: Sequence[tuple[date, int]], spots: Sequence[tuple[float, float
         x, y = spots[i]
         place = "end" if i > len(weeks) * 0.8 else "start"
         rows.append((x, y, x + (-8 if place == "end" else 8), max(12, y - 6), place, measure(weeks[i][1], unit, lang)))
-    return format_html_join(
-        "", '<circle cx="{:.1f}" cy="{:.1f}" r="4" class="dot"/><text x="{:.1f}" y="{:.1f}" class="{} strong">{}</text>', rows)
+    return _many(
+        '<circle cx="{}" cy="{}" r="4" class="dot"/><text x="{}" y="{}" class="{} strong">{}</text>', rows)
