@@ -119,8 +119,9 @@ _FAULTS = {
         WHERE l.program_id = %(program)s
           AND (coalesce(p.left_over, 0) <> l.remaining OR coalesce(p.filled, 0) <> l.amount)""",
     "debt and balance both positive": """
-        SELECT d.holder_id || ' ' || d.asset FROM journal_balance d JOIN journal_balance a USING (holder_id, asset)
-        WHERE d.program_id = %(program)s AND d.kind = 'debt' AND a.kind = 'available' AND d.amount < 0 AND a.amount > 0""",
+        SELECT DISTINCT d.holder_id || ' ' || d.asset FROM journal_balance d JOIN journal_lot l USING (holder_id, asset)
+        WHERE d.program_id = %(program)s AND d.kind = 'debt' AND d.amount < 0 AND l.remaining > 0
+          AND (l.expires_at IS NULL OR l.expires_at > now())""",
     "debt above zero": """
         SELECT holder_id || ' ' || asset FROM journal_balance
         WHERE program_id = %(program)s AND kind = 'debt' AND amount > 0""",

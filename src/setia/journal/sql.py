@@ -72,8 +72,9 @@ PARTS = {
     AS l(n smallint, asset text, amount bigint, starts timestamptz, ends timestamptz))""",
     "draws": """draws AS (UPDATE journal_lot SET remaining = remaining - d.drawn, expired = expired + d.gone,
     ended_at = coalesce(d.ended, ended_at)
-  FROM head, jsonb_to_recordset($6::jsonb -> 'draws')
-    AS d(lot uuid, n smallint, drawn bigint, gone bigint, ended timestamptz)
+  FROM head, (SELECT lot, n, sum(drawn) AS drawn, sum(gone) AS gone, max(ended) AS ended
+    FROM jsonb_to_recordset($6::jsonb -> 'draws')
+      AS one(lot uuid, n smallint, drawn bigint, gone bigint, ended timestamptz) GROUP BY lot, n) d
   WHERE journal_lot.event_id = d.lot AND journal_lot.n = d.n)""",
     "gained": """gained AS (INSERT INTO journal_balance (holder_id, asset, kind, program_id, amount, floor)
   SELECT $3::uuid, b.asset, b.kind, $2::uuid, b.amount, CASE b.kind WHEN 'available' THEN 0 END

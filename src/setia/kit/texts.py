@@ -34,14 +34,14 @@ def has(key: str) -> bool:
     return key in catalogue()
 
 
-def say(key: str, lang: str, **values: Any) -> str:
+def say(key: str, lang: str, /, **values: Any) -> str:
     """The text of a key in a language, filled in."""
     text = catalogue()[key]
     pattern = text.get("en_one") if lang == "en" and values.get("n") == 1 else None
     return _Filler(lang).vformat(pattern or text[lang], (), values)
 
 
-def pair(key: str, **values: Any) -> dict[str, str]:
+def pair(key: str, /, **values: Any) -> dict[str, str]:
     """The text in both languages."""
     return {lang: say(key, lang, **values) for lang in LANGUAGES}
 

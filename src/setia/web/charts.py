@@ -65,7 +65,8 @@ def spark(kpi: Any) -> SafeString:
         return SafeString("")
     top, step = max(values), 96 / len(values)
     recent = len(values) - (PERIOD if kpi.weeks else 1)
-    bars = [(i * step, 28 - max(1.0, value * 28 / top), step * 0.72, max(1.0, value * 28 / top),
+    wide = min(step * 0.72, 16)
+    bars = [(96 - (len(values) - i) * wide * 1.4, 28 - max(1.0, value * 28 / top), wide, max(1.0, value * 28 / top),
              "now" if i >= recent else "then") for i, value in enumerate(values)]
     rects = _many('<rect x="{}" y="{}" width="{}" height="{}" rx="1.5" class="{}"/>', bars)
     return format_html('<svg class="spark" viewBox="0 0 96 28" aria-hidden="true" focusable="false">{}</svg>', rects)
@@ -109,7 +110,7 @@ def weekly(kpi: Any, lang: str) -> SafeString:
 def _ceiling(top: int) -> int:
     """A round number at or above the highest value, so that the lines across carry readable amounts."""
     size = 10 ** max(0, len(str(top)) - 1)
-    return next(size * step // 10 for step in (10, 20, 40, 60, 80, 100) if size * step // 10 >= top) or 1
+    return next(size * step // 10 for step in (10, 12, 16, 20, 30, 40, 60, 80, 100) if size * step // 10 >= top) or 1
 
 
 def _spot(i: int, value: int, count: int, ceiling: int) -> tuple[float, float]:
@@ -150,6 +151,7 @@ def _marks(weeks: Sequence[tuple[date, int]], spots: Sequence[tuple[float, float
     for i in {best, len(weeks) - 1}:
         x, y = spots[i]
         place = "end" if i > len(weeks) * 0.8 else "start"
-        rows.append((x, y, x + (-8 if place == "end" else 8), max(12, y - 6), place, measure(weeks[i][1], unit, lang)))
+        is_crowded = i != best and len(weeks) - best < 8  # the newest week's label goes under its dot then
+        rows.append((x, y, x + (-8 if place == "end" else 8), y + 22 if is_crowded else max(12, y - 6), place, measure(weeks[i][1], unit, lang)))
     return _many(
         '<circle cx="{}" cy="{}" r="4" class="dot"/><text x="{}" y="{}" class="{} strong">{}</text>', rows)
