@@ -62,6 +62,9 @@ def shown(receipt: Receipt, programme: Programme) -> dict[str, Any]:
         "balance_after": receipt.balance, "reason": {"code": receipt.kind, "text": summary(receipt)},
         "lines": [line(entry, programme) for entry in receipt.entries],
     }
+    if receipt.is_preview:
+        for each in answer["lines"]:
+            del each["id"]
     if receipt.outlet:
         answer["outlet"] = receipt.outlet
     if not receipt.is_preview:

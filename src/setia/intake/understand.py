@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -54,7 +54,7 @@ def event(body: EventBody, source: str) -> Told:
 
 
 class _Spend(msgspec.Struct, forbid_unknown_fields=True):
-    points: int
+    points: Annotated[int, msgspec.Meta(ge=1, le=10**12)]
 
 
 def _text(data: dict[str, Any], key: str) -> str:

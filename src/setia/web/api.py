@@ -58,7 +58,7 @@ class Call:
     def limit(self) -> int:
         """How many rows: 20 unless asked, 200 at most."""
         wish = self.query.get("limit", "20")
-        if not wish.isdecimal() or not 1 <= int(wish) <= MOST_ROWS:
+        if not (wish.isascii() and wish.isdecimal()) or not 1 <= int(wish) <= MOST_ROWS:
             raise Refusal("invalid", status=422, param="limit", problem=f"1–{MOST_ROWS}")
         return int(wish)
 
@@ -147,6 +147,8 @@ def _body(route: Route, request: Request) -> Any:
         return None
     if len(request.body) > LARGEST_BODY:
         raise Refusal("too_large", status=413, most=LARGEST_BODY)
+    if b"\\u0000" in request.body:  # PostgreSQL's texts can't hold it
+        raise Refusal("malformed", status=400, problem="\\u0000")
     decoder = _decoders.get(route.body)
     if decoder is None:
         decoder = _decoders[route.body] = msgspec.json.Decoder(route.body)
