@@ -17,7 +17,7 @@ test: $(STAMP)-dev
 check: $(STAMP)-dev
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/ruff check src tests bench
-	$(BIN)/mypy
+	SETIA_SECRET_KEY="$$($(BIN)/setia secret)" $(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.checks
 

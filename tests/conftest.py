@@ -29,7 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
         _state["folder"] = folder
         os.environ["SETIA_DATA_DIR"] = str(folder)
     else:
-        os.environ.setdefault("SETIA_SECRET_KEY", "a secret of tests that is long enough for the settings to like it")
+        os.environ.setdefault(
+            "SETIA_SECRET_KEY", "a secret of tests that is long enough for the settings to like it"
+        )
     _state["cluster"] = open_database()
     migrate()
     from django.test.utils import setup_test_environment
@@ -74,15 +76,27 @@ class Shop:
         service.accept(self.caller, told, f"join {person.public_id}")
         return person
 
-    def sale(self, order: str, amount: int, *, phone: str | None = "081234567890", at: datetime | None = None,
-             items: list[tuple[str, int]] = (), outlet: str | None = "kemang") -> Any:
+    def sale(
+        self,
+        order: str,
+        amount: int,
+        *,
+        phone: str | None = "081234567890",
+        at: datetime | None = None,
+        items: list[tuple[str, int]] = (),
+        outlet: str | None = "kemang",
+    ) -> Any:
         """A sale as it would be told."""
         from setia.intake import understand
         from setia.intake.types import Item, MemberRef, Money, Order, PurchaseBody
 
         lines = [Item(sku=sku, amount=price) for sku, price in items]
-        body = PurchaseBody(order=Order(id=order, total=Money(amount=amount), items=lines), outlet=outlet, at=at,
-                            member=MemberRef(phone=phone) if phone else None)
+        body = PurchaseBody(
+            order=Order(id=order, total=Money(amount=amount), items=lines),
+            outlet=outlet,
+            at=at,
+            member=MemberRef(phone=phone) if phone else None,
+        )
         return understand.purchase(body, "test")
 
     def buy(self, order: str, amount: int, **more: Any) -> Any:
@@ -101,7 +115,9 @@ class Shop:
         from setia.intake import service, understand
         from setia.intake.types import EventBody, MemberRef
 
-        body = EventBody(kind="points.spent", id=name, member=MemberRef(phone=phone), at=at, data={"points": points})
+        body = EventBody(
+            kind="points.spent", id=name, member=MemberRef(phone=phone), at=at, data={"points": points}
+        )
         return service.accept(self.caller, understand.event(body, "test"), f"spend {name}")
 
     def points(self, person: Any, at: datetime | None = None) -> int:
@@ -124,8 +140,16 @@ def found_shop(document: str | None = None, since: datetime = NOON - timedelta(d
 
     programme = tenancy.found("Kopi Senja", f"kopi-{uuid.uuid4().hex[:10]}")
     tenancy.open_outlets(programme.id, [("kemang", "Kemang")])
-    catalog.tell(programme.id, [catalog.Item("KOPI", "Kopi", "COFFEE"), catalog.Item("SODA", "Soda", "SOFT DRINKS")])
-    programs.publish(programme.id, document or DEMO.read_text("utf-8"), zone=programme.zone, by="test", effective_from=since)
+    catalog.tell(
+        programme.id, [catalog.Item("KOPI", "Kopi", "COFFEE"), catalog.Item("SODA", "Soda", "SOFT DRINKS")]
+    )
+    programs.publish(
+        programme.id,
+        document or DEMO.read_text("utf-8"),
+        zone=programme.zone,
+        by="test",
+        effective_from=since,
+    )
     key = tenancy.make_key(programme.id, "test", ["earn", "spend", "read"], "test")
     return Shop(programme, tenancy.caller(key), key)
 
@@ -145,8 +169,15 @@ class Answer:
     body: Any
 
 
-def call(method: str, path: str, body: Any = None, key: str | None = None, raw: bytes | None = None,
-         idempotency: str | None = None, **headers: str) -> Answer:
+def call(
+    method: str,
+    path: str,
+    body: Any = None,
+    key: str | None = None,
+    raw: bytes | None = None,
+    idempotency: str | None = None,
+    **headers: str,
+) -> Answer:
     """A request through the whole WSGI application, short road and all."""
     import io
 
@@ -157,10 +188,20 @@ def call(method: str, path: str, body: Any = None, key: str | None = None, raw: 
     path, _, query = path.partition("?")
     data = raw if raw is not None else (msgspec.json.encode(body) if body is not None else b"")
     environ = {
-        "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, "SERVER_NAME": "localhost",
-        "SERVER_PORT": "8000", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(data),
-        "wsgi.errors": io.StringIO(), "CONTENT_LENGTH": str(len(data)), "CONTENT_TYPE": "application/json",
-        "HTTP_HOST": "localhost", "SCRIPT_NAME": "", "REMOTE_ADDR": "127.0.0.1",
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(data),
+        "wsgi.errors": io.StringIO(),
+        "CONTENT_LENGTH": str(len(data)),
+        "CONTENT_TYPE": "application/json",
+        "HTTP_HOST": "localhost",
+        "SCRIPT_NAME": "",
+        "REMOTE_ADDR": "127.0.0.1",
         **{f"HTTP_{name.upper()}": value for name, value in headers.items()},
     }
     if key:

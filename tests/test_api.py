@@ -12,8 +12,11 @@ from setia.project.api import ROUTES, api
 from setia.tenancy import service as tenancy
 from tests.conftest import call, found_shop
 
-SALE = {"member": {"phone": "0812-3456-7890"}, "outlet": "kemang",
-        "order": {"id": "A-1", "total": {"amount": 184500, "currency": "IDR"}}}
+SALE = {
+    "member": {"phone": "0812-3456-7890"},
+    "outlet": "kemang",
+    "order": {"id": "A-1", "total": {"amount": 184500, "currency": "IDR"}},
+}
 
 
 def sale(**changes):
@@ -56,7 +59,10 @@ def test_a_purchase_from_the_till_to_the_members_balance(shop_with_rani):
 
 
 def test_preview_and_dry_run_write_nothing(shop_with_rani):
-    key, count = shop_with_rani.key, lambda: Event.objects.filter(program_id=shop_with_rani.programme.id).count()
+    key, count = (
+        shop_with_rani.key,
+        lambda: Event.objects.filter(program_id=shop_with_rani.programme.id).count(),
+    )
     before = count()
     seen = call("POST", "/v1/preview", SALE, key)
     dry = call("POST", "/v1/purchases?dry_run=true", SALE, key)
@@ -80,10 +86,23 @@ def test_pages_go_through_everything_once(shop_with_rani):
 
 
 def test_members_join_and_are_found_in_any_spelling(shop):
-    made = call("POST", "/v1/members", {"phone": "0813 9876-5432", "nickname": "Budi", "consents": {"marketing": True}}, shop.key)
+    made = call(
+        "POST",
+        "/v1/members",
+        {"phone": "0813 9876-5432", "nickname": "Budi", "consents": {"marketing": True}},
+        shop.key,
+    )
     assert made.status == 201 and made.body["points"] == 10 and made.body["phone"] == "+6281398765432"
-    for phone in ("081398765432", "6281398765432", "81398765432", "%2B62%200813%209876%205432", "006281398765432"):
-        assert call("GET", f"/v1/members?phone={phone}", key=shop.key).body["data"][0]["id"] == made.body["id"], phone
+    for phone in (
+        "081398765432",
+        "6281398765432",
+        "81398765432",
+        "%2B62%200813%209876%205432",
+        "006281398765432",
+    ):
+        assert (
+            call("GET", f"/v1/members?phone={phone}", key=shop.key).body["data"][0]["id"] == made.body["id"]
+        ), phone
     twice = call("POST", "/v1/members", {"phone": "+6281398765432"}, shop.key)
     assert (twice.status, twice.body["code"]) == (409, "phone_taken")
 
@@ -97,12 +116,27 @@ BAD = {
     "unknown outlet": (sale(outlet="bulan"), 404, "not_found", "outlet"),
     "malformed JSON": (b'{"order": ', 400, "malformed", None),
     "not UTF-8": (b'{"order": {"id": "\xff", "total": {"amount": 1}}}', 400, "malformed", None),
-    "a zero character": (b'{"outlet": "a\\u0000b", "order": {"id": "1", "total": {"amount": 1}}}', 400, "malformed", None),
+    "a zero character": (
+        b'{"outlet": "a\\u0000b", "order": {"id": "1", "total": {"amount": 1}}}',
+        400,
+        "malformed",
+        None,
+    ),
     "negative rupiah": (order(total={"amount": -5}), 422, "body.negative", "order.total.amount"),
     "fractional rupiah": (order(total={"amount": 38000.5}), 422, "body.fraction", "order.total.amount"),
     "too much rupiah": (order(total={"amount": 10**13}), 422, "body.too_much", "order.total.amount"),
-    "unknown currency": (order(total={"amount": 5, "currency": "USD"}), 422, "currency", "order.total.currency"),
-    "no currency at all": (order(total={"amount": 5, "currency": "rupiah"}), 422, "body.pattern", "order.total.currency"),
+    "unknown currency": (
+        order(total={"amount": 5, "currency": "USD"}),
+        422,
+        "currency",
+        "order.total.currency",
+    ),
+    "no currency at all": (
+        order(total={"amount": 5, "currency": "rupiah"}),
+        422,
+        "body.pattern",
+        "order.total.currency",
+    ),
     "a date in the future": (sale(at=FUTURE), 422, "in_future", "at"),
     "a date without a zone": (sale(at="2026-01-01T10:00:00"), 422, "no_zone", "at"),
     "no date": (sale(at="kemarin"), 422, "body.date", "at"),
@@ -127,7 +161,9 @@ def test_bad_input_is_refused_clearly_and_nothing_is_half_done(name, shop_with_r
     assert said.headers["Content-Type"] == "application/problem+json"
     _is_a_problem(said)
     assert Event.objects.filter(program_id=shop_with_rani.programme.id).count() == before
-    assert call("POST", "/v1/purchases", SALE, shop_with_rani.key, idempotency="k").status == 201, "the key is still free"
+    assert call("POST", "/v1/purchases", SALE, shop_with_rani.key, idempotency="k").status == 201, (
+        "the key is still free"
+    )
 
 
 def _is_a_problem(said):
@@ -138,7 +174,9 @@ def _is_a_problem(said):
 
 
 def test_a_purchase_of_a_million_lines_is_refused_before_it_is_read(shop_with_rani):
-    raw = json.dumps({**SALE, "order": {**SALE["order"], "items": [{"sku": "X", "amount": 1}] * 1_000_000}}).encode()
+    raw = json.dumps(
+        {**SALE, "order": {**SALE["order"], "items": [{"sku": "X", "amount": 1}] * 1_000_000}}
+    ).encode()
     said = call("POST", "/v1/purchases", key=shop_with_rani.key, raw=raw, idempotency="k")
     assert (said.status, said.body["code"]) == (413, "too_large")
     _is_a_problem(said)
@@ -162,8 +200,13 @@ def test_a_write_without_a_key_or_with_an_endless_one_is_refused(shop_with_rani)
 
 def test_events_that_only_we_may_tell_are_refused(shop_with_rani):
     for kind in ("tier.review", "points.expired", "nonsense"):
-        said = call("POST", "/v1/events", {"kind": kind, "id": "1", "member": {"phone": "081234567890"}},
-                    shop_with_rani.key, idempotency=kind)
+        said = call(
+            "POST",
+            "/v1/events",
+            {"kind": kind, "id": "1", "member": {"phone": "081234567890"}},
+            shop_with_rani.key,
+            idempotency=kind,
+        )
         assert said.status in (403, 422) and said.body["code"] in ("scope", "unknown_kind")
     spent = {"kind": "points.spent", "id": "t", "member": {"phone": "081234567890"}, "data": {"points": -5}}
     assert call("POST", "/v1/events", spent, shop_with_rani.key, idempotency="t").status == 422
@@ -182,7 +225,13 @@ def test_no_key_no_answer(authorization, shop):
 def test_every_route_asks_for_its_scope(route, shop):
     wrong = "read" if route.scope == "earn" else "earn"
     key = tenancy.make_key(shop.programme.id, "narrow", [wrong])
-    said = call(route.method, "/v1" + route.path.replace("{id}", "x"), SALE if route.body else None, key, idempotency="k")
+    said = call(
+        route.method,
+        "/v1" + route.path.replace("{id}", "x"),
+        SALE if route.body else None,
+        key,
+        idempotency="k",
+    )
     assert (said.status, said.body["code"]) == (403, "scope")
 
 
@@ -204,8 +253,11 @@ def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
     receipt = theirs.buy("A1", 20_000)
     mine = found_shop()
     person = theirs.rani.public_id
-    things = {"members": person, "entries": f"{ids.public('ptx', receipt.event_id)}_1",
-              "events": ids.public("evt", receipt.event_id)}
+    things = {
+        "members": person,
+        "entries": f"{ids.public('ptx', receipt.event_id)}_1",
+        "events": ids.public("evt", receipt.event_id),
+    }
     for route in ROUTES:
         if route.method == "GET" and "{id}" in route.path:
             id = things[route.path.split("/")[1]]
@@ -235,8 +287,16 @@ def test_the_short_road_and_django_answer_the_same(shop_with_rani):
     from django.test import Client
 
     direct = call("POST", "/v1/preview", SALE, shop_with_rani.key).body
-    through = Client().post("/v1/preview", json.dumps(SALE), content_type="application/json",
-                            headers={"Authorization": f"Bearer {shop_with_rani.key}"}).json()
+    through = (
+        Client()
+        .post(
+            "/v1/preview",
+            json.dumps(SALE),
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {shop_with_rani.key}"},
+        )
+        .json()
+    )
     assert {**direct, "at": ""} == {**through, "at": ""}
 
 

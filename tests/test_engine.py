@@ -1,6 +1,6 @@
 """Properties of the pure core: bounds hold, limits hold, rounding is stated, the same in gives the same out."""
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -31,8 +31,19 @@ def book(rules: str):
 
 
 def facts(of, **known):
-    base = {"net": 0, "total": 0, "visits": 1, "lines": [], "hour": 10, "weekday": "monday", "outlet": "", "channel": "",
-            "date": date(2026, 11, 16), "at": datetime(2026, 11, 16, 5, tzinfo=timezone.utc), "amount": 0}
+    base = {
+        "net": 0,
+        "total": 0,
+        "visits": 1,
+        "lines": [],
+        "hour": 10,
+        "weekday": "monday",
+        "outlet": "",
+        "channel": "",
+        "date": date(2026, 11, 16),
+        "at": datetime(2026, 11, 16, 5, tzinfo=UTC),
+        "amount": 0,
+    }
     return {**gather.nothing(of), **base, **known}
 
 
@@ -49,15 +60,19 @@ def test_per_unit_is_exact_and_within_its_bound(net, per, points, rounding):
 
 
 def test_rounding_is_once_a_sale_not_once_a_line():
-    of = book("  - {id: a, on: purchase.made, give: {asset: points, amount: {per: 10000, points: 1, of: net}}}")
+    of = book(
+        "  - {id: a, on: purchase.made, give: {asset: points, amount: {per: 10000, points: 1, of: net}}}"
+    )
     lines = [{"sku": str(i), "category": "", "net": 9900} for i in range(5)]
     assert [e.amount for e in decide(of, "purchase.made", facts(of, net=49500, lines=lines))] == [4]
 
 
 @given(st.lists(st.integers(0, 3000), max_size=12), st.integers(1, 500))
 def test_a_limit_holds_and_gives_the_rest(wishes, most):
-    of = book("  - {id: a, on: purchase.made, give: {asset: points, amount: {per: 1, points: 1, of: net}}, "
-              f"limit: {{each: member, every: month, at_most: {most}}}}}")
+    of = book(
+        "  - {id: a, on: purchase.made, give: {asset: points, amount: {per: 1, points: 1, of: net}}, "
+        f"limit: {{each: member, every: month, at_most: {most}}}}}"
+    )
     used = 0
     for net in wishes:
         effects = decide(of, "purchase.made", facts(of, net=net, **{"used.a": used}))
@@ -72,34 +87,52 @@ def test_a_limit_holds_and_gives_the_rest(wishes, most):
 def test_deciding_is_pure(net, spent, tier, hour):
     of = programs.check(DEMO.read_text(), "Asia/Jakarta", 1)
     rank = {"bronze": 1, "silver": 2, "gold": 3}[tier]
-    known = facts(of, net=net, hour=hour, **{"member.spent_365d": spent, "member.tier": tier, "member.tier_rank": rank})
+    known = facts(
+        of, net=net, hour=hour, **{"member.spent_365d": spent, "member.tier": tier, "member.tier_rank": rank}
+    )
     before = dict(known)
     once, twice = decide(of, "purchase.made", known), decide(of, "purchase.made", known)
     assert known == before, "deciding changes nothing it was given"
-    assert [(e.rule, e.amount, e.expires_at) for e in once] == [(e.rule, e.amount, e.expires_at) for e in twice]
+    assert [(e.rule, e.amount, e.expires_at) for e in once] == [
+        (e.rule, e.amount, e.expires_at) for e in twice
+    ]
     assert all(0 <= e.amount <= e.wanted for e in once)
 
 
 def test_the_tier_is_judged_with_this_sale_and_applies_from_the_next():
     of = programs.check(DEMO.read_text(), "Asia/Jakarta", 1)
-    known = facts(of, net=2_000_000, **{"member.spent_365d": 9_000_000, "member.tier": "bronze", "member.tier_rank": 1,
-                                        "member.purchases": 3})
+    known = facts(
+        of,
+        net=2_000_000,
+        **{
+            "member.spent_365d": 9_000_000,
+            "member.tier": "bronze",
+            "member.tier_rank": 1,
+            "member.purchases": 3,
+        },
+    )
     given_ = {e.rule: e.amount for e in decide(of, "purchase.made", known)}
     assert given_ == {"poin-bronze": 200, "tier.silver": 1}
 
 
 def test_chained_rules_run_and_a_loop_is_refused():
-    of = book("  - {id: a, on: purchase.made, give: {asset: points, amount: 5}}\n"
-              "  - {id: b, on: 'given:points', give: {asset: xp, amount: 1}}")
+    of = book(
+        "  - {id: a, on: purchase.made, give: {asset: points, amount: 5}}\n"
+        "  - {id: b, on: 'given:points', give: {asset: xp, amount: 1}}"
+    )
     assert [(e.rule, e.round) for e in decide(of, "purchase.made", facts(of))] == [("a", 0), ("b", 1)]
-    loop = book("  - {id: a, on: purchase.made, give: {asset: points, amount: 5}}\n"
-                "  - {id: b, on: 'given:points', give: {asset: points, amount: 1}}")
+    loop = book(
+        "  - {id: a, on: purchase.made, give: {asset: points, amount: 5}}\n"
+        "  - {id: b, on: 'given:points', give: {asset: points, amount: 1}}"
+    )
     with pytest.raises(Refusal) as refused:
         decide(loop, "purchase.made", facts(loop))
     assert refused.value.code == "rules_loop"
 
 
-@given(st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 3)), max_size=20), st.integers(0, 1_000_000))
+@given(
+    st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 3)), max_size=20), st.integers(0, 1_000_000)
+)
 def test_an_order_discount_is_shared_to_the_rupiah(lines, total):
     made = share_out([Item(sku=str(i), amount=a, qty=q) for i, (a, q) in enumerate(lines)], total)
     asked = sum(a for a, q in lines if q)
@@ -108,9 +141,12 @@ def test_an_order_discount_is_shared_to_the_rupiah(lines, total):
     assert all(line.net == 0 for line, (a, q) in zip(made, lines, strict=True) if not a or not q)
 
 
-@given(st.lists(st.tuples(st.integers(0, 800), st.integers(1, 1000), st.booleans()), max_size=40), st.integers(1, 400))
+@given(
+    st.lists(st.tuples(st.integers(0, 800), st.integers(1, 1000), st.booleans()), max_size=40),
+    st.integers(1, 400),
+)
 def test_a_rolling_sum_equals_the_plain_one(history, days):
-    start = datetime(2025, 1, 1, tzinfo=timezone.utc)
+    start = datetime(2025, 1, 1, tzinfo=UTC)
     rolling, known = Rolling("net", timedelta(days=days)), []
     for offset, net, undone in sorted(history):
         at = start + timedelta(days=offset)
@@ -133,7 +169,7 @@ BAD = {
     "unknown_key": "  - {id: a, on: purchase.made, gives: {asset: points, amount: 1}, give: {asset: points, amount: 1}}",
     "missing_key": "  - {on: purchase.made, give: {asset: points, amount: 1}}",
     "id_twice": "  - {id: a, on: purchase.made, give: {asset: points, amount: 1}}\n"
-                "  - {id: a, on: purchase.made, give: {asset: points, amount: 1}}",
+    "  - {id: a, on: purchase.made, give: {asset: points, amount: 1}}",
     "not_ordered": "  - {id: a, on: purchase.made, when: {fact: outlet, at_least: x}, give: {asset: points, amount: 1}}",
     "no_comparison": "  - {id: a, on: purchase.made, when: {fact: net}, give: {asset: points, amount: 1}}",
     "unknown_choice": "  - {id: a, on: purchase.made, give: {asset: points, amount: 1}, limit: {every: week, at_most: 1}}",
@@ -149,7 +185,9 @@ def test_a_bad_document_says_where_what_and_what_to_do(code, monkeypatch):
     from setia.engine.vocabulary import Balance, Fact
 
     words = programs.words()
-    words.facts["member.reach"] = Fact("member.reach", "count", fold=Balance("points"))  # one that nobody bounded
+    words.facts["member.reach"] = Fact(
+        "member.reach", "count", fold=Balance("points")
+    )  # one that nobody bounded
     monkeypatch.setattr(programs, "_words", lambda: words)
     with pytest.raises(programs.BadDocument) as refused:
         book(BAD[code])
@@ -158,7 +196,9 @@ def test_a_bad_document_says_where_what_and_what_to_do(code, monkeypatch):
         assert "\n  rules" in refused.value.message(lang)
 
 
-@pytest.mark.parametrize("text", ["a: [", "program: x\nprogram: y", "a: &x [1]\nb: *x", "- 1", "", "x" * 1_000_001])
+@pytest.mark.parametrize(
+    "text", ["a: [", "program: x\nprogram: y", "a: &x [1]\nb: *x", "- 1", "", "x" * 1_000_001]
+)
 def test_what_is_no_document_is_refused(text):
     with pytest.raises(programs.BadDocument):
         programs.check(text, "Asia/Jakarta")

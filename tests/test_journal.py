@@ -20,18 +20,26 @@ TABLES = ("journal_entry", "journal_posting", "programs_version", "intake_event"
 
 
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("change", ["UPDATE {t} SET program_id = program_id", "DELETE FROM {t}", "TRUNCATE {t}"])
+@pytest.mark.parametrize(
+    "change", ["UPDATE {t} SET program_id = program_id", "DELETE FROM {t}", "TRUNCATE {t}"]
+)
 @pytest.mark.parametrize("role", ["default", "owner"])
 def test_what_was_written_stays_written(table, change, role, shop):
     shop.member("081234567890", NOON)
-    with pytest.raises(DatabaseError) as refused, transaction.atomic(using=role), connections[role].cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError) as refused,
+        transaction.atomic(using=role),
+        connections[role].cursor() as cursor,
+    ):
         cursor.execute(change.format(t=table))
     assert "permission denied" in str(refused.value) or "append-only" in str(refused.value)
 
 
 def test_the_product_is_neither_owner_nor_superuser():
     with connection.cursor() as cursor:
-        cursor.execute("SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user")
+        cursor.execute(
+            "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+        )
         assert cursor.fetchone() == (False, False, False, False)
         cursor.execute("SELECT count(*) FROM pg_tables WHERE tableowner = current_user")
         assert cursor.fetchone() == (0,)
@@ -61,7 +69,9 @@ def test_a_random_life_stays_sound(seed):
         phone, deed = dice.choice(phones), dice.random()
         if deed < 0.5:
             late = now - timedelta(days=dice.randint(0, 90)) if dice.random() < 0.2 else now
-            last = shop.sale(f"S{step}", dice.randint(0, 9_000_000), phone=phone, at=max(late, start), items=[])
+            last = shop.sale(
+                f"S{step}", dice.randint(0, 9_000_000), phone=phone, at=max(late, start), items=[]
+            )
             service.accept(shop.caller, last, f"k{step}")
             sold.append(f"S{step}")
         elif deed < 0.6 and last:
@@ -94,7 +104,9 @@ def test_a_whole_return_leaves_the_state_as_if_the_sale_never_was(shop):
         from setia.intake import understand
         from setia.intake.types import ReturnBody
 
-        service.accept(shop.caller, understand.returned(ReturnBody(order_id="A2", reason="again"), "test"), "other")
+        service.accept(
+            shop.caller, understand.returned(ReturnBody(order_id="A2", reason="again"), "test"), "other"
+        )
     assert refused.value.code == "already_returned"
 
 
@@ -119,7 +131,9 @@ def test_points_run_out_lot_by_lot_soonest_first(shop):
     shop.buy("A1", 1_000_000, at=NOON - timedelta(days=300))
     before = NOON - timedelta(days=36)
     assert shop.points(person, before) == 10 + 25 + 100
-    assert shop.points(person, NOON - timedelta(days=34)) == 125, "the welcome points ended, whether or not booked"
+    assert shop.points(person, NOON - timedelta(days=34)) == 125, (
+        "the welcome points ended, whether or not booked"
+    )
     shop.spend("P1", 25, at=NOON - timedelta(days=30))
     from setia.journal import service as journal
 
@@ -162,7 +176,9 @@ def test_the_control_without_a_lock_does_overspend():
     with connections["owner"].cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS naive_balance (id int PRIMARY KEY, amount int)")
         cursor.execute("GRANT ALL ON naive_balance TO setia_app")
-        cursor.execute("INSERT INTO naive_balance VALUES (1, 135) ON CONFLICT (id) DO UPDATE SET amount = 135")
+        cursor.execute(
+            "INSERT INTO naive_balance VALUES (1, 135) ON CONFLICT (id) DO UPDATE SET amount = 135"
+        )
     gate = threading.Barrier(32)
 
     def naive(i):
@@ -190,7 +206,11 @@ def test_the_same_event_a_hundred_times_at_once_is_one(shop):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 4_000_000), st.booleans()), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 500), st.integers(0, 4_000_000), st.booleans()), min_size=1, max_size=12
+    )
+)
 def test_folded_facts_in_memory_equal_those_of_sql(history):
     """After any history, every fact that a rule may read is the same from SQL "as of" as from stepping."""
     shop = found_shop()

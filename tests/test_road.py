@@ -27,7 +27,9 @@ def test_a_sale_that_earns_nothing_replays_with_the_same_balance(shop):
     shop.buy("A0", 100_000, at=NOON)
     first = shop.buy("A1", 500, at=NOON)
     shop.buy("A2", 900_000, at=NOON + timedelta(minutes=1))
-    assert receipts.shown(shop.buy("A1", 500, at=NOON), shop.programme) == receipts.shown(first, shop.programme)
+    assert receipts.shown(shop.buy("A1", 500, at=NOON), shop.programme) == receipts.shown(
+        first, shop.programme
+    )
 
 
 def test_another_till_telling_the_same_receipt_changes_nothing(shop):
@@ -52,7 +54,8 @@ def test_a_preview_says_the_same_and_writes_nothing(shop):
     assert shop.points(person, NOON) == 10
     done = receipts.shown(service.accept(shop.caller, told, "k"), shop.programme)
     assert [(line["rule"], line["amount"], line["text"]) for line in seen["lines"]] == [
-        (line["rule"], line["amount"], line["text"]) for line in done["lines"]]
+        (line["rule"], line["amount"], line["text"]) for line in done["lines"]
+    ]
     assert seen["points"] == done["points"] == 43
 
 
@@ -62,7 +65,9 @@ def test_a_sale_without_a_member_is_kept_and_can_be_claimed_once(shop):
     person = shop.member("081234567890", NOON + timedelta(hours=1))
 
     def claim(name):
-        body = EventBody(kind="purchase.claimed", id=name, member=MemberRef(phone="081234567890"), data={"order_id": "A1"})
+        body = EventBody(
+            kind="purchase.claimed", id=name, member=MemberRef(phone="081234567890"), data={"order_id": "A1"}
+        )
         return service.accept(shop.caller, understand.event(body, "test"), name)
 
     assert claim("c1").points == 25 + 50, "judged by its own day"
@@ -94,7 +99,9 @@ def test_a_sale_keeps_the_version_of_its_day(shop):
     programs.publish(shop.programme.id, changed, zone=shop.programme.zone, by="test", effective_from=NOON)
     assert shop.buy("A1", 100_000, at=NOON - timedelta(days=1)).points == 10
     assert shop.buy("A2", 100_000, at=NOON + timedelta(days=1)).points == 70
-    assert {entry.rule_version for entry in shop.buy("A1", 100_000, at=NOON - timedelta(days=1)).entries} == {1}
+    assert {entry.rule_version for entry in shop.buy("A1", 100_000, at=NOON - timedelta(days=1)).entries} == {
+        1
+    }
 
 
 def _history(shop, n=60):
@@ -103,8 +110,15 @@ def _history(shop, n=60):
     told = []
     for i in range(n):
         at = NOON - timedelta(days=400) + timedelta(days=6 * i, hours=i % 7, minutes=i)
-        told.append(shop.sale(f"S{i}", 350_000 + 173_000 * (i % 11), phone=phones[i % 3], at=at,
-                              items=[("SODA", 150_000), ("BARU" if i % 5 else "KOPI", 200_000 + 173_000 * (i % 11))]))
+        told.append(
+            shop.sale(
+                f"S{i}",
+                350_000 + 173_000 * (i % 11),
+                phone=phones[i % 3],
+                at=at,
+                items=[("SODA", 150_000), ("BARU" if i % 5 else "KOPI", 200_000 + 173_000 * (i % 11))],
+            )
+        )
     return phones, told
 
 
@@ -113,8 +127,22 @@ def _record(shop):
     rows = Entry.objects.filter(program_id=shop.programme.id)
     names = {row.id: row.external_id for row in Event.objects.filter(program_id=shop.programme.id)}
     names = {id: name for id, name in names.items() if not name.startswith("mem_")}
-    return sorted((names.get(e.event_id, "join"), e.n, e.rule, e.verb, e.asset, e.amount, e.wanted, e.balance_after,
-                   e.at.isoformat(), str(e.reason)) for e in rows if "tier.review" not in e.rule)
+    return sorted(
+        (
+            names.get(e.event_id, "join"),
+            e.n,
+            e.rule,
+            e.verb,
+            e.asset,
+            e.amount,
+            e.wanted,
+            e.balance_after,
+            e.at.isoformat(),
+            str(e.reason),
+        )
+        for e in rows
+        if "tier.review" not in e.rule
+    )
 
 
 def test_one_by_one_and_in_bulk_write_the_same(shop):

@@ -18,18 +18,34 @@ class Item:
 
 def tell(program: UUID, items: Iterable[Item], placeholders: bool = False) -> None:
     """Note products, the newest telling wins; a placeholder never overwrites what we were told."""
-    rows = (Product(program_id=program, sku=item.sku[:64], name=item.name[:200], category=item.category[:80],
-                    is_placeholder=placeholders) for item in items)
-    how = {"ignore_conflicts": True} if placeholders else {
-        "update_conflicts": True, "unique_fields": ["program_id", "sku"],
-        "update_fields": ["name", "category", "is_placeholder"]}
+    rows = (
+        Product(
+            program_id=program,
+            sku=item.sku[:64],
+            name=item.name[:200],
+            category=item.category[:80],
+            is_placeholder=placeholders,
+        )
+        for item in items
+    )
+    how = (
+        {"ignore_conflicts": True}
+        if placeholders
+        else {
+            "update_conflicts": True,
+            "unique_fields": ["program_id", "sku"],
+            "update_fields": ["name", "category", "is_placeholder"],
+        }
+    )
     Product.objects.bulk_create(rows, batch_size=2000, **how)
 
 
 def categories(program: UUID, skus: Iterable[str] | None = None) -> dict[str, str]:
     """The category of each product we know, of all when none are named."""
     rows = Product.objects.filter(program_id=program)
-    return dict((rows.filter(sku__in=list(skus)) if skus is not None else rows).values_list("sku", "category"))
+    return dict(
+        (rows.filter(sku__in=list(skus)) if skus is not None else rows).values_list("sku", "category")
+    )
 
 
 def names(program: UUID, skus: Iterable[str]) -> dict[str, str]:

@@ -79,7 +79,10 @@ class Book:
             # A chained rule may fire on any event, so its facts are needed by all of them.
             chained = [rule for rule in self.rules if any(on.startswith("given:") for on in rule.on)]
             needs[kind] = frozenset(
-                name for rule in (*mine, *chained) for name in (*rule.reads, *_used(rule)) if name in self.folds
+                name
+                for rule in (*mine, *chained)
+                for name in (*rule.reads, *_used(rule))
+                if name in self.folds
             )
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "needs", needs)
@@ -168,7 +171,9 @@ def _fire(book: Book, rule: Rule, known: dict[str, Any], round: int, effects: li
 @lru_cache(maxsize=4096)
 def expiry(day: date, months: int, zone: str) -> datetime:
     """When something given on a day for so many months ends."""
-    return time.end_of_day_after(datetime(day.year, day.month, day.day, 12, tzinfo=time.zone(zone)), months, zone)
+    return time.end_of_day_after(
+        datetime(day.year, day.month, day.day, 12, tzinfo=time.zone(zone)), months, zone
+    )
 
 
 def limits(rules: Sequence[Rule]) -> dict[str, Fold]:

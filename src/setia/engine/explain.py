@@ -24,12 +24,20 @@ class Why:
         return " · ".join(part for part in (self.name, self.worked_out, self.limited) if part)
 
 
-def why(rule: Rule, inputs: Mapping[str, Any], wanted: int, given: int, units: Mapping[str, str], lang: str) -> Why:
+def why(
+    rule: Rule, inputs: Mapping[str, Any], wanted: int, given: int, units: Mapping[str, str], lang: str
+) -> Why:
     """The reason of an entry that a merchant's rule made."""
     limited = ""
     if rule.limit and given < wanted:
-        limited = texts.say("say.limited", lang, most=rule.limit.at_most, used=inputs.get("used", 0), given=given,
-                            period=texts.say(f"say.every.{rule.limit.every}", lang))
+        limited = texts.say(
+            "say.limited",
+            lang,
+            most=rule.limit.at_most,
+            used=inputs.get("used", 0),
+            given=given,
+            period=texts.say(f"say.every.{rule.limit.every}", lang),
+        )
     worked = _amount(rule.amount, inputs, rule.asset, lang) if rule.phase != "tier" else ""
     because = [_clause(test, inputs, units, lang) for test in _tests(rule.when)]
     return Why(rule.name[lang], worked, because, limited, formula(rule, inputs, wanted, given))
@@ -45,7 +53,10 @@ def formula(rule: Rule, inputs: Mapping[str, Any], wanted: int, given: int) -> s
 
 def _formula(node: nodes.Value, inputs: Mapping[str, Any]) -> str:
     if isinstance(node, nodes.PerUnit):
-        of, call = _formula(node.of, inputs), {"down": "floor", "up": "ceil", "nearest": "round"}[node.rounding]
+        of, call = (
+            _formula(node.of, inputs),
+            {"down": "floor", "up": "ceil", "nearest": "round"}[node.rounding],
+        )
         return f"{call}({of} / {node.per}) * {node.points}"
     if isinstance(node, nodes.Extreme):
         return f"{node.which}({', '.join(_formula(part, inputs) for part in node.of)})"
@@ -73,8 +84,10 @@ def _amount(node: nodes.Value, inputs: Mapping[str, Any], asset: str, lang: str)
 
 
 def _where(node: nodes.Node) -> str:
-    return ", ".join(", ".join(sorted(map(str, test.value))) if test.op == "one_of" else str(test.value)
-                     for test in _tests(node))
+    return ", ".join(
+        ", ".join(sorted(map(str, test.value))) if test.op == "one_of" else str(test.value)
+        for test in _tests(node)
+    )
 
 
 def _tests(node: nodes.Node) -> Iterable[nodes.Compare]:
@@ -91,9 +104,19 @@ def _clause(test: nodes.Compare, inputs: Mapping[str, Any], units: Mapping[str, 
     """One condition that held: its fact, what it was and what it had to be."""
     label = texts.say(f"fact.{test.fact}", lang) if texts.has(f"fact.{test.fact}") else test.fact
     unit = units.get(test.fact, "")
-    value = ", ".join(sorted(map(str, test.value))) if isinstance(test.value, frozenset) else _shown(test.value, unit, lang)
-    return texts.say("say.clause", lang, fact=label, have=_shown(inputs.get(test.fact, ""), unit, lang),
-                     op=texts.say(f"say.op.{test.op}", lang), value=value)
+    value = (
+        ", ".join(sorted(map(str, test.value)))
+        if isinstance(test.value, frozenset)
+        else _shown(test.value, unit, lang)
+    )
+    return texts.say(
+        "say.clause",
+        lang,
+        fact=label,
+        have=_shown(inputs.get(test.fact, ""), unit, lang),
+        op=texts.say(f"say.op.{test.op}", lang),
+        value=value,
+    )
 
 
 def _shown(value: Any, unit: str, lang: str) -> str:

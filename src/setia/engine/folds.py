@@ -61,8 +61,13 @@ class Memory:
     @classmethod
     def of(cls, folds: Mapping[str, Fold]) -> "Memory":
         """The memory of somebody with no history."""
-        return cls({name: Rolling(fold.column, timedelta(days=fold.days) if fold.days else None)
-                    for name, fold in folds.items() if isinstance(fold, Sum)})
+        return cls(
+            {
+                name: Rolling(fold.column, timedelta(days=fold.days) if fold.days else None)
+                for name, fold in folds.items()
+                if isinstance(fold, Sum)
+            }
+        )
 
     def read(self, book: Book, needs: Iterable[str], at: datetime, day: date) -> dict[str, Any]:
         """The facts before an event at an instant; balances are the account's to say."""
@@ -85,7 +90,9 @@ class Memory:
         step = self.held[fold.ladder][0] if fold.ladder in self.held else (ladder[0] if ladder else None)
         return (step.rank if step else 0) if fold.give == "rank" else (step.name if step else "")
 
-    def step(self, book: Book, counts_at: datetime, day: date, net: int, visits: int, effects: Iterable[Effect]) -> None:
+    def step(
+        self, book: Book, counts_at: datetime, day: date, net: int, visits: int, effects: Iterable[Effect]
+    ) -> None:
         """An event happened and had these effects."""
         for rolling in self.sums.values():
             rolling.add(counts_at, net if rolling.column == "net" else visits)

@@ -56,14 +56,18 @@ class Reader:
 
     def __post_init__(self) -> None:
         for name, fact in self.words.facts.items():
-            self.bounds[name] = (fact.low, fact.high) if fact.low is not None and fact.high is not None else None
+            self.bounds[name] = (
+                (fact.low, fact.high) if fact.low is not None and fact.high is not None else None
+            )
         self.bounds["lines"] = self.bounds["net"]
 
     def wrong(self, path: str, code: str, **values: Any) -> None:
         """Note a problem."""
         self.problems.append(Problem(path, code, values))
 
-    def mapping(self, path: str, thing: Any, allowed: Iterable[str], required: Iterable[str] = ()) -> dict[str, Any]:
+    def mapping(
+        self, path: str, thing: Any, allowed: Iterable[str], required: Iterable[str] = ()
+    ) -> dict[str, Any]:
         """`thing` as a mapping with only known keys, or an empty one and a problem."""
         if not isinstance(thing, dict):
             self.wrong(path, "not_a_mapping")
@@ -122,7 +126,9 @@ class Reader:
                 parts = thing[key] if isinstance(thing[key], list) else []
                 if not parts:
                     self.wrong(f"{path}.{key}", "empty_list")
-                return kind(tuple(self.condition(f"{path}.{key}[{i}]", part, line) for i, part in enumerate(parts)))
+                return kind(
+                    tuple(self.condition(f"{path}.{key}[{i}]", part, line) for i, part in enumerate(parts))
+                )
         if "not" in thing:
             self.mapping(path, thing, ["not"])
             return nodes.Not(self.condition(f"{path}.not", thing["not"], line))
@@ -136,7 +142,9 @@ class Reader:
             self.wrong(path, "no_comparison", ops=", ".join(_OPS))
         if unit is None or not ops:
             return nodes.ALWAYS
-        tests = tuple(nodes.Compare(str(name), op, self._operand(f"{path}.{op}", op, unit, thing[op])) for op in ops)
+        tests = tuple(
+            nodes.Compare(str(name), op, self._operand(f"{path}.{op}", op, unit, thing[op])) for op in ops
+        )
         return tests[0] if len(tests) == 1 else nodes.All(tests)
 
     def _unit(self, path: str, name: Any, line: bool) -> str | None:
@@ -224,7 +232,9 @@ class Reader:
         for kind in kinds:
             if kind not in self.words.events and not (isinstance(kind, str) and kind.startswith("given:")):
                 self.wrong(f"{path}.on", "unknown_event", name=kind, **_nearest(str(kind), self.words.events))
-        give = self.mapping(f"{path}.give", thing.get("give", {}), ["asset", "amount", "expire"], ["asset", "amount"])
+        give = self.mapping(
+            f"{path}.give", thing.get("give", {}), ["asset", "amount", "expire"], ["asset", "amount"]
+        )
         asset = str(give.get("asset", ""))
         if asset not in expire:
             self.wrong(f"{path}.give.asset", "unknown_asset", name=asset, **_nearest(asset, expire))
@@ -240,7 +250,9 @@ class Reader:
         chained = any(kind.startswith("given:") for kind in kinds)
         reads = tuple(dict.fromkeys((*when.reads(), *amount.reads())))
         name = self.names(f"{path}.name", thing.get("name"), fallback=id)
-        return Rule(id, name, kinds, when, "chained" if chained else "earn", asset, amount, months, limit, None, reads)
+        return Rule(
+            id, name, kinds, when, "chained" if chained else "earn", asset, amount, months, limit, None, reads
+        )
 
     def _limit(self, path: str, thing: Any) -> Limit | None:
         if thing is None:
@@ -276,7 +288,9 @@ def _nearest(word: str, known: Iterable[str]) -> dict[str, str]:
     return {"suggestion": close[0] if close else ", ".join(known)}
 
 
-def read(document: Any, words: Words, version: int, zone: str, text: str = "") -> tuple[Book | None, list[Problem]]:
+def read(
+    document: Any, words: Words, version: int, zone: str, text: str = ""
+) -> tuple[Book | None, list[Problem]]:
     """The book a document makes, or None and everything that is wrong with it."""
     reader = Reader(words)
     keys = ["program", "assets", "rules", *words.sections]
@@ -314,6 +328,3 @@ def _sections(reader: Reader, document: dict[str, Any]) -> tuple[list[Rule], dic
             rules += made
             ladders.update(steps)
     return rules, ladders
-
-
-

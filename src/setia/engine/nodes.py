@@ -118,7 +118,7 @@ class Extreme:
     of: tuple[Value, ...]
 
     def row(self, facts: Facts) -> int:
-        return (min if self.which == "min" else max)(node.row(facts) for node in self.of)
+        return int((min if self.which == "min" else max)(node.row(facts) for node in self.of))
 
     def reads(self) -> Iterator[str]:
         for node in self.of:

@@ -74,7 +74,10 @@ def overview(programme: Programme, now: datetime) -> Overview:
     """The six figures for the 28 days up to now, beside the 28 before."""
     stop, middle, start = now, now - timedelta(days=DAYS), now - timedelta(days=2 * DAYS)
     sales, earlier = _one(_SALES, programme.id, middle, stop), _one(_SALES, programme.id, start, middle)
-    points, points_earlier = _one(_POINTS, programme.id, middle, stop), _one(_POINTS, programme.id, start, middle)
+    points, points_earlier = (
+        _one(_POINTS, programme.id, middle, stop),
+        _one(_POINTS, programme.id, start, middle),
+    )
     weekly = _weekly(programme, stop)
     spend = [(day, total) for day, total, _ in weekly]
     active = [(day, people) for day, _, people in weekly]
@@ -82,9 +85,27 @@ def overview(programme: Programme, now: datetime) -> Overview:
         Kpi("spend", sales[0], earlier[0], "rupiah", spend),
         Kpi("active", sales[1], earlier[1], "count", active),
         Kpi("returning", _returning(programme.id, stop), _returning(programme.id, middle), "permille", ()),
-        Kpi("new", _one(_NEW, programme.id, middle, stop)[0], _one(_NEW, programme.id, start, middle)[0], "count", ()),
-        Kpi("redemption", _permille(points[1], points[0]), _permille(points_earlier[1], points_earlier[0]), "permille", ()),
-        Kpi("liability", _one(_LIABILITY, programme.id, start, stop)[0] * programme.point_value, None, "rupiah", ()),
+        Kpi(
+            "new",
+            _one(_NEW, programme.id, middle, stop)[0],
+            _one(_NEW, programme.id, start, middle)[0],
+            "count",
+            (),
+        ),
+        Kpi(
+            "redemption",
+            _permille(points[1], points[0]),
+            _permille(points_earlier[1], points_earlier[0]),
+            "permille",
+            (),
+        ),
+        Kpi(
+            "liability",
+            _one(_LIABILITY, programme.id, start, stop)[0] * programme.point_value,
+            None,
+            "rupiah",
+            (),
+        ),
     ]
     return Overview(now, kpis, _permille(sales[3], sales[2]), sales[2])
 
@@ -108,5 +129,7 @@ def _weekly(programme: Programme, stop: datetime) -> list[tuple[date, int, int]]
     with connection.cursor() as cursor:
         cursor.execute(_WEEKLY, {"program": programme.id, "stop": stop, "weeks": WEEKS})
         zone = time.zone(programme.zone)
-        return [((stop.astimezone(UTC) - timedelta(days=7 * (i + 1))).astimezone(zone).date(), int(total), people)
-                for i, total, people in cursor.fetchall()]
+        return [
+            ((stop.astimezone(UTC) - timedelta(days=7 * (i + 1))).astimezone(zone).date(), int(total), people)
+            for i, total, people in cursor.fetchall()
+        ]

@@ -4,8 +4,8 @@ from typing import Any
 
 from setia.intake import join, queries, receipts, service, understand
 from setia.intake.models import Event
-from setia.intake.types import EventBody, Name, PurchaseBody, Receipt, ReturnBody, Told
 from setia.intake.types import Body as Struct
+from setia.intake.types import EventBody, Name, PurchaseBody, Receipt, ReturnBody, Told
 from setia.journal import service as journal
 from setia.kit import ids, phones, texts, time
 from setia.kit.refusals import Refusal
@@ -63,15 +63,27 @@ def create_member(call: Call) -> tuple[int, Any]:
         number = members.phone_number(body.phone)
         return 200, {"phone": number, "points": join.welcome_points(call.caller.programme)}
     external = (body.source or call.caller.source, body.external_id) if body.external_id else None
-    person = join.join(call.caller.programme, body.phone, nickname=body.nickname, channel=call.caller.source,
-                       consents=body.consents, actor=call.caller.actor, external=external)
+    person = join.join(
+        call.caller.programme,
+        body.phone,
+        nickname=body.nickname,
+        channel=call.caller.source,
+        consents=body.consents,
+        actor=call.caller.actor,
+        external=external,
+    )
     return 201, _member(call, person)
 
 
 def _member(call: Call, person: Person) -> dict[str, Any]:
-    return {"id": person.public_id, "phone": person.phone, "nickname": person.nickname,
-            "joined_at": time.iso(person.joined_at), "is_invented": person.is_invented,
-            "points": journal.spendable(person.id, "points")}
+    return {
+        "id": person.public_id,
+        "phone": person.phone,
+        "nickname": person.nickname,
+        "joined_at": time.iso(person.joined_at),
+        "is_invented": person.is_invented,
+        "points": journal.spendable(person.id, "points"),
+    }
 
 
 def list_members(call: Call) -> tuple[int, Any]:
@@ -87,8 +99,11 @@ def list_members(call: Call) -> tuple[int, Any]:
         raise Refusal("bad_cursor", status=422, param="after")
     limit = call.limit()
     found = members.search(program, call.query.get("q", ""), limit + 1, after)
-    return 200, {"data": [_member(call, person) for person in found[:limit]], "has_more": len(found) > limit,
-                 "after": found[limit - 1].public_id if len(found) > limit else None}
+    return 200, {
+        "data": [_member(call, person) for person in found[:limit]],
+        "has_more": len(found) > limit,
+        "after": found[limit - 1].public_id if len(found) > limit else None,
+    }
 
 
 def get_member(call: Call) -> tuple[int, Any]:
@@ -100,11 +115,25 @@ def balances(call: Call) -> tuple[int, Any]:
     """Everything a member holds now, and when it runs out."""
     person, now = members.by_public_id(call.caller.programme.id, call.path["id"]), time.now()
     account = journal.account(person.id, now)
-    assets = sorted(asset for asset in account.available if account.spendable(asset) or not asset.startswith("tier/"))
-    return 200, {"member": person.public_id, "as_of": time.iso(now), "data": [
-        {"asset": asset, "amount": account.spendable(asset), "debt": -account.debt.get(asset, 0),
-         "expiring": [{"at": time.iso(at), "amount": amount} for at, amount in journal.expiring(person.id, asset, now)]}
-        for asset in assets]}
+    assets = sorted(
+        asset for asset in account.available if account.spendable(asset) or not asset.startswith("tier/")
+    )
+    return 200, {
+        "member": person.public_id,
+        "as_of": time.iso(now),
+        "data": [
+            {
+                "asset": asset,
+                "amount": account.spendable(asset),
+                "debt": -account.debt.get(asset, 0),
+                "expiring": [
+                    {"at": time.iso(at), "amount": amount}
+                    for at, amount in journal.expiring(person.id, asset, now)
+                ],
+            }
+            for asset in assets
+        ],
+    }
 
 
 def list_entries(call: Call) -> tuple[int, Any]:
@@ -120,8 +149,12 @@ def _whose(call: Call) -> Any:
 
 
 def _entry(call: Call, entry: Any) -> dict[str, Any]:
-    return {**receipts.line(entry, call.caller.programme), "event": ids.public("evt", entry.event_id),
-            "at": time.iso(entry.at), "balance_after": entry.balance_after}
+    return {
+        **receipts.line(entry, call.caller.programme),
+        "event": ids.public("evt", entry.event_id),
+        "at": time.iso(entry.at),
+        "balance_after": entry.balance_after,
+    }
 
 
 def get_entry(call: Call) -> tuple[int, Any]:
@@ -135,23 +168,34 @@ def explain(call: Call) -> tuple[int, Any]:
     entry = queries.entry(programme, call.path["id"])
     found = _entry(call, entry)
     whys = {lang: receipts.reason(entry, programme, lang) for lang in texts.LANGUAGES}
-    found["explanation"] = {lang: {"rule": why.name, "worked_out": why.worked_out, "because": why.because,
-                                   "limited": why.limited} for lang, why in whys.items()}
+    found["explanation"] = {
+        lang: {"rule": why.name, "worked_out": why.worked_out, "because": why.because, "limited": why.limited}
+        for lang, why in whys.items()
+    }
     return 200, found
 
 
 def _event(row: Event) -> dict[str, Any]:
-    return {"id": ids.public("evt", row.id), "kind": row.kind, "source": row.source, "external_id": row.external_id,
-            "member": ids.public("mem", row.member_id) if row.member_id else None, "at": time.iso(row.at),
-            "received_at": time.iso(row.received_at), "booked_at": time.iso(row.booked_at),
-            "total": {"amount": row.total, "currency": "IDR"}, "data": row.payload,
-            "corrects": ids.public("evt", row.corrects_id) if row.corrects_id else None}
+    return {
+        "id": ids.public("evt", row.id),
+        "kind": row.kind,
+        "source": row.source,
+        "external_id": row.external_id,
+        "member": ids.public("mem", row.member_id) if row.member_id else None,
+        "at": time.iso(row.at),
+        "received_at": time.iso(row.received_at),
+        "booked_at": time.iso(row.booked_at),
+        "total": {"amount": row.total, "currency": "IDR"},
+        "data": row.payload,
+        "corrects": ids.public("evt", row.corrects_id) if row.corrects_id else None,
+    }
 
 
 def list_events(call: Call) -> tuple[int, Any]:
     """What happened, newest first, of one member or of all, of one kind or of any."""
-    rows, after = queries.events(call.caller.programme, _whose(call), call.query.get("kind"), call.query.get("after"),
-                                 call.limit())
+    rows, after = queries.events(
+        call.caller.programme, _whose(call), call.query.get("kind"), call.query.get("after"), call.limit()
+    )
     return 200, {"data": [_event(row) for row in rows], "has_more": after is not None, "after": after}
 
 
@@ -162,56 +206,251 @@ def get_event(call: Call) -> tuple[int, Any]:
     return 200, {**_event(row), "receipt": receipts.shown(receipt, call.caller.programme)}
 
 
-_SALE = {"member": {"phone": "081234567890"}, "outlet": "kemang",
-         "order": {"id": "A-1201", "total": {"amount": 38000, "currency": "IDR"},
-                   "items": [{"sku": "KOPI-AREN", "qty": 2, "amount": 38000}]}}
-_RECEIPT = {"id": "evt_01jc7s5x0000000000000000ex", "kind": "purchase.made", "member": "mem_01j90000000000000000000001",
-            "at": "2026-11-16T01:14:00Z", "points": 3, "balance_after": 1316, "outlet": "kemang",
-            "reason": {"code": "purchase.made", "text": {"id": "Belanja Rp38.000 di kemang: 3 poin",
-                                                         "en": "Spent Rp38,000 at kemang: 3 points"}},
-            "lines": [{"id": "ptx_01jc7s5x0000000000000000ex_1", "verb": "give", "asset": "points", "amount": 3,
-                       "wanted": 3, "rule": "poin-bronze", "version": 1, "formula": "floor(38000 / 10000) * 1 = 3",
-                       "text": {"id": "Poin belanja Bronze · 1 poin tiap Rp10.000 dari Rp38.000",
-                                "en": "Bronze purchase points · 1 points per Rp10,000 of Rp38,000"},
-                       "inputs": {"net": 38000, "member.tier": "bronze"}, "expires_at": "2027-11-16T17:00:00Z"}]}
-_MEMBER = {"id": "mem_01j90000000000000000000001", "phone": "+6281234567890", "nickname": "Rani",
-           "joined_at": "2026-11-16T01:00:00Z", "is_invented": False, "points": 10}
+_SALE = {
+    "member": {"phone": "081234567890"},
+    "outlet": "kemang",
+    "order": {
+        "id": "A-1201",
+        "total": {"amount": 38000, "currency": "IDR"},
+        "items": [{"sku": "KOPI-AREN", "qty": 2, "amount": 38000}],
+    },
+}
+_RECEIPT: dict[str, Any] = {
+    "id": "evt_01jc7s5x0000000000000000ex",
+    "kind": "purchase.made",
+    "member": "mem_01j90000000000000000000001",
+    "at": "2026-11-16T01:14:00Z",
+    "points": 3,
+    "balance_after": 1316,
+    "outlet": "kemang",
+    "reason": {
+        "code": "purchase.made",
+        "text": {"id": "Belanja Rp38.000 di kemang: 3 poin", "en": "Spent Rp38,000 at kemang: 3 points"},
+    },
+    "lines": [
+        {
+            "id": "ptx_01jc7s5x0000000000000000ex_1",
+            "verb": "give",
+            "asset": "points",
+            "amount": 3,
+            "wanted": 3,
+            "rule": "poin-bronze",
+            "version": 1,
+            "formula": "floor(38000 / 10000) * 1 = 3",
+            "text": {
+                "id": "Poin belanja Bronze · 1 poin tiap Rp10.000 dari Rp38.000",
+                "en": "Bronze purchase points · 1 points per Rp10,000 of Rp38,000",
+            },
+            "inputs": {"net": 38000, "member.tier": "bronze"},
+            "expires_at": "2027-11-16T17:00:00Z",
+        }
+    ],
+}
+_MEMBER = {
+    "id": "mem_01j90000000000000000000001",
+    "phone": "+6281234567890",
+    "nickname": "Rani",
+    "joined_at": "2026-11-16T01:00:00Z",
+    "is_invented": False,
+    "points": 10,
+}
 _PAGE = {"limit": "rows, 1 to 200 (20)", "after": "the `after` of the page before"}
 _WRITES = ("idempotency_mismatch", "already_recorded", "not_found", "in_future", "currency")
 
 ROUTES = [
-    Route("purchases.create", "POST", "/purchases", purchase, "earn", "Record a sale", PurchaseBody, True,
-          {"dry_run": "true writes nothing"}, _SALE, _RECEIPT, _WRITES),
-    Route("returns.create", "POST", "/returns", returned, "earn", "Take a whole sale back", ReturnBody, True,
-          {"dry_run": "true writes nothing"}, {"order_id": "A-1201", "reason": "rusak"},
-          {**_RECEIPT, "kind": "purchase.returned", "points": -3}, ("not_found", "already_returned")),
-    Route("events.create", "POST", "/events", event, "earn", "Record anything that can happen", EventBody, True,
-          {"dry_run": "true writes nothing"},
-          {"kind": "points.spent", "id": "tebus-77", "member": {"phone": "081234567890"}, "data": {"points": 100}},
-          {**_RECEIPT, "kind": "points.spent", "points": -100}, (*_WRITES, "insufficient", "unknown_kind")),
-    Route("preview", "POST", "/preview", preview, "read", "What a sale would earn; writes nothing", PurchaseBody, False,
-          {}, _SALE, _RECEIPT, ("not_found",)),
-    Route("members.create", "POST", "/members", create_member, "earn", "Join", JoinBody, False,
-          {"dry_run": "true writes nothing"}, {"phone": "0812-3456-7890", "nickname": "Rani", "consents": {"marketing": False}},
-          _MEMBER, ("bad_phone", "phone_taken")),
-    Route("members.list", "GET", "/members", list_members, "read", "Members, newest first", None, False,
-          {"phone": "a number in any usual form", "q": "part of a name or number", **_PAGE}, None,
-          {"data": [_MEMBER], "has_more": False, "after": None}),
-    Route("members.get", "GET", "/members/{id}", get_member, "read", "One member", None, False, {}, None, _MEMBER,
-          ("not_found",)),
-    Route("members.balances", "GET", "/members/{id}/balances", balances, "read", "What a member holds", None, False, {},
-          None, {"member": _MEMBER["id"], "as_of": "2026-11-16T01:14:00Z", "data": [
-              {"asset": "points", "amount": 1316, "debt": 0,
-               "expiring": [{"at": "2027-11-16T17:00:00Z", "amount": 1316}]}]}, ("not_found",)),
-    Route("entries.list", "GET", "/entries", list_entries, "read", "Entries with their reasons", None, False,
-          {"member": "mem_…", **_PAGE}, None, {"data": _RECEIPT["lines"], "has_more": False, "after": None}),
-    Route("entries.get", "GET", "/entries/{id}", get_entry, "read", "One entry", None, False, {}, None,
-          _RECEIPT["lines"][0], ("not_found",)),  # type: ignore[index]
-    Route("entries.explain", "GET", "/entries/{id}/explain", explain, "read", "Why an entry is what it is", None, False,
-          {}, None, _RECEIPT["lines"][0], ("not_found",)),  # type: ignore[index]
-    Route("events.list", "GET", "/events", list_events, "read", "What happened", None, False,
-          {"member": "mem_…", "kind": "purchase.made", **_PAGE}, None,
-          {"data": [], "has_more": False, "after": None}),
-    Route("events.get", "GET", "/events/{id}", get_event, "read", "One event and what followed", None, False, {}, None,
-          {"id": _RECEIPT["id"], "kind": "purchase.made", "receipt": _RECEIPT}, ("not_found",)),
+    Route(
+        "purchases.create",
+        "POST",
+        "/purchases",
+        purchase,
+        "earn",
+        "Record a sale",
+        PurchaseBody,
+        True,
+        {"dry_run": "true writes nothing"},
+        _SALE,
+        _RECEIPT,
+        _WRITES,
+    ),
+    Route(
+        "returns.create",
+        "POST",
+        "/returns",
+        returned,
+        "earn",
+        "Take a whole sale back",
+        ReturnBody,
+        True,
+        {"dry_run": "true writes nothing"},
+        {"order_id": "A-1201", "reason": "rusak"},
+        {**_RECEIPT, "kind": "purchase.returned", "points": -3},
+        ("not_found", "already_returned"),
+    ),
+    Route(
+        "events.create",
+        "POST",
+        "/events",
+        event,
+        "earn",
+        "Record anything that can happen",
+        EventBody,
+        True,
+        {"dry_run": "true writes nothing"},
+        {
+            "kind": "points.spent",
+            "id": "tebus-77",
+            "member": {"phone": "081234567890"},
+            "data": {"points": 100},
+        },
+        {**_RECEIPT, "kind": "points.spent", "points": -100},
+        (*_WRITES, "insufficient", "unknown_kind"),
+    ),
+    Route(
+        "preview",
+        "POST",
+        "/preview",
+        preview,
+        "read",
+        "What a sale would earn; writes nothing",
+        PurchaseBody,
+        False,
+        {},
+        _SALE,
+        _RECEIPT,
+        ("not_found",),
+    ),
+    Route(
+        "members.create",
+        "POST",
+        "/members",
+        create_member,
+        "earn",
+        "Join",
+        JoinBody,
+        False,
+        {"dry_run": "true writes nothing"},
+        {"phone": "0812-3456-7890", "nickname": "Rani", "consents": {"marketing": False}},
+        _MEMBER,
+        ("bad_phone", "phone_taken"),
+    ),
+    Route(
+        "members.list",
+        "GET",
+        "/members",
+        list_members,
+        "read",
+        "Members, newest first",
+        None,
+        False,
+        {"phone": "a number in any usual form", "q": "part of a name or number", **_PAGE},
+        None,
+        {"data": [_MEMBER], "has_more": False, "after": None},
+    ),
+    Route(
+        "members.get",
+        "GET",
+        "/members/{id}",
+        get_member,
+        "read",
+        "One member",
+        None,
+        False,
+        {},
+        None,
+        _MEMBER,
+        ("not_found",),
+    ),
+    Route(
+        "members.balances",
+        "GET",
+        "/members/{id}/balances",
+        balances,
+        "read",
+        "What a member holds",
+        None,
+        False,
+        {},
+        None,
+        {
+            "member": _MEMBER["id"],
+            "as_of": "2026-11-16T01:14:00Z",
+            "data": [
+                {
+                    "asset": "points",
+                    "amount": 1316,
+                    "debt": 0,
+                    "expiring": [{"at": "2027-11-16T17:00:00Z", "amount": 1316}],
+                }
+            ],
+        },
+        ("not_found",),
+    ),
+    Route(
+        "entries.list",
+        "GET",
+        "/entries",
+        list_entries,
+        "read",
+        "Entries with their reasons",
+        None,
+        False,
+        {"member": "mem_…", **_PAGE},
+        None,
+        {"data": _RECEIPT["lines"], "has_more": False, "after": None},
+    ),
+    Route(
+        "entries.get",
+        "GET",
+        "/entries/{id}",
+        get_entry,
+        "read",
+        "One entry",
+        None,
+        False,
+        {},
+        None,
+        _RECEIPT["lines"][0],
+        ("not_found",),
+    ),
+    Route(
+        "entries.explain",
+        "GET",
+        "/entries/{id}/explain",
+        explain,
+        "read",
+        "Why an entry is what it is",
+        None,
+        False,
+        {},
+        None,
+        _RECEIPT["lines"][0],
+        ("not_found",),
+    ),
+    Route(
+        "events.list",
+        "GET",
+        "/events",
+        list_events,
+        "read",
+        "What happened",
+        None,
+        False,
+        {"member": "mem_…", "kind": "purchase.made", **_PAGE},
+        None,
+        {"data": [], "has_more": False, "after": None},
+    ),
+    Route(
+        "events.get",
+        "GET",
+        "/events/{id}",
+        get_event,
+        "read",
+        "One event and what followed",
+        None,
+        False,
+        {},
+        None,
+        {"id": _RECEIPT["id"], "kind": "purchase.made", "receipt": _RECEIPT},
+        ("not_found",),
+    ),
 ]

@@ -94,7 +94,9 @@ class Batch:
 
     def _alone(self, place: int, told: Told) -> None:
         try:
-            receipt = service.accept(self.caller, told, f"import:{told.kind}:{told.source}:{told.external_id}"[:255])
+            receipt = service.accept(
+                self.caller, told, f"import:{told.kind}:{told.source}:{told.external_id}"[:255]
+            )
         except Refusal as refusal:
             self.outcome.refused.append((place, refusal))
             return
@@ -142,16 +144,22 @@ class Batch:
     def _resolve(self, told: Sequence[Told]) -> None:
         """The members a chunk names, all at once."""
         names = {each.member for each in told if each.member and each.member not in self.members}
-        of = {kind: [value for named, value in names if named == kind] for kind in ("id", "phone", "external")}
+        of = {
+            kind: [value for named, value in names if named == kind] for kind in ("id", "phone", "external")
+        }
         rows = Member.objects.filter(program_id=self.program)
-        for id in rows.filter(id__in=[ids.parse("mem", value) for value in of["id"]]).values_list("id", flat=True):
+        for id in rows.filter(id__in=[ids.parse("mem", value) for value in of["id"]]).values_list(
+            "id", flat=True
+        ):
             self.members["id", ids.public("mem", id)] = id
         for phone, id in rows.filter(phone__in=of["phone"]).values_list("phone", "id"):
-            self.members["phone", phone] = id
+            self.members["phone", phone or ""] = id
         pairs = {tuple(value.split("\n", 1)) for value in of["external"]}
-        found = ExternalId.objects.filter(program_id=self.program, external_id__in=[pair[1] for pair in pairs])
-        for source, name, id in found.values_list("source", "external_id", "member_id"):
-            self.members["external", f"{source}\n{name}"] = id
+        found = ExternalId.objects.filter(
+            program_id=self.program, external_id__in=[pair[1] for pair in pairs]
+        )
+        for source, name, member in found.values_list("source", "external_id", "member_id"):
+            self.members["external", f"{source}\n{name}"] = member
 
     def _whose(self, told: Told) -> UUID | None:
         if told.outlet and told.outlet not in self.places:
@@ -171,11 +179,18 @@ class Batch:
         """Hold these members in id order, and learn anew about those who changed since we looked."""
         programs.refresh(self.program)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT id, version FROM journal_holder WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [list(whose)])
+            cursor.execute(
+                "SELECT id, version FROM journal_holder WHERE id = ANY(%s) ORDER BY id FOR UPDATE",
+                [list(whose)],
+            )
             versions = dict(cursor.fetchall())
         journal.open_holders(self.program, whose - versions.keys())
         versions.update(dict.fromkeys(whose - versions.keys(), 0))
-        stale = [id for id, version in versions.items() if id not in self.minds or self.minds[id].version != version]
+        stale = [
+            id
+            for id, version in versions.items()
+            if id not in self.minds or self.minds[id].version != version
+        ]
         if stale:
             self.minds.update(learn(self.program, stale, versions))
 
@@ -186,7 +201,13 @@ class Batch:
                 """SELECT e.source, e.external_id, e.kind, encode(e.body_hash, 'hex') FROM intake_event e
                    JOIN unnest(%s::text[], %s::text[], %s::text[]) t(source, external_id, kind)
                    USING (source, external_id, kind) WHERE e.program_id = %s""",
-                [[t.source for t in told], [t.external_id for t in told], [t.kind for t in told], self.program])
+                [
+                    [t.source for t in told],
+                    [t.external_id for t in told],
+                    [t.kind for t in told],
+                    self.program,
+                ],
+            )
             return {row[:3]: row[3] for row in cursor.fetchall()}
 
     def _is_repeated(self, told: Told, seen: dict[tuple[str, str, str], str]) -> bool:
@@ -212,7 +233,9 @@ class Batch:
             self.outcome.without_member += 1
         else:
             mind = self.minds[member]
-            facts = gather.carried(told, at, programme.zone, place.zone if place else programme.zone, self.categories)
+            facts = gather.carried(
+                told, at, programme.zone, place.zone if place else programme.zone, self.categories
+            )
             needs = book.needs.get(told.kind, frozenset())
             kept = mind.memory.read(book, needs, at, facts["date"])
             facts.update(kept)
@@ -235,12 +258,17 @@ class Batch:
     def _note(self, unknown: dict[str, Any]) -> None:
         """Products we were never told of get a marked place."""
         if unknown:
-            catalog.tell(self.program, [catalog.Item(sku, sku, line.category or "") for sku, line in unknown.items()],
-                         placeholders=True)
+            catalog.tell(
+                self.program,
+                [catalog.Item(sku, sku, line.category or "") for sku, line in unknown.items()],
+                placeholders=True,
+            )
             self.categories.update({sku: line.category or "" for sku, line in unknown.items()})
 
 
-def accept_many(caller: Caller, events: Iterable[Told], progress: Callable[[int], None] | None = None) -> Outcome:
+def accept_many(
+    caller: Caller, events: Iterable[Told], progress: Callable[[int], None] | None = None
+) -> Outcome:
     """Take in a batch, best in order of time. Bad rows are told, good rows go in; told again, nothing changes."""
     batch, numbered = Batch(caller), enumerate(events)
     while chunk := _next(numbered):
@@ -263,7 +291,9 @@ def _order(told: Told) -> Order:
     return told.at or datetime.max.replace(tzinfo=UTC), told.source, told.external_id
 
 
-def _balances(book: Book, needs: Iterable[str], account: Account, at: datetime, facts: dict[str, Any]) -> None:
+def _balances(
+    book: Book, needs: Iterable[str], account: Account, at: datetime, facts: dict[str, Any]
+) -> None:
     for name in needs:
         fold = book.folds[name]
         if isinstance(fold, Balance):
@@ -280,14 +310,20 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
     first = datetime.min.replace(tzinfo=UTC)
     minds = {id: _Mind(versions[id], Memory.of(folds), Account(id), (first, "", "")) for id in members}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT member_id, at, counts_at, source, external_id, net, visits FROM intake_event "
-                       "WHERE member_id = ANY(%s) ORDER BY at, source, external_id", [list(members)])
+        cursor.execute(
+            "SELECT member_id, at, counts_at, source, external_id, net, visits FROM intake_event "
+            "WHERE member_id = ANY(%s) ORDER BY at, source, external_id",
+            [list(members)],
+        )
         for member, at, counts_at, source, name, net, visits in cursor.fetchall():
             mind = minds[member]
             mind.last = at, source, name
             for rolling in mind.memory.sums.values():
                 rolling.add(counts_at, net if rolling.column == "net" else visits)
-        cursor.execute("SELECT holder_id, asset, kind, amount FROM journal_balance WHERE holder_id = ANY(%s)", [list(members)])
+        cursor.execute(
+            "SELECT holder_id, asset, kind, amount FROM journal_balance WHERE holder_id = ANY(%s)",
+            [list(members)],
+        )
         for holder, asset, kind, amount in cursor.fetchall():
             account = minds[holder].account
             (account.available if kind == AVAILABLE else account.debt)[asset] = amount
@@ -297,18 +333,25 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
 
 
 def _learn_ladders(cursor: Any, minds: dict[UUID, _Mind], book: Book | None) -> None:
-    rungs = {step.asset: (name, step) for name, steps in (book.ladders.items() if book else ()) for step in steps}
-    cursor.execute("SELECT holder_id, asset, expires_at FROM journal_lot WHERE holder_id = ANY(%s) AND asset = ANY(%s) "
-                   "AND remaining > 0", [list(minds), list(rungs)])
+    rungs = {
+        step.asset: (name, step) for name, steps in (book.ladders.items() if book else ()) for step in steps
+    }
+    cursor.execute(
+        "SELECT holder_id, asset, expires_at FROM journal_lot WHERE holder_id = ANY(%s) AND asset = ANY(%s) "
+        "AND remaining > 0",
+        [list(minds), list(rungs)],
+    )
     for holder, asset, ends in cursor.fetchall():
         minds[holder].memory.hold(*rungs[asset], ends)
 
 
 def _learn_limits(cursor: Any, minds: dict[UUID, _Mind], folds: dict[str, Any], book: Book | None) -> None:
     limits = {fold.rule: fold for fold in folds.values() if isinstance(fold, Used)}
-    cursor.execute("SELECT member_id, rule, counts_at, CASE verb WHEN 'give' THEN amount ELSE -amount END "
-                   "FROM journal_entry WHERE member_id = ANY(%s) AND rule = ANY(%s) ORDER BY counts_at",
-                   [list(minds), list(limits)])
+    cursor.execute(
+        "SELECT member_id, rule, counts_at, CASE verb WHEN 'give' THEN amount ELSE -amount END "
+        "FROM journal_entry WHERE member_id = ANY(%s) AND rule = ANY(%s) ORDER BY counts_at",
+        [list(minds), list(limits)],
+    )
     zone = time.zone(book.zone) if book else UTC
     for member, rule, counts_at, amount in cursor.fetchall():
         period = period_of(counts_at.astimezone(zone).date(), limits[rule].every)
@@ -328,25 +371,40 @@ def _json(value: Any) -> str:
     return sql.encode(value).decode().replace("\\", "\\\\")
 
 
-def _event_row(caller: Caller, told: Told, event: UUID, member: UUID | None, place: Place | None, book: Book,
-               kept: dict[str, Any]) -> str:
+def _event_row(
+    caller: Caller,
+    told: Told,
+    event: UUID,
+    member: UUID | None,
+    place: Place | None,
+    book: Book,
+    kept: dict[str, Any],
+) -> str:
     at = told.at.isoformat() if told.at else _NULL
-    return (f"{event}\t{caller.programme.id}\t{told.kind}\t{_text(told.source)}\t{_text(told.external_id)}\t"
-            f"{member or _NULL}\t{place.id if place else _NULL}\t{at}\t{at}\t{told.net}\t{told.total}\t{told.visits}\t"
-            f"{book.version}\t{caller.actor}\t\\\\x{told.body_hash.hex()}\t{_json(service.payload(told))}\t{_json(kept)}\n")
+    return (
+        f"{event}\t{caller.programme.id}\t{told.kind}\t{_text(told.source)}\t{_text(told.external_id)}\t"
+        f"{member or _NULL}\t{place.id if place else _NULL}\t{at}\t{at}\t{told.net}\t{told.total}\t{told.visits}\t"
+        f"{book.version}\t{caller.actor}\t\\\\x{told.body_hash.hex()}\t{_json(service.payload(told))}\t{_json(kept)}\n"
+    )
 
 
 def _plan_rows(rows: _Rows, program: UUID, member: UUID, event: UUID, at: datetime, plan: Any) -> None:
     when = at.isoformat()
     for n, version, rule, round, verb, asset, amount, wanted, after, _, _, _, _, reason in plan.entries:
-        rows.entries.append(f"{event}\t{n}\t{program}\t{member}\t{version}\t{rule}\t{round}\t{verb}\t{asset}\t{amount}\t"
-                            f"{wanted}\t{after}\t{when}\t{when}\t{_json(reason)}\n")
+        rows.entries.append(
+            f"{event}\t{n}\t{program}\t{member}\t{version}\t{rule}\t{round}\t{verb}\t{asset}\t{amount}\t"
+            f"{wanted}\t{after}\t{when}\t{when}\t{_json(reason)}\n"
+        )
     for n, k, asset, from_holder, from_kind, to_holder, to_kind, amount, lot, place in plan.postings:
-        rows.postings.append(f"{event}\t{n}\t{k}\t{program}\t{asset}\t{from_holder}\t{from_kind}\t{to_holder}\t{to_kind}\t"
-                             f"{amount}\t{lot or _NULL}\t{_NULL if place is None else place}\n")
+        rows.postings.append(
+            f"{event}\t{n}\t{k}\t{program}\t{asset}\t{from_holder}\t{from_kind}\t{to_holder}\t{to_kind}\t"
+            f"{amount}\t{lot or _NULL}\t{_NULL if place is None else place}\n"
+        )
     for n, asset, amount, starts, ends in plan.lots:
-        rows.lots.append(f"{event}\t{n}\t{program}\t{member}\t{asset}\t{amount}\t{amount}\t{starts.isoformat()}\t"
-                         f"{ends.isoformat() if ends else _NULL}\n")
+        rows.lots.append(
+            f"{event}\t{n}\t{program}\t{member}\t{asset}\t{amount}\t{amount}\t{starts.isoformat()}\t"
+            f"{ends.isoformat() if ends else _NULL}\n"
+        )
     for (asset, kind), amount in plan.moved.items():
         name = member, asset, kind
         rows.moved[name] = rows.moved.get(name, 0) + amount
@@ -354,11 +412,11 @@ def _plan_rows(rows: _Rows, program: UUID, member: UUID, event: UUID, at: dateti
 
 _COPY = {
     "events": "intake_event (id, program_id, kind, source, external_id, member_id, outlet_id, at, counts_at, net, total, "
-              "visits, rule_version, actor, body_hash, payload, facts)",
+    "visits, rule_version, actor, body_hash, payload, facts)",
     "entries": "journal_entry (event_id, n, program_id, member_id, rule_version, rule, round, verb, asset, amount, wanted, "
-               "balance_after, at, counts_at, reason)",
+    "balance_after, at, counts_at, reason)",
     "postings": "journal_posting (event_id, n, k, program_id, asset, from_holder_id, from_kind, to_holder_id, to_kind, "
-                "amount, lot_event_id, lot_n)",
+    "amount, lot_event_id, lot_n)",
     "lots": "journal_lot (event_id, n, program_id, holder_id, asset, amount, remaining, available_from, expires_at)",
 }
 
@@ -378,9 +436,17 @@ def _write(program: UUID, rows: _Rows) -> None:
                    SELECT holder, asset, kind, %s, amount, CASE kind WHEN 'available' THEN 0 END
                    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bigint[]) AS t(holder, asset, kind, amount)
                    ON CONFLICT (holder_id, asset, kind) DO UPDATE SET amount = journal_balance.amount + excluded.amount""",
-                [program, [k[0] for k in keys], [k[1] for k in keys], [k[2] for k in keys], [rows.moved[k] for k in keys]])
+                [
+                    program,
+                    [k[0] for k in keys],
+                    [k[1] for k in keys],
+                    [k[2] for k in keys],
+                    [rows.moved[k] for k in keys],
+                ],
+            )
         if rows.booked:
             cursor.execute(
                 """UPDATE journal_holder h SET version = h.version + t.booked
                    FROM unnest(%s::uuid[], %s::bigint[]) AS t(id, booked) WHERE h.id = t.id""",
-                [list(rows.booked), list(rows.booked.values())])
+                [list(rows.booked), list(rows.booked.values())],
+            )

@@ -3,5 +3,10 @@
 from setia.intake import service
 from setia.kit.feature import Feature, Schedule
 
-FEATURE = Feature(name="intake", schedules=[Schedule("points.expire", "5 * * * *", service.expire_due),
-                                            Schedule("keys.forget", "35 3 * * *", service.forget_keys)])
+FEATURE = Feature(
+    name="intake",
+    schedules=[
+        Schedule("points.expire", "5 * * * *", service.expire_due),
+        Schedule("keys.forget", "35 3 * * *", service.forget_keys),
+    ],
+)

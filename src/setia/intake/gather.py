@@ -78,15 +78,31 @@ def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozens
         value = str(member) if member else str(UUID(int=0))
     text, readers = statement(book, needs, who)
     params = (
-        str(caller.programme.id).encode(), value.encode() if value else None, at.isoformat().encode(),
-        told.source.encode(), told.external_id.encode(), told.kind.encode(), caller.credential.encode(), key.encode(),
-        told.outlet.encode() if told.outlet else None, _array(line.sku for line in told.lines),
+        str(caller.programme.id).encode(),
+        value.encode() if value else None,
+        at.isoformat().encode(),
+        told.source.encode(),
+        told.external_id.encode(),
+        told.kind.encode(),
+        caller.credential.encode(),
+        key.encode(),
+        told.outlet.encode() if told.outlet else None,
+        _array(line.sku for line in told.lines),
     )
     row = sql.run(text, params)[0]
     member = _uuid(row[5])
     return Known(
-        int(row[0] or 0), _uuid(row[1]), _text(row[2]), _uuid(row[3]), _text(row[4]), member, int(row[6]) if row[6] else None,
-        _uuid(row[7]), _text(row[8]), _json(row[9]), _account(member, _json(row[10]), _json(row[11])) if member else None,
+        int(row[0] or 0),
+        _uuid(row[1]),
+        _text(row[2]),
+        _uuid(row[3]),
+        _text(row[4]),
+        member,
+        int(row[6]) if row[6] else None,
+        _uuid(row[7]),
+        _text(row[8]),
+        _json(row[9]),
+        _account(member, _json(row[10]), _json(row[11])) if member else None,
         {name: reader(row[12 + place]) for name, (place, reader) in readers.items()},
     )
 
@@ -141,20 +157,32 @@ def statement(book: Book, needs: frozenset[str], who: str) -> tuple[str, Mapping
     return "\n".join([text, _FROM.replace("{who}", _WHO[who]), *laterals]), readers
 
 
-def _sums(folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]) -> None:
+def _sums(
+    folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
+) -> None:
     """All sums over history in one scan as long as the longest of them."""
     sums = {name: fold for name, fold in folds.items() if isinstance(fold, Sum)}
     if not sums:
         return
     parts = []
     for place, (name, fold) in enumerate(sums.items()):
-        only = f" FILTER (WHERE e.counts_at >= $3::timestamptz - interval '{fold.days} days')" if fold.days else ""
+        only = (
+            f" FILTER (WHERE e.counts_at >= $3::timestamptz - interval '{fold.days} days')"
+            if fold.days
+            else ""
+        )
         parts.append(f"coalesce(sum(e.{fold.column}){only}, 0) AS s{place}")
         columns.append(f"sums.s{place}")
         readers[name] = len(columns) - 1, _number
-    widest = None if any(fold.days is None for fold in sums.values()) else max(fold.days or 0 for fold in sums.values())
+    widest = (
+        None
+        if any(fold.days is None for fold in sums.values())
+        else max(fold.days or 0 for fold in sums.values())
+    )
     since = f" AND e.at >= $3::timestamptz - interval '{widest} days'" if widest else ""
-    laterals.append(f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM intake_event e\n  WHERE {_BEFORE}{since}) sums ON true")
+    laterals.append(
+        f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM intake_event e\n  WHERE {_BEFORE}{since}) sums ON true"
+    )
 
 
 _PERIOD = {
@@ -164,17 +192,23 @@ _PERIOD = {
 }
 
 
-def _limits(book: Book, folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]) -> None:
+def _limits(
+    book: Book, folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
+) -> None:
     """What limited rules gave in their periods: one scan of the member's entries for each kind of period."""
     local = f"$3::timestamptz AT TIME ZONE '{book.zone}'"
     for every in ("day", "month", "year", "ever"):
-        used = {name: fold.rule for name, fold in folds.items() if isinstance(fold, Used) and fold.every == every}
+        used = {
+            name: fold.rule for name, fold in folds.items() if isinstance(fold, Used) and fold.every == every
+        }
         if not used:
             continue
         parts = []
         for place, (name, rule) in enumerate(used.items()):
-            parts.append(f"coalesce(sum(CASE j.verb WHEN 'give' THEN j.amount ELSE -j.amount END) "
-                         f"FILTER (WHERE j.rule = '{rule}'), 0) AS u{place}")
+            parts.append(
+                f"coalesce(sum(CASE j.verb WHEN 'give' THEN j.amount ELSE -j.amount END) "
+                f"FILTER (WHERE j.rule = '{rule}'), 0) AS u{place}"
+            )
             columns.append(f"{every}s.u{place}")
             readers[name] = len(columns) - 1, _number
         within = ""
@@ -184,8 +218,10 @@ def _limits(book: Book, folds: Mapping[str, Fold], columns: list[str], laterals:
             stop = _PERIOD[every][0].format(local=f"{local} + interval '{length}'", zone=book.zone)
             within = f" AND j.at >= {start} AND j.counts_at >= {start} AND j.counts_at < {stop}"
         names = ", ".join(f"'{rule}'" for rule in used.values())
-        laterals.append(f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM journal_entry j\n"
-                        f"  WHERE j.member_id = m.id AND j.rule IN ({names}){within}) {every}s ON true")
+        laterals.append(
+            f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM journal_entry j\n"
+            f"  WHERE j.member_id = m.id AND j.rule IN ({names}){within}) {every}s ON true"
+        )
 
 
 def _held(steps: Iterable[Step]) -> str:
@@ -199,9 +235,12 @@ def _held(steps: Iterable[Step]) -> str:
 
 def _reached(steps: Iterable[Step]) -> str:
     """The last sale at which the rolling year's spend reached each step, over the years that can still count."""
-    parts = [f"'{step.name}', max(w.counts_at) FILTER (WHERE w.spent >= {step.at_least} AND w.net > 0)"
-             for step in steps if step.fact]
-    return f"""(SELECT json_build_object({', '.join(parts)}) FROM (SELECT e.counts_at, e.net,
+    parts = [
+        f"'{step.name}', max(w.counts_at) FILTER (WHERE w.spent >= {step.at_least} AND w.net > 0)"
+        for step in steps
+        if step.fact
+    ]
+    return f"""(SELECT json_build_object({", ".join(parts)}) FROM (SELECT e.counts_at, e.net,
       sum(e.net) OVER (ORDER BY e.counts_at RANGE BETWEEN interval '365 days' PRECEDING AND CURRENT ROW) AS spent
     FROM intake_event e WHERE {_BEFORE} AND e.net <> 0) w)"""
 
@@ -237,13 +276,23 @@ def facts(told: Told, at: datetime, book: Book, known: Known) -> dict[str, Any]:
     return found
 
 
-def carried(told: Told, at: datetime, zone: str, outlet_zone: str, categories: Mapping[str, str]) -> dict[str, Any]:
+def carried(
+    told: Told, at: datetime, zone: str, outlet_zone: str, categories: Mapping[str, str]
+) -> dict[str, Any]:
     """What the event itself says. Hour and weekday are the outlet's, the date is the programme's."""
     local = at.astimezone(time.zone(outlet_zone))
     return {
-        "at": at, "date": (local if zone == outlet_zone else at.astimezone(time.zone(zone))).date(), "hour": local.hour,
-        "weekday": WEEKDAYS[local.weekday()], "channel": told.channel, "outlet": told.outlet or "", "net": told.net,
-        "total": told.total, "visits": told.visits, "amount": told.amount, "lines": [_line(line, categories) for line in told.lines],
+        "at": at,
+        "date": (local if zone == outlet_zone else at.astimezone(time.zone(zone))).date(),
+        "hour": local.hour,
+        "weekday": WEEKDAYS[local.weekday()],
+        "channel": told.channel,
+        "outlet": told.outlet or "",
+        "net": told.net,
+        "total": told.total,
+        "visits": told.visits,
+        "amount": told.amount,
+        "lines": [_line(line, categories) for line in told.lines],
     }
 
 

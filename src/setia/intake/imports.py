@@ -50,7 +50,9 @@ class _Receipt:
     rows: list[tuple[int, dict[str, str]]] = field(default_factory=list)
 
 
-def read(programme: Programme, file: Path, progress: Callable[[int, int], None], *, dry_run: bool = False) -> Result:
+def read(
+    programme: Programme, file: Path, progress: Callable[[int, int], None], *, dry_run: bool = False
+) -> Result:
     """Take a file in, or only check it. Refuses `bad_rows` for a file that isn't such a CSV; then nothing went in."""
     columns, rows = _rows(file)
     result = Result(columns, len(rows))
@@ -86,12 +88,19 @@ def _rows(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         reader = csv.DictReader(text.splitlines(), dialect=dialect)
         columns = [name.strip().lower() for name in reader.fieldnames or ()]
         reader.fieldnames = columns
-        rows = [(number, {k: (v or "").strip() for k, v in row.items() if k}) for number, row in enumerate(reader, 2)]
+        rows = [
+            (number, {k: (v or "").strip() for k, v in row.items() if k})
+            for number, row in enumerate(reader, 2)
+        ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Refusal("bad_rows", status=422, param="file", problem=str(error), columns=", ".join(KNOWN)) from error
+        raise Refusal(
+            "bad_rows", status=422, param="file", problem=str(error), columns=", ".join(KNOWN)
+        ) from error
     missing = [name for name in NEEDED if name not in columns]
     if missing:
-        raise Refusal("bad_rows", status=422, param="file", problem=f"– {', '.join(missing)}", columns=", ".join(KNOWN))
+        raise Refusal(
+            "bad_rows", status=422, param="file", problem=f"– {', '.join(missing)}", columns=", ".join(KNOWN)
+        )
     return columns, rows
 
 
@@ -114,27 +123,63 @@ def _told(receipt: _Receipt, programme: Programme, result: Result) -> Told | Non
             result.problems.append(Problem(number, column, refusal, row))
             bad = True
         if not bad:
-            items.append(Item(sku=row.get("sku") or "-", amount=money.parse(row["amount"]) or 0, qty=_quantity(row) or 0,
-                              category=row.get("category") or None))
+            items.append(
+                Item(
+                    sku=row.get("sku") or "-",
+                    amount=money.parse(row["amount"]) or 0,
+                    qty=_quantity(row) or 0,
+                    category=row.get("category") or None,
+                )
+            )
     if bad:
         blamed = {problem.row for problem in result.problems}
-        result.problems += [Problem(number, "order_id", Refusal("row.beside"), row)
-                            for number, row in receipt.rows if number not in blamed]
+        result.problems += [
+            Problem(number, "order_id", Refusal("row.beside"), row)
+            for number, row in receipt.rows
+            if number not in blamed
+        ]
         return None
     head = receipt.rows[0][1]
     lines = share_out(items, sum(item.amount for item in items))
-    at, net, total = _moment(head["at"], programme.zone), sum(l.net for l in lines), sum(l.amount for l in lines)
-    mark = fingerprint([head["order_id"], head["at"], head.get("phone"), head.get("outlet"),
-                        [(l.sku, l.qty, l.amount) for l in lines]])
-    return Told(MADE, SOURCE, head["order_id"], mark, _who(head), at, head.get("outlet") or None, "import",
-                lines if "sku" in head else (), net, total, 1 if net else 0)
+    at, net, total = (
+        _moment(head["at"], programme.zone),
+        sum(line.net for line in lines),
+        sum(line.amount for line in lines),
+    )
+    mark = fingerprint(
+        [
+            head["order_id"],
+            head["at"],
+            head.get("phone"),
+            head.get("outlet"),
+            [(line.sku, line.qty, line.amount) for line in lines],
+        ]
+    )
+    return Told(
+        MADE,
+        SOURCE,
+        head["order_id"],
+        mark,
+        _who(head),
+        at,
+        head.get("outlet") or None,
+        "import",
+        lines if "sku" in head else (),
+        net,
+        total,
+        1 if net else 0,
+    )
 
 
 def _who(row: dict[str, str]) -> tuple[str, str] | None:
     if row.get("phone"):
         return "phone", phones.e164(row["phone"]) or ""
     if row.get("member"):
-        return ("id", row["member"]) if row["member"].startswith("mem_") else ("external", f"{SOURCE}\n{row['member']}")
+        return (
+            ("id", row["member"])
+            if row["member"].startswith("mem_")
+            else ("external", f"{SOURCE}\n{row['member']}")
+        )
     return None
 
 
@@ -166,7 +211,7 @@ def _moment(text: str, zone: str) -> datetime | None:
     """A time as spreadsheets write it; without a zone it is the programme's."""
     for shape in (None, "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y %H.%M", "%d-%m-%Y %H:%M"):
         try:
-            at = datetime.fromisoformat(text) if shape is None else datetime.strptime(text, shape)
+            at = datetime.fromisoformat(text) if shape is None else datetime.strptime(text, shape)  # noqa: DTZ007 - the zone follows
         except ValueError:
             continue
         return at if at.tzinfo else at.replace(tzinfo=time.zone(zone))
@@ -182,7 +227,12 @@ def write_problems(file: Path, result: Result, lang: str) -> None:
         writer = csv.writer(target)
         writer.writerow([*result.columns, "_baris", "_kolom", "_masalah", "_saran"])
         for problem in sorted(result.problems, key=lambda each: each.row):
-            told: list[Any] = [problem.row, problem.column, problem.refusal.message(lang), problem.refusal.fix(lang)]
+            told: list[Any] = [
+                problem.row,
+                problem.column,
+                problem.refusal.message(lang),
+                problem.refusal.fix(lang),
+            ]
             writer.writerow([_plain(problem.original.get(name, "")) for name in result.columns] + told)
 
 

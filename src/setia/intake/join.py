@@ -16,13 +16,28 @@ from setia.programs import service as programs
 from setia.tenancy.types import Caller, Programme
 
 
-def join(programme: Programme, phone: str, *, nickname: str = "", channel: str, consents: dict[str, bool] | None = None,
-         actor: str = "member", external: tuple[str, str] | None = None) -> Person:
+def join(
+    programme: Programme,
+    phone: str,
+    *,
+    nickname: str = "",
+    channel: str,
+    consents: dict[str, bool] | None = None,
+    actor: str = "member",
+    external: tuple[str, str] | None = None,
+) -> Person:
     """A new member with whatever joining gives. Refuses `bad_phone`, `phone_taken`, `no_program`; then nobody joined."""
     now = time.now()
     with transaction.atomic():
-        person = members.create(programme.id, phone=phone, nickname=nickname, at=now, channel=channel,
-                                consents=consents, external=external)
+        person = members.create(
+            programme.id,
+            phone=phone,
+            nickname=nickname,
+            at=now,
+            channel=channel,
+            consents=consents,
+            external=external,
+        )
         journal.open_holder(programme.id, person.id)
         caller = Caller(programme, actor, "join", channel, frozenset({"earn"}))
         name = ids.public("mem", person.id)
@@ -40,5 +55,8 @@ def welcome_points(programme: Programme) -> int:
         return 0
     told = Told(JOINED, "web", "", b"", channel="web")
     facts = gather.carried(told, now, programme.zone, programme.zone, {})
-    return sum(effect.amount for effect in decide(book, JOINED, {**gather.nothing(book), **facts})
-               if effect.asset == "points")
+    return sum(
+        effect.amount
+        for effect in decide(book, JOINED, {**gather.nothing(book), **facts})
+        if effect.asset == "points"
+    )

@@ -36,10 +36,14 @@ class Event(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["program", "source", "external_id", "kind"], name="event_natural_key"),
+            models.UniqueConstraint(
+                fields=["program", "source", "external_id", "kind"], name="event_natural_key"
+            ),
             # A sale is returned whole once and claimed once; partial returns will count their own.
             models.UniqueConstraint(
-                fields=["corrects_id", "kind"], condition=Q(corrects_id__isnull=False), name="event_corrects_once"
+                fields=["corrects_id", "kind"],
+                condition=Q(corrects_id__isnull=False),
+                name="event_corrects_once",
             ),
         ]
         indexes = [

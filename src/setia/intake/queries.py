@@ -96,7 +96,9 @@ def _page(rows: QuerySet[Event], after: str | None, limit: int) -> tuple[list[Ev
     return found, cursor(found[-1].at, found[-1].id) if more else None
 
 
-def timeline(programme: Programme, member: UUID, lang: str, after: str | None = None, limit: int = 20) -> Page:
+def timeline(
+    programme: Programme, member: UUID, lang: str, after: str | None = None, limit: int = 20
+) -> Page:
     """A member's story, newest first."""
     rows, following = _page(Event.objects.filter(program_id=programme.id, member_id=member), after, limit)
     return Page(_happenings(programme, rows, lang), following)
@@ -121,19 +123,39 @@ def happening(programme: Programme, public_id: str, lang: str, member: UUID | No
 def _happenings(programme: Programme, rows: Sequence[Event], lang: str) -> list[Happening]:
     entries = written([row.id for row in rows])
     places = tenancy.outlet_names(programme.id, (row.outlet_id for row in rows if row.outlet_id))
-    undone = set(Event.objects.filter(corrects_id__in=[row.id for row in rows], kind="purchase.returned")
-                 .values_list("corrects_id", flat=True))
-    return [_happening(programme, row, entries.get(row.id, []), places, row.id in undone, lang) for row in rows]
+    undone = set(
+        Event.objects.filter(corrects_id__in=[row.id for row in rows], kind="purchase.returned").values_list(
+            "corrects_id", flat=True
+        )
+    )
+    return [
+        _happening(programme, row, entries.get(row.id, []), places, row.id in undone, lang) for row in rows
+    ]
 
 
-def _happening(programme: Programme, row: Event, entries: Sequence[Written], places: dict[UUID, Place], undone: bool,
-               lang: str) -> Happening:
+def _happening(
+    programme: Programme,
+    row: Event,
+    entries: Sequence[Written],
+    places: dict[UUID, Place],
+    undone: bool,
+    lang: str,
+) -> Happening:
     place = places.get(row.outlet_id) if row.outlet_id else None
     receipt = receipts.of(row, list(entries), place.name if place else None)
     return Happening(
-        ids.public("evt", row.id), row.kind, row.external_id, row.at, place.zone if place else programme.zone,
-        place.name if place else "", row.total, receipt.points, receipts.summary(receipt)[lang],
-        [_row(entry, programme, lang) for entry in entries if entry.verb != "ask"], row.payload.get("note", ""), undone,
+        ids.public("evt", row.id),
+        row.kind,
+        row.external_id,
+        row.at,
+        place.zone if place else programme.zone,
+        place.name if place else "",
+        row.total,
+        receipt.points,
+        receipts.summary(receipt)[lang],
+        [_row(entry, programme, lang) for entry in entries if entry.verb != "ask"],
+        row.payload.get("note", ""),
+        undone,
     )
 
 
@@ -142,8 +164,22 @@ def _row(entry: Written, programme: Programme, lang: str) -> Row:
     label = f"asset.{entry.asset}"
     named = texts.say(label, lang) if texts.has(label) else entry.asset.rpartition("/")[2].capitalize()
     reverses = f"{ids.public('ptx', entry.reverses[0])}_{entry.reverses[1]}" if entry.reverses else None
-    return Row(receipts.entry_id(entry), entry.asset, named, entry.verb, entry.amount, entry.wanted, why.name,
-               why.worked_out, why.because, why.limited, why.formula, entry.rule_version, entry.expires_at, reverses)
+    return Row(
+        receipts.entry_id(entry),
+        entry.asset,
+        named,
+        entry.verb,
+        entry.amount,
+        entry.wanted,
+        why.name,
+        why.worked_out,
+        why.because,
+        why.limited,
+        why.formula,
+        entry.rule_version,
+        entry.expires_at,
+        reverses,
+    )
 
 
 def written(events: Iterable[UUID]) -> dict[UUID, list[Written]]:
@@ -152,10 +188,24 @@ def written(events: Iterable[UUID]) -> dict[UUID, list[Written]]:
     ends = {(lot.event_id, lot.n): lot.expires_at for lot in Lot.objects.filter(event_id__in=events)}
     found: dict[UUID, list[Written]] = {}
     for e in Entry.objects.filter(event_id__in=events).order_by("event_id", "n"):
-        reverses = (e.reverses_event_id, e.reverses_n) if e.reverses_event_id else None
-        found.setdefault(e.event_id, []).append(Written(
-            e.event_id, e.n, e.rule_version, e.rule, e.verb, e.asset, e.amount, e.wanted, e.balance_after, e.at,
-            ends.get((e.event_id, e.n)), e.reason, reverses))
+        reverses = receipts.reversed_by(e)
+        found.setdefault(e.event_id, []).append(
+            Written(
+                e.event_id,
+                e.n,
+                e.rule_version,
+                e.rule,
+                e.verb,
+                e.asset,
+                e.amount,
+                e.wanted,
+                e.balance_after,
+                e.at,
+                ends.get((e.event_id, e.n)),
+                e.reason,
+                reverses,
+            )
+        )
     return found
 
 
@@ -168,7 +218,9 @@ def entry(programme: Programme, public_id: str) -> Written:
     return next(each for each in written([row.event_id])[row.event_id] if each.n == row.n)
 
 
-def entries(programme: Programme, member: UUID | None, after: str | None, limit: int) -> tuple[list[Written], str | None]:
+def entries(
+    programme: Programme, member: UUID | None, after: str | None, limit: int
+) -> tuple[list[Written], str | None]:
     """Entries of a member or of the whole programme, by event, newest first."""
     rows = Event.objects.filter(program_id=programme.id)
     found, following = _page(rows.filter(member_id=member) if member else rows, after, limit)
@@ -176,8 +228,9 @@ def entries(programme: Programme, member: UUID | None, after: str | None, limit:
     return [each for row in found for each in by_event.get(row.id, [])], following
 
 
-def events(programme: Programme, member: UUID | None, kind: str | None, after: str | None,
-           limit: int) -> tuple[list[Event], str | None]:
+def events(
+    programme: Programme, member: UUID | None, kind: str | None, after: str | None, limit: int
+) -> tuple[list[Event], str | None]:
     """Events of a member or of the whole programme, newest first."""
     rows = Event.objects.filter(program_id=programme.id)
     rows = rows.filter(member_id=member) if member else rows
@@ -195,7 +248,9 @@ def event(programme: Programme, public_id: str) -> Event:
 
 def qualifying(member: UUID, since: datetime, at: datetime) -> tuple[int, int]:
     """Spend and visits that count in [since, at], as known at `at`."""
-    found = Event.objects.filter(member_id=member, at__lte=at, counts_at__gte=since).aggregate(Sum("net"), Sum("visits"))
+    found = Event.objects.filter(member_id=member, at__lte=at, counts_at__gte=since).aggregate(
+        Sum("net"), Sum("visits")
+    )
     return found["net__sum"] or 0, found["visits__sum"] or 0
 
 
@@ -206,5 +261,7 @@ def last_reached(member: UUID, at_least: int, at: datetime) -> datetime | None:
             """SELECT max(counts_at) FROM (SELECT counts_at, net, sum(net) OVER (ORDER BY counts_at
                  RANGE BETWEEN interval '365 days' PRECEDING AND CURRENT ROW) AS spent
                FROM intake_event WHERE member_id = %s AND at <= %s AND net <> 0) w
-               WHERE spent >= %s AND net > 0""", [member, at, at_least])
+               WHERE spent >= %s AND net > 0""",
+            [member, at, at_least],
+        )
         return cursor.fetchone()[0]  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ from setia.engine.vocabulary import CLAIMED, MADE, RETURNED
 from setia.intake.models import Event
 from setia.intake.types import Receipt, Written
 from setia.journal import service as journal
+from setia.journal.models import Entry
 from setia.journal.types import Plan
 from setia.kit import ids, texts, time
 from setia.programs import service as programs
@@ -21,34 +22,97 @@ if TYPE_CHECKING:
 def fresh(case: "Case", plan: Plan, is_preview: bool = False) -> Receipt:
     """The receipt of what was just decided."""
     ends = {row[0]: row[4] for row in plan.lots}
-    entries = [Written(case.event_id, n, version, rule, verb, asset, amount, wanted, after, at, ends.get(n), reason,
-                       (reverses, place) if reverses else None)
-               for n, version, rule, _, verb, asset, amount, wanted, after, at, _, reverses, place, reason in plan.entries]
+    entries = [
+        Written(
+            case.event_id,
+            n,
+            version,
+            rule,
+            verb,
+            asset,
+            amount,
+            wanted,
+            after,
+            at,
+            ends.get(n),
+            reason,
+            (reverses, place) if reverses else None,
+        )
+        for n, version, rule, _, verb, asset, amount, wanted, after, at, _, reverses, place, reason in plan.entries
+    ]
     account, told = case.known.account, case.told
     balance = account.spendable("points") if account else 0
-    return Receipt(case.event_id, told.kind, case.known.member, case.at, told.outlet, told.total, told.net,
-                   _points(entries), balance, entries, is_preview=is_preview)
+    return Receipt(
+        case.event_id,
+        told.kind,
+        case.known.member,
+        case.at,
+        told.outlet,
+        told.total,
+        told.net,
+        _points(entries),
+        balance,
+        entries,
+        is_preview=is_preview,
+    )
 
 
 def stored(programme: Programme, event: UUID, is_replay: bool = False) -> Receipt:
     """The receipt of an event on record: the very one its first telling got."""
     row = Event.objects.get(id=event, program_id=programme.id)
     ends = journal.lot_ends([event])
-    entries = [Written(event, e.n, e.rule_version, e.rule, e.verb, e.asset, e.amount, e.wanted, e.balance_after, e.at,
-                       ends.get((event, e.n)), e.reason,
-                       (e.reverses_event_id, e.reverses_n) if e.reverses_event_id else None)
-               for e in journal.entries(event=event)]
+    entries = [
+        Written(
+            event,
+            e.n,
+            e.rule_version,
+            e.rule,
+            e.verb,
+            e.asset,
+            e.amount,
+            e.wanted,
+            e.balance_after,
+            e.at,
+            ends.get((event, e.n)),
+            e.reason,
+            reversed_by(e),
+        )
+        for e in journal.entries(event=event)
+    ]
     return replace(of(row, entries, row.payload.get("outlet")), is_replay=is_replay)
+
+
+def reversed_by(entry: Entry) -> tuple[UUID, int] | None:
+    """The entry that this one takes back."""
+    event, n = entry.reverses_event_id, entry.reverses_n
+    return (event, n) if event is not None and n is not None else None
 
 
 def of(row: Event, entries: list[Written], outlet: str | None) -> Receipt:
     """The receipt that an event and its entries make."""
-    balance = next((e.balance_after for e in reversed(entries) if e.asset == "points"), row.facts.get("balance", 0))
-    return Receipt(row.id, row.kind, row.member_id, row.at, outlet, row.total, row.net, _points(entries), balance, entries)
+    balance = next(
+        (e.balance_after for e in reversed(entries) if e.asset == "points"), row.facts.get("balance", 0)
+    )
+    return Receipt(
+        row.id,
+        row.kind,
+        row.member_id,
+        row.at,
+        outlet,
+        row.total,
+        row.net,
+        _points(entries),
+        balance,
+        entries,
+    )
 
 
 def _points(entries: list[Written]) -> int:
-    return sum(e.amount if e.verb == "give" else -e.amount for e in entries if e.asset == "points" and e.verb != "ask")
+    return sum(
+        e.amount if e.verb == "give" else -e.amount
+        for e in entries
+        if e.asset == "points" and e.verb != "ask"
+    )
 
 
 # As the API shows them
@@ -58,8 +122,12 @@ def shown(receipt: Receipt, programme: Programme) -> dict[str, Any]:
     """The receipt as the API answers it. A preview has no ids: nothing was written that they could name."""
     member = ids.public("mem", receipt.member_id) if receipt.member_id else None
     answer: dict[str, Any] = {
-        "kind": receipt.kind, "member": member, "at": time.iso(receipt.at), "points": receipt.points,
-        "balance_after": receipt.balance, "reason": {"code": receipt.kind, "text": summary(receipt)},
+        "kind": receipt.kind,
+        "member": member,
+        "at": time.iso(receipt.at),
+        "points": receipt.points,
+        "balance_after": receipt.balance,
+        "reason": {"code": receipt.kind, "text": summary(receipt)},
         "lines": [line(entry, programme) for entry in receipt.entries],
     }
     if receipt.is_preview:
@@ -88,8 +156,14 @@ def summary(receipt: Receipt) -> dict[str, str]:
 def line(entry: Written, programme: Programme) -> dict[str, Any]:
     """One entry as the API shows it, with its reason in both languages."""
     found = {
-        "id": entry_id(entry), "verb": entry.verb, "asset": entry.asset, "amount": entry.amount, "wanted": entry.wanted,
-        "rule": entry.rule, "version": entry.rule_version, "formula": formula(entry, programme),
+        "id": entry_id(entry),
+        "verb": entry.verb,
+        "asset": entry.asset,
+        "amount": entry.amount,
+        "wanted": entry.wanted,
+        "rule": entry.rule,
+        "version": entry.rule_version,
+        "formula": formula(entry, programme),
         "text": {lang: reason(entry, programme, lang).sentence() for lang in texts.LANGUAGES},
         "inputs": dict(entry.reason),
     }

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -65,7 +66,18 @@ def preview(caller: Caller, told: Told) -> Receipt:
 class Case:
     """One event on its way through: what was told, what is known, the book that judges it."""
 
-    __slots__ = ("at", "book", "caller", "counts_at", "event_id", "facts", "known", "received_at", "sale", "told")
+    __slots__ = (
+        "at",
+        "book",
+        "caller",
+        "counts_at",
+        "event_id",
+        "facts",
+        "known",
+        "received_at",
+        "sale",
+        "told",
+    )
 
     def __init__(self, caller: Caller, told: Told) -> None:
         self.caller, self.told = caller, told
@@ -113,8 +125,12 @@ def _earlier(case: Case) -> UUID | None:
             raise Refusal("idempotency_mismatch", status=422, param="Idempotency-Key")
         return known.key_event
     if known.same_event and known.same_hash != mark:
-        raise Refusal("already_recorded", param="id", value=case.told.external_id,
-                      event=ids.public("evt", known.same_event))
+        raise Refusal(
+            "already_recorded",
+            param="id",
+            value=case.told.external_id,
+            event=ids.public("evt", known.same_event),
+        )
     return known.same_event
 
 
@@ -132,8 +148,9 @@ def _resolved(case: Case) -> None:
 def _find_sale(case: Case) -> None:
     """The sale that a return or a claim speaks of. Refuses `not_found`, `already_returned`, `already_claimed`."""
     told, program = case.told, case.caller.programme.id
-    row = Event.objects.filter(program_id=program, kind=MADE, external_id=told.corrects, source=told.source).first() or (
-        Event.objects.filter(program_id=program, kind=MADE, external_id=told.corrects).first())
+    row = Event.objects.filter(
+        program_id=program, kind=MADE, external_id=told.corrects, source=told.source
+    ).first() or (Event.objects.filter(program_id=program, kind=MADE, external_id=told.corrects).first())
     if row is None:
         raise NotFound("order", told.corrects or "", param="order_id")
     claim = Event.objects.filter(corrects_id=row.id, kind=CLAIMED).first()
@@ -143,8 +160,18 @@ def _find_sale(case: Case) -> None:
     if told.kind == CLAIMED and (row.member_id or (claim and claim.body_hash != told.body_hash)):
         raise Refusal("already_claimed", param="order_id", value=told.corrects)
     lines = [Line(*line) for line in row.payload.get("lines", ())]
-    case.sale = Sale(row.id, claim.member_id if claim else row.member_id, claim.id if claim else row.id, row.at, row.net,
-                     row.total, row.visits, lines, row.payload.get("outlet"), row.payload.get("channel", ""))
+    case.sale = Sale(
+        row.id,
+        claim.member_id if claim else row.member_id,
+        claim.id if claim else row.id,
+        row.at,
+        row.net,
+        row.total,
+        row.visits,
+        lines,
+        row.payload.get("outlet"),
+        row.payload.get("channel", ""),
+    )
     _take_over(case, case.sale)
 
 
@@ -170,7 +197,9 @@ def _decided(case: Case) -> Plan:
         return Plan()
     kind = programs.kind(case.told.kind)
     if case.told.kind in _NEEDS_LOTS or (kind and kind.needs_lots):
-        account.lots = case.facts["lots"] = journal.lots(account.holder, case.sale.booked_under if case.sale else None)
+        account.lots = case.facts["lots"] = journal.lots(
+            account.holder, case.sale.booked_under if case.sale else None
+        )
     effects = _effects(case)
     return ledger.plan(case.caller.programme.id, account, case.event_id, case.at, case.book.version, effects)
 
@@ -216,7 +245,8 @@ def _settled(case: Case) -> bool:
         return False
     if not any(gone and asset.startswith(ledger.LADDER) for asset, gone in account.stale.items()):
         return False
-    return any([settle(case.caller.programme.id, account.holder, case.at) for settle in _BEFORE_EVENT])
+    settled = [settle(case.caller.programme.id, account.holder, case.at) for settle in _BEFORE_EVENT]
+    return any(settled)
 
 
 # Writing
@@ -240,11 +270,27 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     told, programme = case.told, case.caller.programme
     rows["payload"], rows["facts"] = payload(told), _kept_facts(case, plan)
     params = (
-        _b(case.event_id), _b(programme.id), _b(holder), _b(case.known.version or 0), _b(case.at.isoformat()),
-        sql.encode(rows), told.kind.encode(), told.source.encode(), told.external_id.encode(), _b(case.known.outlet),
-        _b(case.sale.id if case.sale else None), _b(case.counts_at.isoformat()), _b(case.received_at.isoformat()),
-        _b(told.net), _b(told.total), _b(told.visits), _b(case.book.version), case.caller.actor.encode(),
-        told.body_hash.hex().encode(), case.caller.credential.encode(), key.encode(),
+        _b(case.event_id),
+        _b(programme.id),
+        _b(holder),
+        _b(case.known.version or 0),
+        _b(case.at.isoformat()),
+        sql.encode(rows),
+        told.kind.encode(),
+        told.source.encode(),
+        told.external_id.encode(),
+        _b(case.known.outlet),
+        _b(case.sale.id if case.sale else None),
+        _b(case.counts_at.isoformat()),
+        _b(case.received_at.isoformat()),
+        _b(told.net),
+        _b(told.total),
+        _b(told.visits),
+        _b(case.book.version),
+        case.caller.actor.encode(),
+        told.body_hash.hex().encode(),
+        case.caller.credential.encode(),
+        key.encode(),
     )
     return sql.run(text, params)[0][0] != b"0"
 
@@ -253,16 +299,14 @@ def _b(value: Any) -> bytes | None:
     return None if value is None else str(value).encode()
 
 
-def _statement(parts: tuple[str, ...], with_holder: bool, _made: dict[Any, str] = {}) -> str:
-    text = _made.get((parts, with_holder))
-    if text is None:
-        source = " FROM head" if with_holder else " FROM (SELECT $4::bigint) nobody"
-        pieces = [sql.HEAD] if with_holder else []
-        pieces += [_EVENT.replace("{source}", source), _KEY.replace("{source}", source)]
-        pieces += [sql.PARTS[name] for name in parts]
-        count = "SELECT count(*) FROM head" if with_holder else "SELECT 1"
-        text = _made[parts, with_holder] = "WITH " + ",\n".join(pieces) + "\n" + count
-    return text
+@cache
+def _statement(parts: tuple[str, ...], with_holder: bool) -> str:
+    source = " FROM head" if with_holder else " FROM (SELECT $4::bigint) nobody"
+    pieces = [sql.HEAD] if with_holder else []
+    pieces += [_EVENT.replace("{source}", source), _KEY.replace("{source}", source)]
+    pieces += [sql.PARTS[name] for name in parts]
+    count = "SELECT count(*) FROM head" if with_holder else "SELECT 1"
+    return "WITH " + ",\n".join(pieces) + "\n" + count
 
 
 def payload(told: Told) -> dict[str, Any]:
@@ -285,7 +329,9 @@ def _kept_facts(case: Case, plan: Plan) -> dict[str, Any]:
     if case.known.categories:
         kept["categories"] = case.known.categories
     if case.known.account and not any(row[5] == "points" for row in plan.entries):
-        kept["balance"] = case.known.account.spendable("points")  # no entry carries it, and the receipt shows it
+        kept["balance"] = case.known.account.spendable(
+            "points"
+        )  # no entry carries it, and the receipt shows it
     return kept
 
 
@@ -295,8 +341,6 @@ def _note_products(case: Case) -> None:
     if unknown and case.told.kind == MADE:
         items = [catalog.Item(line.sku, line.sku, line.category or "") for line in unknown.values()]
         catalog.tell(case.caller.programme.id, items, placeholders=True)
-
-
 
 
 def expire(caller: Caller, holder: UUID, now: datetime) -> Receipt:

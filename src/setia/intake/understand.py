@@ -30,8 +30,15 @@ def purchase(body: PurchaseBody, source: str) -> Told:
 
 def returned(body: ReturnBody, source: str) -> Told:
     """A whole sale taken back."""
-    return Told(RETURNED, source, body.order_id, fingerprint(body), at=_past(body.at), corrects=body.order_id,
-                note=body.reason)
+    return Told(
+        RETURNED,
+        source,
+        body.order_id,
+        fingerprint(body),
+        at=_past(body.at),
+        corrects=body.order_id,
+        note=body.reason,
+    )
 
 
 def event(body: EventBody, source: str) -> Told:
@@ -40,8 +47,16 @@ def event(body: EventBody, source: str) -> Told:
     if body.kind == MADE:
         order = _convert({"id": body.id, **body.data}, Order)
         return _sale(MADE, order, body, source, mark)
-    told = Told(body.kind, source, body.id, mark, _who(body.member), _past(body.at), body.outlet,
-                body.channel or source)
+    told = Told(
+        body.kind,
+        source,
+        body.id,
+        mark,
+        _who(body.member),
+        _past(body.at),
+        body.outlet,
+        body.channel or source,
+    )
     if body.kind == RETURNED:
         told.corrects, told.note = _text(body.data, "order_id"), str(body.data.get("reason", "return"))[:80]
     elif body.kind == CLAIMED:
@@ -76,8 +91,20 @@ def _sale(kind: str, order: Order, body: PurchaseBody | EventBody, source: str, 
         raise Refusal("currency", status=422, param="order.total.currency", value=order.total.currency)
     lines = share_out(order.items, order.total.amount)
     net = sum(line.net for line in lines) if lines else order.total.amount
-    return Told(kind, source, order.id, mark, _who(body.member), _past(body.at), body.outlet, body.channel or source,
-                lines, net, order.total.amount, 1 if net else 0)
+    return Told(
+        kind,
+        source,
+        order.id,
+        mark,
+        _who(body.member),
+        _past(body.at),
+        body.outlet,
+        body.channel or source,
+        lines,
+        net,
+        order.total.amount,
+        1 if net else 0,
+    )
 
 
 def share_out(items: Sequence[Item], total: int) -> list[Line]:
@@ -89,7 +116,9 @@ def share_out(items: Sequence[Item], total: int) -> list[Line]:
     lines = [Line(i.sku, i.qty, i.amount, i.amount if i.qty else 0, i.category) for i in items]
     asked = sum(line.net for line in lines)
     if asked > total:
-        shares = [(line.net * total // asked, line.net * total % asked, -place) for place, line in enumerate(lines)]
+        shares = [
+            (line.net * total // asked, line.net * total % asked, -place) for place, line in enumerate(lines)
+        ]
         spare = total - sum(share for share, _, _ in shares)
         lucky = {-place for _, _, place in sorted(((r, p, p) for _, r, p in shares), reverse=True)[:spare]}
         for place, (line, (share, _, _)) in enumerate(zip(lines, shares, strict=True)):

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 
 class Holder(models.Model):
@@ -34,7 +35,7 @@ class Entry(models.Model):
     balance_after = models.BigIntegerField()
     at = models.DateTimeField()
     counts_at = models.DateTimeField()
-    booked_at = models.DateTimeField(db_default=models.functions.Now())
+    booked_at = models.DateTimeField(db_default=Now())
     reverses_event_id = models.UUIDField(null=True)
     reverses_n = models.SmallIntegerField(null=True)
     reason = models.JSONField()
@@ -81,7 +82,9 @@ class Balance(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(floor__isnull=True) | Q(amount__gte=F("floor")), name="balance_floor")
+            models.CheckConstraint(
+                condition=Q(floor__isnull=True) | Q(amount__gte=F("floor")), name="balance_floor"
+            )
         ]
 
 
@@ -107,5 +110,7 @@ class Lot(models.Model):
             models.Index(fields=["expires_at"], name="lot_due", condition=Q(remaining__gt=0)),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(remaining__gte=0, remaining__lte=F("amount")), name="lot_remaining")
+            models.CheckConstraint(
+                condition=Q(remaining__gte=0, remaining__lte=F("amount")), name="lot_remaining"
+            )
         ]

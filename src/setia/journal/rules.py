@@ -4,7 +4,7 @@ Every posting moves units from one account to another, so the sum over all accou
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +12,13 @@ from setia.engine.decide import Effect
 from setia.journal.types import AVAILABLE, DEBT, EXPIRED, ISSUED, REDEEMED, Account, Lot, Plan, Standing
 from setia.kit.refusals import Refusal
 
-_FAR = datetime.max
+_FAR = datetime.max.replace(tzinfo=UTC)
 LADDER = "tier/"  # assets of which the highest held counts, and whose end asks for a review
 
 
-def plan(program: UUID, account: Account, event: UUID, at: datetime, version: int, effects: Iterable[Effect]) -> Plan:
+def plan(
+    program: UUID, account: Account, event: UUID, at: datetime, version: int, effects: Iterable[Effect]
+) -> Plan:
     """What these effects write for one holder. Changes `account` as it goes, so that one call may follow another.
 
     Refuses `insufficient` when more is to be spent than can be.
@@ -29,16 +31,33 @@ def plan(program: UUID, account: Account, event: UUID, at: datetime, version: in
         elif effect.verb == "take":
             _take(rows, program, account, event, n, at, effect)
         elif effect.verb == "ask":
-            rows.promises.append((n, effect.ask, {**effect.inputs, "member": str(account.holder), "at": at.isoformat()}))
+            rows.promises.append(
+                (n, effect.ask, {**effect.inputs, "member": str(account.holder), "at": at.isoformat()})
+            )
         reverses = effect.reverses or (None, None)
-        rows.entries.append((
-            n, version if effect.round >= 0 else 0, effect.rule, max(effect.round, 0), effect.verb, effect.asset,
-            effect.amount, effect.wanted, account.spendable(effect.asset), at, counts_at, *reverses, effect.inputs,
-        ))
+        rows.entries.append(
+            (
+                n,
+                version if effect.round >= 0 else 0,
+                effect.rule,
+                max(effect.round, 0),
+                effect.verb,
+                effect.asset,
+                effect.amount,
+                effect.wanted,
+                account.spendable(effect.asset),
+                at,
+                counts_at,
+                *reverses,
+                effect.inputs,
+            )
+        )
     return rows
 
 
-def _give(rows: Plan, program: UUID, account: Account, event: UUID, n: int, starts: datetime, effect: Effect) -> None:
+def _give(
+    rows: Plan, program: UUID, account: Account, event: UUID, n: int, starts: datetime, effect: Effect
+) -> None:
     """Pay what is owed first; the rest becomes a lot."""
     asset, rest, k = effect.asset, effect.amount, 0
     owed = -account.debt.get(asset, 0)
@@ -59,7 +78,9 @@ SPENT, GONE = "spent", "expired"  # built-in rules, of version 0
 _TO = {SPENT: REDEEMED, GONE: EXPIRED}
 
 
-def _take(rows: Plan, program: UUID, account: Account, event: UUID, n: int, at: datetime, effect: Effect) -> None:
+def _take(
+    rows: Plan, program: UUID, account: Account, event: UUID, n: int, at: datetime, effect: Effect
+) -> None:
     """Draw from lots, soonest expiry first; what an undone sale gave comes out of its own lot before any other."""
     asset, rest, k = effect.asset, effect.amount, 0
     to = _TO.get(effect.rule, ISSUED)
@@ -90,8 +111,7 @@ def _order(account: Account, effect: Effect, at: datetime) -> list[Lot]:
         return [lot for lot in lots if lot.expires_at and lot.expires_at <= at]
     own = [lot for lot in lots if lot.key == effect.reverses]
     others = [lot for lot in lots if lot.key != effect.reverses and lot.spendable(at)]
-    naive = (lambda moment: moment.replace(tzinfo=None))
-    others.sort(key=lambda lot: (naive(lot.expires_at) if lot.expires_at else _FAR, lot.available_from, lot.key))
+    others.sort(key=lambda lot: (lot.expires_at or _FAR, lot.available_from, lot.key))
     return own + others
 
 
@@ -104,7 +124,12 @@ def expire(lots: Iterable[Lot], at: datetime, ladder: bool = False) -> list[Effe
     """Everything past its date goes, one entry an asset. What stands on a ladder goes by a review, and only so."""
     gone: dict[str, int] = {}
     for lot in lots:
-        if lot.remaining and lot.expires_at and lot.expires_at <= at and lot.asset.startswith(LADDER) == ladder:
+        if (
+            lot.remaining
+            and lot.expires_at
+            and lot.expires_at <= at
+            and lot.asset.startswith(LADDER) == ladder
+        ):
             gone[lot.asset] = gone.get(lot.asset, 0) + lot.remaining
     return [Effect("take", asset, n, n, GONE, -1, None, {"amount": n}) for asset, n in gone.items()]
 
@@ -119,6 +144,18 @@ def undo(standing: Iterable[Standing], account: Account) -> list[Effect]:
         if entry.verb != "give" or not amount:
             continue
         inputs: dict[str, Any] = {"given": entry.amount, "version": entry.rule_version}
-        effects.append(Effect("take", entry.asset, amount, amount, entry.rule, -1, None, inputs,
-                              reverses=entry.key, counts_at=entry.counts_at))
+        effects.append(
+            Effect(
+                "take",
+                entry.asset,
+                amount,
+                amount,
+                entry.rule,
+                -1,
+                None,
+                inputs,
+                reverses=entry.key,
+                counts_at=entry.counts_at,
+            )
+        )
     return effects

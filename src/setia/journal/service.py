@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
-from setia.journal.rules import LADDER
 from setia.journal.models import Balance, Entry, Holder, Lot
+from setia.journal.rules import LADDER
 from setia.journal.types import AVAILABLE, DEBT, Account, LotKey, Standing
 from setia.journal.types import Lot as LotState
 from setia.kit import time
@@ -29,16 +29,32 @@ def lock(holder: UUID) -> None:
 def lots(holder: UUID, of_event: UUID | None = None) -> list[LotState]:
     """Lots with something left, and those an event filled, whatever became of them."""
     rows = Lot.objects.filter(holder_id=holder)
-    rows = rows.filter(Q(remaining__gt=0) | Q(event_id=of_event)) if of_event else rows.filter(remaining__gt=0)
-    return [LotState((row.event_id, row.n), row.asset, row.amount, row.remaining, row.expired, row.available_from,
-                     row.expires_at) for row in rows]
+    rows = (
+        rows.filter(Q(remaining__gt=0) | Q(event_id=of_event)) if of_event else rows.filter(remaining__gt=0)
+    )
+    return [
+        LotState(
+            (row.event_id, row.n),
+            row.asset,
+            row.amount,
+            row.remaining,
+            row.expired,
+            row.available_from,
+            row.expires_at,
+        )
+        for row in rows
+    ]
 
 
 def standing(event: UUID) -> list[Standing]:
     """The entries an event made."""
     rows = Entry.objects.filter(event_id=event).order_by("n")
-    return [Standing((row.event_id, row.n), row.verb, row.asset, row.amount, row.rule, row.rule_version, row.counts_at)
-            for row in rows]
+    return [
+        Standing(
+            (row.event_id, row.n), row.verb, row.asset, row.amount, row.rule, row.rule_version, row.counts_at
+        )
+        for row in rows
+    ]
 
 
 def account(holder: UUID, at: datetime) -> Account:
@@ -68,8 +84,13 @@ def expiring(holder: UUID, asset: str, at: datetime) -> list[tuple[datetime, int
 
 def held(holder: UUID, prefix: str, at: datetime) -> list[tuple[str, datetime | None]]:
     """Assets under a path held at an instant, with their end."""
-    rows = Lot.objects.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=at), Q(ended_at__isnull=True) | Q(ended_at__gt=at),
-                              holder_id=holder, asset__startswith=prefix, available_from__lte=at)
+    rows = Lot.objects.filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=at),
+        Q(ended_at__isnull=True) | Q(ended_at__gt=at),
+        holder_id=holder,
+        asset__startswith=prefix,
+        available_from__lte=at,
+    )
     return [(row.asset, row.expires_at) for row in rows]
 
 
@@ -146,11 +167,13 @@ def audit(program: UUID) -> Audit:
             cursor.execute(query, {"program": program})
             faults += [f"{what}: {row[0]}" for row in cursor.fetchmany(20)]
     issued: dict[str, int] = {}
-    for asset, kind, amount in Balance.objects.filter(program_id=program).values_list("asset", "kind", "amount"):
+    for asset, kind, amount in Balance.objects.filter(program_id=program).values_list(
+        "asset", "kind", "amount"
+    ):
         if kind == AVAILABLE:
             issued[asset] = issued.get(asset, 0) + amount
-    counts = [model.objects.filter(program_id=program).count() for model in (Balance, Lot, Entry)]
-    return Audit(*counts, issued, faults)
+    accounts, lots, entries = (m.objects.filter(program_id=program).count() for m in (Balance, Lot, Entry))
+    return Audit(accounts, lots, entries, issued, faults)
 
 
 def entries(keys: Iterable[LotKey] = (), event: UUID | None = None) -> Sequence[Any]:
@@ -178,10 +201,13 @@ def holders_by_highest(program: UUID, ladder: Sequence[str], at: datetime) -> di
                  WHERE program_id = %(program)s AND asset = ANY(%(ladder)s) AND available_from <= %(at)s
                    AND (expires_at IS NULL OR expires_at > %(at)s) AND (ended_at IS NULL OR ended_at > %(at)s)
                  GROUP BY holder_id) highest GROUP BY top""",
-            {"ladder": list(ladder), "program": program, "at": at})
+            {"ladder": list(ladder), "program": program, "at": at},
+        )
         return dict(cursor.fetchall())
 
 
 def open_holders(program: UUID, holders: Iterable[UUID]) -> None:
     """Give several people accounts. Nothing happens to those who have them."""
-    Holder.objects.bulk_create((Holder(id=id, program_id=program) for id in holders), ignore_conflicts=True, batch_size=1000)
+    Holder.objects.bulk_create(
+        (Holder(id=id, program_id=program) for id in holders), ignore_conflicts=True, batch_size=1000
+    )

@@ -88,8 +88,22 @@ PARTS = {
   FROM head, jsonb_to_recordset($6::jsonb -> 'promises') AS p(n smallint, ask text, payload jsonb))""",
 }
 
-_ENTRY = ("n", "version", "rule", "round", "verb", "asset", "amount", "wanted", "after", "at", "counts_at", "reverses",
-          "reverses_n", "reason")
+_ENTRY = (
+    "n",
+    "version",
+    "rule",
+    "round",
+    "verb",
+    "asset",
+    "amount",
+    "wanted",
+    "after",
+    "at",
+    "counts_at",
+    "reverses",
+    "reverses_n",
+    "reason",
+)
 _POSTING = ("n", "k", "asset", "from_holder", "from_kind", "to_holder", "to_kind", "amount", "lot", "lot_n")
 _LOT = ("n", "asset", "amount", "starts", "ends")
 _DRAW = ("lot", "n", "drawn", "gone", "ended")
@@ -98,16 +112,20 @@ _PROMISE = ("n", "ask", "payload")
 
 def parts(plan: Plan) -> dict[str, list[dict[str, Any]]]:
     """The plan as named rows, only the parts that have any."""
-    gained, lost = [], []
+    gained: list[dict[str, Any]] = []
+    lost: list[dict[str, Any]] = []
     for (asset, kind), amount in plan.moved.items():
         # A row's floor is checked before its conflict is seen, so what shrinks an account must be an UPDATE.
-        (lost if amount < 0 and kind == "available" else gained).append({"asset": asset, "kind": kind, "amount": amount})
+        (lost if amount < 0 and kind == "available" else gained).append(
+            {"asset": asset, "kind": kind, "amount": amount}
+        )
     found = {
         "entries": [dict(zip(_ENTRY, row, strict=True)) for row in plan.entries],
         "postings": [dict(zip(_POSTING, row, strict=True)) for row in plan.postings],
         "lots": [dict(zip(_LOT, row, strict=True)) for row in plan.lots],
         "draws": [dict(zip(_DRAW, row, strict=True)) for row in plan.draws],
         "promises": [dict(zip(_PROMISE, row, strict=True)) for row in plan.promises],
-        "gained": gained, "lost": lost,
+        "gained": gained,
+        "lost": lost,
     }
     return {name: rows for name, rows in found.items() if rows}

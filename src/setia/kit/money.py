@@ -6,7 +6,10 @@ CURRENCY = "IDR"
 # One sale can't exceed a trillion rupiah: it bounds every number a rule can make and keeps sums far inside 64 bits.
 LARGEST = 1_000_000_000_000
 
-_TYPED = re.compile(r"^(?:rp\.?)?\s*(?P<digits>\d{1,3}(?:[.,]\d{3})+|\d+)(?P<cents>[.,]00?|,-)?\s*(?P<unit>rb|ribu|jt|juta|k)?$", re.I)
+_TYPED = re.compile(
+    r"^(?:rp\.?)?\s*(?P<digits>\d{1,3}(?:[.,]\d{3})+|\d+)(?P<cents>[.,]00?|,-)?\s*(?P<unit>rb|ribu|jt|juta|k)?$",
+    re.I,
+)
 _UNIT = {"rb": 1_000, "ribu": 1_000, "k": 1_000, "jt": 1_000_000, "juta": 1_000_000}
 
 

@@ -12,10 +12,23 @@ class Refusal(Exception):
     `values` fill them; `param` says which part of the input it speaks of; `status` is HTTP's.
     """
 
-    def __init__(self, code: str, *, status: int = 409, param: str | None = None,
-                 retryable: bool = False, **values: Any) -> None:
+    def __init__(
+        self,
+        code: str,
+        *,
+        status: int = 409,
+        param: str | None = None,
+        retryable: bool = False,
+        **values: Any,
+    ) -> None:
         super().__init__(code)
-        self.code, self.status, self.param, self.retryable, self.values = code, status, param, retryable, values
+        self.code, self.status, self.param, self.retryable, self.values = (
+            code,
+            status,
+            param,
+            retryable,
+            values,
+        )
 
     def message(self, lang: str) -> str:
         """What happened, in one sentence."""

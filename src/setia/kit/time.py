@@ -7,10 +7,13 @@ from zoneinfo import ZoneInfo
 
 ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
 DEFAULT_ZONE = "Asia/Jakarta"
-_DAYS = {"id": "Sen Sel Rab Kam Jum Sab Min".split(), "en": "Mon Tue Wed Thu Fri Sat Sun".split()}
+_DAYS = {
+    "id": ["Sen", "Sel", "Rab", "Kam", "Jum", "Sab", "Min"],
+    "en": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+}
 _MONTHS = {
-    "id": "Jan Feb Mar Apr Mei Jun Jul Agu Sep Okt Nov Des".split(),
-    "en": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(),
+    "id": ["Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"],
+    "en": ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
 }
 
 
@@ -45,7 +48,9 @@ def month_of(at: datetime, zone_name: str) -> tuple[datetime, datetime]:
     local = at.astimezone(zone(zone_name))
     first = date(local.year, local.month, 1)
     following = _add_months(first, 1)
-    start, stop = (datetime(d.year, d.month, 1, tzinfo=zone(zone_name)).astimezone(UTC) for d in (first, following))
+    start, stop = (
+        datetime(d.year, d.month, 1, tzinfo=zone(zone_name)).astimezone(UTC) for d in (first, following)
+    )
     return start, stop
 
 

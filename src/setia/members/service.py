@@ -95,8 +95,16 @@ def several(program: UUID, members: Iterable[UUID]) -> dict[UUID, Person]:
     return {row.id: _person(row) for row in Member.objects.filter(program_id=program, id__in=list(members))}
 
 
-def create(program: UUID, *, phone: str, nickname: str = "", at: datetime, channel: str,
-           consents: dict[str, bool] | None = None, external: tuple[str, str] | None = None) -> Person:
+def create(
+    program: UUID,
+    *,
+    phone: str,
+    nickname: str = "",
+    at: datetime,
+    channel: str,
+    consents: dict[str, bool] | None = None,
+    external: tuple[str, str] | None = None,
+) -> Person:
     """A new member, with what they agreed to. The caller tells `intake` that they joined.
 
     Refuses `bad_phone`, and `phone_taken` when the number is a member's already.
@@ -104,9 +112,13 @@ def create(program: UUID, *, phone: str, nickname: str = "", at: datetime, chann
     number = phone_number(phone)
     try:
         with transaction.atomic():
-            row = Member.objects.create(program_id=program, phone=number, nickname=nickname.strip()[:60], joined_at=at)
+            row = Member.objects.create(
+                program_id=program, phone=number, nickname=nickname.strip()[:60], joined_at=at
+            )
             if external:
-                ExternalId.objects.create(program_id=program, source=external[0], external_id=external[1], member=row)
+                ExternalId.objects.create(
+                    program_id=program, source=external[0], external_id=external[1], member=row
+                )
             agree(program, row.id, consents or {}, channel, at)
     except IntegrityError as error:
         raise Refusal("phone_taken", param="phone") from error
@@ -116,9 +128,17 @@ def create(program: UUID, *, phone: str, nickname: str = "", at: datetime, chann
 def agree(program: UUID, member: UUID, consents: dict[str, bool], channel: str, at: datetime) -> None:
     """Note a yes or no for each purpose, with the text it was said to."""
     Consent.objects.bulk_create(
-        Consent(program_id=program, member_id=member, purpose=purpose, is_given=given, text_version=CONSENT_TEXT,
-                channel=channel, at=at)
-        for purpose, given in consents.items() if purpose in PURPOSES
+        Consent(
+            program_id=program,
+            member_id=member,
+            purpose=purpose,
+            is_given=given,
+            text_version=CONSENT_TEXT,
+            channel=channel,
+            at=at,
+        )
+        for purpose, given in consents.items()
+        if purpose in PURPOSES
     )
 
 
@@ -173,12 +193,28 @@ def create_many(program: UUID, people: Iterable[Newcomer]) -> int:
     The caller tells `intake` that they joined.
     """
     people = list(people)
-    known = set(ExternalId.objects.filter(program_id=program, external_id__in=[p.external_id for p in people])
-                .values_list("source", "external_id"))
+    known = set(
+        ExternalId.objects.filter(
+            program_id=program, external_id__in=[p.external_id for p in people]
+        ).values_list("source", "external_id")
+    )
     fresh = [p for p in people if (p.source, p.external_id) not in known]
-    rows = [Member(program_id=program, phone=p.phone, nickname=p.nickname[:60], joined_at=p.joined_at,
-                   is_invented=p.is_invented) for p in fresh]
+    rows = [
+        Member(
+            program_id=program,
+            phone=p.phone,
+            nickname=p.nickname[:60],
+            joined_at=p.joined_at,
+            is_invented=p.is_invented,
+        )
+        for p in fresh
+    ]
     Member.objects.bulk_create(rows, batch_size=1000)
-    ExternalId.objects.bulk_create((ExternalId(program_id=program, source=p.source, external_id=p.external_id, member=row)
-                                    for p, row in zip(fresh, rows, strict=True)), batch_size=1000)
+    ExternalId.objects.bulk_create(
+        (
+            ExternalId(program_id=program, source=p.source, external_id=p.external_id, member=row)
+            for p, row in zip(fresh, rows, strict=True)
+        ),
+        batch_size=1000,
+    )
     return len(fresh)

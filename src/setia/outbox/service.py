@@ -34,8 +34,12 @@ def sweep() -> int:
 def _keep_one() -> bool | None:
     """Take one promise that nobody else is at; whether it was kept, or None when there is none."""
     with transaction.atomic():
-        promise = (Promise.objects.select_for_update(skip_locked=True)
-                   .filter(done_at__isnull=True, next_attempt_at__lte=time.now()).order_by("next_attempt_at").first())
+        promise = (
+            Promise.objects.select_for_update(skip_locked=True)
+            .filter(done_at__isnull=True, next_attempt_at__lte=time.now())
+            .order_by("next_attempt_at")
+            .first()
+        )
         if promise is None:
             return None
         try:
@@ -45,7 +49,9 @@ def _keep_one() -> bool | None:
             log.exception("promise %s of %s failed", promise.ask, promise.event_id)
             _put_off(promise, error)
             return False
-        Promise.objects.filter(event_id=promise.event_id, n=promise.n).update(done_at=time.now(), attempts=promise.attempts + 1)
+        Promise.objects.filter(event_id=promise.event_id, n=promise.n).update(
+            done_at=time.now(), attempts=promise.attempts + 1
+        )
         return True
 
 
@@ -62,9 +68,11 @@ def name(event: UUID, n: int) -> str:
 
 
 def _put_off(promise: Promise, error: Exception) -> None:
-    pause = PAUSES[min(promise.attempts, len(PAUSES) - 1)] * uniform(0.8, 1.2)  # spread, so that all don't return at once
+    # Spread, so that all don't return at once.
+    pause = PAUSES[min(promise.attempts, len(PAUSES) - 1)] * uniform(0.8, 1.2)  # noqa: S311
     Promise.objects.filter(event_id=promise.event_id, n=promise.n).update(
-        attempts=promise.attempts + 1, next_attempt_at=time.now() + pause, last_error=repr(error)[:500])
+        attempts=promise.attempts + 1, next_attempt_at=time.now() + pause, last_error=repr(error)[:500]
+    )
 
 
 def waiting() -> tuple[int, int]:

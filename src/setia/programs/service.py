@@ -32,8 +32,12 @@ class BadDocument(Refusal):
 
     def message(self, lang: str) -> str:
         """The count and then each problem on a line of its own."""
-        return "\n".join([texts.say("refusal.bad_document", lang, n=len(self.problems)),
-                          *(f"  {problem.message(lang)}" for problem in self.problems)])
+        return "\n".join(
+            [
+                texts.say("refusal.bad_document", lang, n=len(self.problems)),
+                *(f"  {problem.message(lang)}" for problem in self.problems),
+            ]
+        )
 
 
 def words() -> language.Words:
@@ -42,8 +46,12 @@ def words() -> language.Words:
     facts = [*CORE_FACTS, *(fact for each in features for fact in each.facts)]
     events = [*CORE_EVENTS, *(event for each in features for event in each.events)]
     sections = {key: read for each in features for key, read in each.sections.items()}
-    return language.Words({fact.name: fact for fact in facts}, {event.name: event for event in events}, sections,
-                          frozenset(feature.asks()))
+    return language.Words(
+        {fact.name: fact for fact in facts},
+        {event.name: event for event in events},
+        sections,
+        frozenset(feature.asks()),
+    )
 
 
 @cache
@@ -85,8 +93,13 @@ def publish(program: UUID, text: str, *, zone: str, by: str, effective_from: dat
         number = (Version.objects.filter(program_id=program).aggregate(top=Max("number"))["top"] or 0) + 1
         try:
             with transaction.atomic():
-                Version.objects.create(program_id=program, number=number, document=text, published_by=by,
-                                       effective_from=effective_from or time.now())
+                Version.objects.create(
+                    program_id=program,
+                    number=number,
+                    document=text,
+                    published_by=by,
+                    effective_from=effective_from or time.now(),
+                )
         except IntegrityError:
             continue
         return check(text, zone, number)
@@ -125,7 +138,11 @@ def refresh(program: UUID) -> Shelf:
 
 
 def _reload(program: UUID) -> Shelf:
-    rows = list(Version.objects.filter(program_id=program).select_related("program").order_by("effective_from", "number"))
+    rows = list(
+        Version.objects.filter(program_id=program)
+        .select_related("program")
+        .order_by("effective_from", "number")
+    )
     books = tuple(check(row.document, row.program.time_zone, row.number) for row in rows)
     newest = max((row.number for row in rows), default=0)
     with _lock:
@@ -157,4 +174,4 @@ def rule_name(program: UUID, number: int, rule: str) -> dict[str, str]:
         return texts.pair(f"rule.{rule}")
     known = version(program, number) if number else None
     found: Any = known.by_id.get(rule) if known else None
-    return dict(found.name) if found else {lang: rule for lang in texts.LANGUAGES}
+    return dict(found.name) if found else dict.fromkeys(texts.LANGUAGES, rule)

@@ -38,7 +38,9 @@ class Api(NinjaAPI):
         schema["security"] = [{"key": []}]
         for operation in (each for path in schema["paths"].values() for each in path.values()):
             # django-ninja adds an empty 200 to whatever has no schema it knows.
-            operation["responses"] = {code: said for code, said in operation["responses"].items() if "content" in said}
+            operation["responses"] = {
+                code: said for code, said in operation["responses"].items() if "content" in said
+            }
         return schema
 
 
@@ -46,55 +48,114 @@ _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "code", "detail", "message", "fix", "retryable", "request_id"],
     "properties": {
-        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
-        "code": {"type": "string"}, "detail": {"type": "string"}, "param": {"type": "string"},
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+        "param": {"type": "string"},
         "message": {"type": "object", "properties": {lang: {"type": "string"} for lang in texts.LANGUAGES}},
         "fix": {"type": "object", "properties": {lang: {"type": "string"} for lang in texts.LANGUAGES}},
-        "retryable": {"type": "boolean"}, "request_id": {"type": "string"},
+        "retryable": {"type": "boolean"},
+        "request_id": {"type": "string"},
     },
 }
 
-api = Api(title="Setia", version="1", description=_INTRO, docs=Swagger(settings={"persistAuthorization": True}),
-          docs_url="/docs", openapi_url="/openapi.json", urls_namespace="api")
+api = Api(
+    title="Setia",
+    version="1",
+    description=_INTRO,
+    docs=Swagger(settings={"persistAuthorization": True}),
+    docs_url="/docs",
+    openapi_url="/openapi.json",
+    urls_namespace="api",
+)
 
 
 def _extra(route: Route) -> dict[str, Any]:
     """What the document says of a route beyond its path."""
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "query", "schema": {"type": "string"}, "description": about}
-        for name, about in route.query.items()]
+        for name, about in route.query.items()
+    ]
     if route.needs_key:
-        parameters.append({"name": "Idempotency-Key", "in": "header", "required": True,
-                           "schema": {"type": "string", "maxLength": 255}, "example": "till7-000183"})
+        parameters.append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": True,
+                "schema": {"type": "string", "maxLength": 255},
+                "example": "till7-000183",
+            }
+        )
     status = "201" if route.method == "POST" and route.id != "preview" else "200"
-    codes = {"401": "bad_key", "403": "scope", **({"422": "body.missing"} if route.body or route.query else {})}
+    codes = {
+        "401": "bad_key",
+        "403": "scope",
+        **({"422": "body.missing"} if route.body or route.query else {}),
+    }
     codes |= {str(_STATUS.get(code, 409)): code for code in route.refuses}
     extra: dict[str, Any] = {
-        "parameters": parameters, "operationId": route.id, "summary": route.summary,
+        "parameters": parameters,
+        "operationId": route.id,
+        "summary": route.summary,
         "description": (route.do.__doc__ or "").strip(),
-        "responses": {status: {"description": "OK", "content": {frame.JSON: {
-            "schema": {"type": "object"}, "example": route.answer_example}}},
-            **{code: {"description": name, "content": {frame.PROBLEM: {
-                "schema": {"$ref": "#/components/schemas/Problem"}, "example": _problem_example(int(code), name)}}}
-               for code, name in codes.items()}},
+        "responses": {
+            status: {
+                "description": "OK",
+                "content": {frame.JSON: {"schema": {"type": "object"}, "example": route.answer_example}},
+            },
+            **{
+                code: {
+                    "description": name,
+                    "content": {
+                        frame.PROBLEM: {
+                            "schema": {"$ref": "#/components/schemas/Problem"},
+                            "example": _problem_example(int(code), name),
+                        }
+                    },
+                }
+                for code, name in codes.items()
+            },
+        },
     }
     if route.body:
-        extra["requestBody"] = {"required": True, "content": {frame.JSON: {
-            "schema": {"$ref": f"#/components/schemas/{route.body.__name__}"}, "example": route.example}}}
+        extra["requestBody"] = {
+            "required": True,
+            "content": {
+                frame.JSON: {
+                    "schema": {"$ref": f"#/components/schemas/{route.body.__name__}"},
+                    "example": route.example,
+                }
+            },
+        }
     return extra
 
 
-_STATUS = {"not_found": 404, "idempotency_mismatch": 422, "in_future": 422, "currency": 422, "bad_phone": 422,
-           "unknown_kind": 422}
+_STATUS = {
+    "not_found": 404,
+    "idempotency_mismatch": 422,
+    "in_future": 422,
+    "currency": 422,
+    "bad_phone": 422,
+    "unknown_kind": 422,
+}
 
 
 def _problem_example(status: int, code: str) -> dict[str, Any]:
     key = f"refusal.{code}"
     filled = _Dots()
-    return {"type": f"/docs/errors#{code}", "title": _fill(key, "en", filled), "status": status, "code": code,
-            "detail": _fill(key, "id", filled), "message": {lang: _fill(key, lang, filled) for lang in texts.LANGUAGES},
-            "fix": {lang: _fill(f"{key}.fix", lang, filled) for lang in texts.LANGUAGES}, "retryable": False,
-            "request_id": "req_01jc7s5x0000000000000000ex"}
+    return {
+        "type": f"/docs/errors#{code}",
+        "title": _fill(key, "en", filled),
+        "status": status,
+        "code": code,
+        "detail": _fill(key, "id", filled),
+        "message": {lang: _fill(key, lang, filled) for lang in texts.LANGUAGES},
+        "fix": {lang: _fill(f"{key}.fix", lang, filled) for lang in texts.LANGUAGES},
+        "retryable": False,
+        "request_id": "req_01jc7s5x0000000000000000ex",
+    }
 
 
 class _Dots(dict[str, str]):
@@ -107,8 +168,14 @@ def _fill(key: str, lang: str, values: dict[str, str]) -> str:
 
 
 def _django(request: HttpRequest) -> Request:
-    return Request(request.method or "GET", request.META.get("QUERY_STRING", ""), request.headers.get("Authorization", ""),
-                   request.headers.get("Idempotency-Key", ""), request.headers.get("Accept-Language", ""), request.body)
+    return Request(
+        request.method or "GET",
+        request.META.get("QUERY_STRING", ""),
+        request.headers.get("Authorization", ""),
+        request.headers.get("Idempotency-Key", ""),
+        request.headers.get("Accept-Language", ""),
+        request.body,
+    )
 
 
 def _http(found: Response) -> HttpResponse:
@@ -121,14 +188,18 @@ def _http(found: Response) -> HttpResponse:
 
 def _register(route: Route) -> None:
     if "{id}" in route.path:
+
         def view(request: HttpRequest, id: str) -> HttpResponse:
             return _http(frame.answer(route, _django(request), {"id": id}, tenancy.caller))
     else:
+
         def view(request: HttpRequest) -> HttpResponse:  # type: ignore[misc]
             return _http(frame.answer(route, _django(request), {}, tenancy.caller))
+
     view.__name__ = route.id.replace(".", "_")
-    api.api_operation([route.method], f"/v1{route.path}", tags=[route.id.split(".")[0]],
-                      openapi_extra=_extra(route))(view)
+    api.api_operation(
+        [route.method], f"/v1{route.path}", tags=[route.id.split(".")[0]], openapi_extra=_extra(route)
+    )(view)
 
 
 for _route in ROUTES:

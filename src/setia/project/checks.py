@@ -44,9 +44,18 @@ def _one(query: str) -> Any:
 def _database(cluster: Any) -> Iterator[Check]:
     version = int(_one("SHOW server_version_num")) // 10_000
     yield Check("postgresql", version >= 15, f"{version}", "Use PostgreSQL 15 or newer.")
-    yield Check("fsync", _one("SHOW fsync") == "on", f"fsync {_one('SHOW fsync')}", "Set fsync = on, or a power cut loses sales.")
-    yield Check("synchronous_commit", _one("SHOW synchronous_commit") == "on", f"{_one('SHOW synchronous_commit')}",
-                "Set synchronous_commit = on.")
+    yield Check(
+        "fsync",
+        _one("SHOW fsync") == "on",
+        f"fsync {_one('SHOW fsync')}",
+        "Set fsync = on, or a power cut loses sales.",
+    )
+    yield Check(
+        "synchronous_commit",
+        _one("SHOW synchronous_commit") == "on",
+        f"{_one('SHOW synchronous_commit')}",
+        "Set synchronous_commit = on.",
+    )
     seconds = abs((time.now() - _one("SELECT clock_timestamp()")).total_seconds())
     yield Check("clock", seconds < 5, f"{seconds:.1f} s apart", "Set the clocks of both machines by NTP.")
 
@@ -54,11 +63,19 @@ def _database(cluster: Any) -> Iterator[Check]:
 def _role(cluster: Any) -> Iterator[Check]:
     superuser = _one("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
     owner = _one("SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user")
-    yield Check("role", not superuser and not owner, f"superuser {superuser}, owns {owner} tables",
-                "Give SETIA_DATABASE_URL a plain role and SETIA_DATABASE_OWNER_URL the owner's, then run setia migrate.")
+    yield Check(
+        "role",
+        not superuser and not owner,
+        f"superuser {superuser}, owns {owner} tables",
+        "Give SETIA_DATABASE_URL a plain role and SETIA_DATABASE_OWNER_URL the owner's, then run setia migrate.",
+    )
     may = _one("SELECT has_table_privilege(current_user, 'journal_entry', 'UPDATE, DELETE, TRUNCATE')")
-    yield Check("append_only", not may, "the journal can't be changed" if not may else "the role may change the journal",
-                "Run setia migrate as the owner with a separate product role.")
+    yield Check(
+        "append_only",
+        not may,
+        "the journal can't be changed" if not may else "the role may change the journal",
+        "Run setia migrate as the owner with a separate product role.",
+    )
 
 
 def _migrations(cluster: Any) -> Iterator[Check]:
@@ -70,10 +87,17 @@ def _migrations(cluster: Any) -> Iterator[Check]:
 
 def _worker(cluster: Any) -> Iterator[Check]:
     waiting, failed = outbox.waiting()
-    yield Check("outbox", not failed, f"{waiting} open, {failed} failing", "Look at last_error in outbox_promise; is `setia worker` running?")
+    yield Check(
+        "outbox",
+        not failed,
+        f"{waiting} open, {failed} failing",
+        "Look at last_error in outbox_promise; is `setia worker` running?",
+    )
     seen = _one("SELECT max(last_heartbeat) FROM procrastinate_workers")
     alive = seen is not None and time.now() - seen < timedelta(minutes=2)
-    yield Check("worker", alive, f"last seen {time.iso(seen)}" if seen else "never seen", "setia up, or setia worker")
+    yield Check(
+        "worker", alive, f"last seen {time.iso(seen)}" if seen else "never seen", "setia up, or setia worker"
+    )
 
 
 def _machine(cluster: Any) -> Iterator[Check]:
@@ -90,4 +114,11 @@ def _address(cluster: Any) -> Iterator[Check]:
     yield Check("base_url", safe, settings.BASE_URL, "Set SETIA_BASE_URL to the https:// address people use.")
 
 
-_CHECKS: tuple[Callable[[Any], Iterator[Check]], ...] = (_database, _role, _migrations, _worker, _machine, _address)
+_CHECKS: tuple[Callable[[Any], Iterator[Check]], ...] = (
+    _database,
+    _role,
+    _migrations,
+    _worker,
+    _machine,
+    _address,
+)

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,9 +17,13 @@ import typer
 from setia import __version__
 from setia.kit.refusals import Refusal
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
-                  context_settings={"help_option_names": ["-h", "--help"]},
-                  help="Setia, the open loyalty platform. Every command speaks JSON with --json.")
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Setia, the open loyalty platform. Every command speaks JSON with --json.",
+)
 points = typer.Typer(no_args_is_help=True, help="Read a member's points and why they are what they are.")
 program = typer.Typer(no_args_is_help=True, help="The programme's rules, as one text file.")
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -27,10 +31,16 @@ staff = typer.Typer(no_args_is_help=True, help="People who sign in.")
 for name, group in (("points", points), ("program", program), ("keys", keys), ("staff", staff)):
     app.add_typer(group, name=name)
 
-Data = Annotated[Path | None, typer.Option("--data", help="Folder of the embedded database.", envvar="SETIA_DATA_DIR")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder of the embedded database.", envvar="SETIA_DATA_DIR")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
-Slug = Annotated[str | None, typer.Option("--program", help="The programme's name; the only one when left out.",
-                                          envvar="SETIA_PROGRAM")]
+Slug = Annotated[
+    str | None,
+    typer.Option(
+        "--program", help="The programme's name; the only one when left out.", envvar="SETIA_PROGRAM"
+    ),
+]
 EXIT = {401: 4, 403: 4, 404: 3, 503: 7}
 
 
@@ -45,15 +55,19 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+_opened: Any = None  # the embedded cluster this command runs on, if any
+
+
 @contextmanager
-def database(data: Path | None) -> Iterator[Any]:
+def database(data: Path | None) -> Iterator[None]:
     """The database open and up to date while a command runs."""
     from setia.project.database import migrate, open_database
 
-    cluster = open_database(data)
+    global _opened
+    cluster = _opened = open_database(data)
     try:
         migrate()
-        yield cluster
+        yield
     finally:
         from django.db import connections
 
@@ -62,8 +76,10 @@ def database(data: Path | None) -> Iterator[Any]:
             cluster.stop()
 
 
-def command(group: typer.Typer, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A command whose refusals become clear words and exit codes."""
+def command(
+    group: typer.Typer, name: str, opens: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command whose refusals become clear words and exit codes, run with the database open unless it says no."""
 
     def wrap(do: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(do)
@@ -72,7 +88,8 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., Any]], Cal
 
             as_json = bool(kwargs.get("as_json"))
             try:
-                do(*args, **kwargs)
+                with database(kwargs.get("data")) if opens else nullcontext():
+                    do(*args, **kwargs)
             except Refusal as refusal:
                 _refused(refusal, as_json)
             except DatabaseUnavailable as error:
@@ -88,9 +105,18 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., Any]], Cal
 
 def _refused(refusal: Refusal, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"code": refusal.code, "status": refusal.status, "retryable": refusal.retryable,
-                               "message": {each: refusal.message(each) for each in ("id", "en")},
-                               "fix": {each: refusal.fix(each) for each in ("id", "en")}}, ensure_ascii=False))
+        typer.echo(
+            json.dumps(
+                {
+                    "code": refusal.code,
+                    "status": refusal.status,
+                    "retryable": refusal.retryable,
+                    "message": {each: refusal.message(each) for each in ("id", "en")},
+                    "fix": {each: refusal.fix(each) for each in ("id", "en")},
+                },
+                ensure_ascii=False,
+            )
+        )
     else:
         note(f"{refusal.message(lang())}\n{refusal.fix(lang())}")
     raise typer.Exit(EXIT.get(refusal.status, 5))
@@ -108,17 +134,22 @@ def _programme(slug: str | None) -> Any:
         return tenancy.programme(slug)
     known = tenancy.programmes()
     if len(known) != 1:
-        raise Refusal("which_program", status=404 if not known else 422, names=", ".join(p.slug for p in known) or "-")
+        raise Refusal(
+            "which_program", status=404 if not known else 422, names=", ".join(p.slug for p in known) or "-"
+        )
     return known[0]
 
 
 # Running
 
 
-@command(app, "up")
-def up(data: Data = None, port: Annotated[int, typer.Option(help="Port to serve on.")] = 8000,
-       host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
-       workers: Annotated[int, typer.Option(help="Server processes.")] = 2) -> None:
+@command(app, "up", opens=False)
+def up(
+    data: Data = None,
+    port: Annotated[int, typer.Option(help="Port to serve on.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(help="Server processes.")] = 2,
+) -> None:
     """Start everything: database, server and worker, until Ctrl-C.
 
     Examples:  setia up    ·    setia up --data ./toko --port 8080
@@ -128,12 +159,15 @@ def up(data: Data = None, port: Annotated[int, typer.Option(help="Port to serve 
     running.up(data, host, port, workers)
 
 
-@command(app, "demo")
-def demo(data: Data = None, port: Annotated[int, typer.Option(help="Port to serve on.")] = 8000,
-         workers: Annotated[int, typer.Option(help="Server processes.")] = 2,
-         load_only: Annotated[bool, typer.Option("--load-only", help="Load the demo shop and stop.")] = False,
-         households: Annotated[int | None, typer.Option(help="Only the first so many households.")] = None,
-         as_json: Json = False) -> None:
+@command(app, "demo", opens=False)
+def demo(
+    data: Data = None,
+    port: Annotated[int, typer.Option(help="Port to serve on.")] = 8000,
+    workers: Annotated[int, typer.Option(help="Server processes.")] = 2,
+    load_only: Annotated[bool, typer.Option("--load-only", help="Load the demo shop and stop.")] = False,
+    households: Annotated[int | None, typer.Option(help="Only the first so many households.")] = None,
+    as_json: Json = False,
+) -> None:
     """Load the demo shop, a real grocer's year, and start everything.
 
     Examples:  setia demo    ·    setia demo --load-only --households 100 --json
@@ -142,8 +176,8 @@ def demo(data: Data = None, port: Annotated[int, typer.Option(help="Port to serv
 
     with database(data):
         summary = running.load_demo(households, lang())
-        if as_json:
-            out(summary)
+    if as_json:
+        out(summary)
     if not load_only:
         running.up(data, "127.0.0.1", port, workers, doors=summary)
 
@@ -154,10 +188,9 @@ def worker(data: Data = None) -> None:
 
     Examples:  setia worker    ·    SETIA_DATABASE_URL=… setia worker
     """
-    with database(data):
-        from setia.outbox import jobs
+    from setia.outbox import jobs
 
-        jobs.work()
+    jobs.work()
 
 
 @command(app, "migrate")
@@ -166,8 +199,7 @@ def migrate_command(data: Data = None) -> None:
 
     Examples:  setia migrate    ·    SETIA_DATABASE_OWNER_URL=… setia migrate
     """
-    with database(data):
-        note({"id": "Tabel sudah mutakhir.", "en": "Tables are up to date."}[lang()])
+    note({"id": "Tabel sudah mutakhir.", "en": "Tables are up to date."}[lang()])
 
 
 @command(app, "doctor")
@@ -178,8 +210,7 @@ def doctor(data: Data = None, as_json: Json = False) -> None:
     """
     from setia.project import checks
 
-    with database(data) as cluster:
-        found = checks.all_checks(cluster)
+    found = checks.all_checks(_opened)
     if as_json:
         out([{"check": c.name, "ok": c.ok, "found": c.found, "fix": c.fix} for c in found])
     else:
@@ -189,7 +220,7 @@ def doctor(data: Data = None, as_json: Json = False) -> None:
         raise typer.Exit(5)
 
 
-@command(app, "version")
+@command(app, "version", opens=False)
 def version() -> None:
     """Say which Setia this is.
 
@@ -198,7 +229,7 @@ def version() -> None:
     typer.echo(__version__)
 
 
-@command(app, "secret")
+@command(app, "secret", opens=False)
 def secret() -> None:
     """Print a fresh SETIA_SECRET_KEY.
 
@@ -213,10 +244,19 @@ def secret() -> None:
 
 
 @command(app, "import")
-def import_(file: Annotated[Path, typer.Argument(help="CSV of receipts, a line each: order_id, at, phone, outlet, sku, qty, amount.")],
-            slug: Slug = None, data: Data = None, as_json: Json = False,
-            dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every row and write nothing.")] = False,
-            errors_to: Annotated[Path | None, typer.Option("--errors-to", help="Where rows with problems go.")] = None) -> None:
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV of receipts, a line each: order_id, at, phone, outlet, sku, qty, amount."),
+    ],
+    slug: Slug = None,
+    data: Data = None,
+    as_json: Json = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every row and write nothing.")] = False,
+    errors_to: Annotated[
+        Path | None, typer.Option("--errors-to", help="Where rows with problems go.")
+    ] = None,
+) -> None:
     """Bring in past sales. Good rows go in; rows with problems come back in a file, to mend and send again.
 
     Examples:  setia import sales.csv    ·    setia import sales.csv --dry-run --errors-to bad.csv
@@ -224,16 +264,22 @@ def import_(file: Annotated[Path, typer.Argument(help="CSV of receipts, a line e
     from setia.intake import imports
     from setia.project import running
 
-    with database(data):
-        programme = _programme(slug)
-        with running.progress(lang()) as told:
-            result = imports.read(programme, file, told, dry_run=dry_run)
-        bad = errors_to or file.with_name(file.stem + ".bermasalah.csv")
-        if result.problems:
-            imports.write_problems(bad, result, lang())
-    summary = {"file": str(file), "dry_run": dry_run, "purchases": result.outcome.accepted,
-               "repeated": result.outcome.repeated, "points": result.outcome.points, "rows": result.rows,
-               "bad_rows": len(result.problems), "bad_file": str(bad) if result.problems else None}
+    programme = _programme(slug)
+    with running.progress(lang()) as told:
+        result = imports.read(programme, file, told, dry_run=dry_run)
+    bad = errors_to or file.with_name(file.stem + ".bermasalah.csv")
+    if result.problems:
+        imports.write_problems(bad, result, lang())
+    summary = {
+        "file": str(file),
+        "dry_run": dry_run,
+        "purchases": result.outcome.accepted,
+        "repeated": result.outcome.repeated,
+        "points": result.outcome.points,
+        "rows": result.rows,
+        "bad_rows": len(result.problems),
+        "bad_file": str(bad) if result.problems else None,
+    }
     out(summary) if as_json else typer.echo(running.imported(summary, lang()))
     if result.problems:
         raise typer.Exit(6)
@@ -267,24 +313,34 @@ def balance(who: Who, slug: Slug = None, data: Data = None, as_json: Json = Fals
     from setia.kit import money, time
     from setia.tiers import service as tiers
 
-    with database(data):
-        programme = _programme(slug)
-        person, now = _person(programme, who), time.now()
-        held, expiring = journal.spendable(person.id, "points", now), journal.expiring(person.id, "points", now)
-        tier = tiers.status(programme, person.id, now, lang())
-        if as_json:
-            out({"member": person.public_id, "points": held, "tier": tier.name,
-                 "expiring": [{"at": time.iso(at), "points": amount} for at, amount in expiring]})
-            return
-        typer.echo(f"{person.nickname} {person.phone_masked}: {money.number(held, lang())} poin · {tier.label}")
-        for at, amount in expiring[:5]:
-            typer.echo(f"  {money.number(amount, lang()):>8}  s.d. {time.day(at, lang())}")
+    programme = _programme(slug)
+    person, now = _person(programme, who), time.now()
+    held, expiring = journal.spendable(person.id, "points", now), journal.expiring(person.id, "points", now)
+    tier = tiers.status(programme, person.id, now, lang())
+    if as_json:
+        out(
+            {
+                "member": person.public_id,
+                "points": held,
+                "tier": tier.name,
+                "expiring": [{"at": time.iso(at), "points": amount} for at, amount in expiring],
+            }
+        )
+        return
+    typer.echo(f"{person.nickname} {person.phone_masked}: {money.number(held, lang())} poin · {tier.label}")
+    for at, amount in expiring[:5]:
+        typer.echo(f"  {money.number(amount, lang()):>8}  s.d. {time.day(at, lang())}")
 
 
 @command(points, "history")
-def history(who: Who, slug: Slug = None, data: Data = None, as_json: Json = False,
-            limit: Annotated[int, typer.Option(help="How many events.", min=1, max=200)] = 20,
-            after: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None) -> None:
+def history(
+    who: Who,
+    slug: Slug = None,
+    data: Data = None,
+    as_json: Json = False,
+    limit: Annotated[int, typer.Option(help="How many events.", min=1, max=200)] = 20,
+    after: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+) -> None:
     """What happened to a member's points, newest first, each with its reason.
 
     Examples:  setia points history 081200000900    ·    setia points history mem_01j… --limit 100 --json
@@ -292,45 +348,69 @@ def history(who: Who, slug: Slug = None, data: Data = None, as_json: Json = Fals
     from setia.intake import queries
     from setia.kit import time
 
-    with database(data):
-        programme = _programme(slug)
-        page = queries.timeline(programme, _person(programme, who).id, lang(), after, limit)
-        if as_json:
-            out({"data": [_shown(each) for each in page.items], "has_more": page.after is not None, "after": page.after})
-            return
-        for each in page.items:
-            typer.echo(f"{time.moment(each.at, lang(), each.zone)}  {each.points:+}  {each.summary}")
-            for row in each.lines:
-                typer.echo(f"    {row.id}  {row.name} · {row.worked_out or row.formula}")
-        if page.after:
-            note(f"--after {page.after}")
+    programme = _programme(slug)
+    page = queries.timeline(programme, _person(programme, who).id, lang(), after, limit)
+    if as_json:
+        out(
+            {
+                "data": [_shown(each) for each in page.items],
+                "has_more": page.after is not None,
+                "after": page.after,
+            }
+        )
+        return
+    for each in page.items:
+        typer.echo(f"{time.moment(each.at, lang(), each.zone)}  {each.points:+}  {each.summary}")
+        for row in each.lines:
+            typer.echo(f"    {row.id}  {row.name} · {row.worked_out or row.formula}")
+    if page.after:
+        note(f"--after {page.after}")
 
 
 def _shown(each: Any) -> dict[str, Any]:
-    return {"id": each.id, "kind": each.kind, "at": each.at.isoformat(), "points": each.points, "summary": each.summary,
-            "lines": [{"id": row.id, "asset": row.asset, "verb": row.verb, "amount": row.amount, "rule": row.name,
-                       "formula": row.formula, "version": row.version} for row in each.lines]}
+    return {
+        "id": each.id,
+        "kind": each.kind,
+        "at": each.at.isoformat(),
+        "points": each.points,
+        "summary": each.summary,
+        "lines": [
+            {
+                "id": row.id,
+                "asset": row.asset,
+                "verb": row.verb,
+                "amount": row.amount,
+                "rule": row.name,
+                "formula": row.formula,
+                "version": row.version,
+            }
+            for row in each.lines
+        ],
+    }
 
 
 @command(points, "explain")
-def explain(entry: Annotated[str, typer.Argument(help="ptx_…_n, from the history.")], slug: Slug = None, data: Data = None,
-            as_json: Json = False) -> None:
+def explain(
+    entry: Annotated[str, typer.Argument(help="ptx_…_n, from the history.")],
+    slug: Slug = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
     """Why an entry is what it is: rule, version, formula, inputs.
 
     Examples:  setia points explain ptx_01j…_1    ·    setia points explain ptx_01j…_1 --json
     """
     from setia.intake import queries, receipts
 
-    with database(data):
-        programme = _programme(slug)
-        found = queries.entry(programme, entry)
-        if as_json:
-            out(receipts.line(found, programme))
-            return
-        why = receipts.reason(found, programme, lang())
-        typer.echo(f"{why.sentence()}\n{why.formula}")
-        for each in why.because:
-            typer.echo(f"  · {each}")
+    programme = _programme(slug)
+    found = queries.entry(programme, entry)
+    if as_json:
+        out(receipts.line(found, programme))
+        return
+    why = receipts.reason(found, programme, lang())
+    typer.echo(f"{why.sentence()}\n{why.formula}")
+    for each in why.because:
+        typer.echo(f"  · {each}")
 
 
 # The programme's rules
@@ -345,24 +425,33 @@ def check(file: Annotated[Path, typer.Argument(help="The rule document.")], data
     from setia.kit import time
     from setia.programs import service as programs
 
-    with database(data):
-        book = programs.check(file.read_text("utf-8"), time.DEFAULT_ZONE)
-        typer.echo({"id": f"{len(book.rules)} aturan, siap terbit.", "en": f"{len(book.rules)} rules, ready to publish."}[lang()])
+    book = programs.check(file.read_text("utf-8"), time.DEFAULT_ZONE)
+    typer.echo(
+        {
+            "id": f"{len(book.rules)} aturan, siap terbit.",
+            "en": f"{len(book.rules)} rules, ready to publish.",
+        }[lang()]
+    )
 
 
 @command(program, "publish")
-def publish(file: Annotated[Path, typer.Argument(help="The rule document.")], slug: Slug = None, data: Data = None,
-            as_json: Json = False) -> None:
+def publish(
+    file: Annotated[Path, typer.Argument(help="The rule document.")],
+    slug: Slug = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
     """Put a rule document in force from now on, as a new version.
 
     Examples:  setia program publish program.yaml    ·    setia program publish program.yaml --program kopi-senja
     """
     from setia.programs import service as programs
 
-    with database(data):
-        programme = _programme(slug)
-        book = programs.publish(programme.id, file.read_text("utf-8"), zone=programme.zone, by="cli")
-        out({"program": programme.slug, "version": book.version}) if as_json else typer.echo(f"{programme.slug} v{book.version}")
+    programme = _programme(slug)
+    book = programs.publish(programme.id, file.read_text("utf-8"), zone=programme.zone, by="cli")
+    out({"program": programme.slug, "version": book.version}) if as_json else typer.echo(
+        f"{programme.slug} v{book.version}"
+    )
 
 
 @command(program, "show")
@@ -374,36 +463,45 @@ def show(slug: Slug = None, data: Data = None) -> None:
     from setia.kit import time
     from setia.programs import service as programs
 
-    with database(data):
-        typer.echo(programs.book(_programme(slug).id, time.now()).document)
+    typer.echo(programs.book(_programme(slug).id, time.now()).document)
 
 
 @command(program, "create")
-def create(name: Annotated[str, typer.Argument(help="The shop's name.")],
-           slug: Annotated[str, typer.Argument(help="Its short name in addresses, such as kopi-senja.")],
-           email: Annotated[str, typer.Option(help="The owner's e-mail address.")], data: Data = None,
-           live: Annotated[bool, typer.Option("--live", help="A real programme, not a sandbox.")] = False,
-           as_json: Json = False) -> None:
+def create(
+    name: Annotated[str, typer.Argument(help="The shop's name.")],
+    slug: Annotated[str, typer.Argument(help="Its short name in addresses, such as kopi-senja.")],
+    email: Annotated[str, typer.Option(help="The owner's e-mail address.")],
+    data: Data = None,
+    live: Annotated[bool, typer.Option("--live", help="A real programme, not a sandbox.")] = False,
+    as_json: Json = False,
+) -> None:
     """Found a shop: its programme, its first outlet and its owner, whose access code is printed once.
 
     Examples:  setia program create "Kopi Senja" kopi-senja --email owner@kopi.test
     """
     from setia.tenancy import service as tenancy
 
-    with database(data):
-        programme = tenancy.found(name, slug, is_test=not live)
-        tenancy.open_outlets(programme.id, [("utama", name)], programme.zone)
-        code = tenancy.hire(programme.merchant_id, email, name, "owner")
-        out({"program": slug, "email": email, "code": code}) if as_json else typer.echo(f"{slug}\n{email}\n{code}")
+    programme = tenancy.found(name, slug, is_test=not live)
+    tenancy.open_outlets(programme.id, [("utama", name)], programme.zone)
+    code = tenancy.hire(programme.merchant_id, email, name, "owner")
+    out({"program": slug, "email": email, "code": code}) if as_json else typer.echo(
+        f"{slug}\n{email}\n{code}"
+    )
 
 
 # Keys and staff
 
 
 @command(keys, "create")
-def create_key(name: Annotated[str, typer.Argument(help="What it is for.")], slug: Slug = None, data: Data = None,
-               scope: Annotated[list[str] | None, typer.Option(help="earn, spend, read or admin; may be repeated.")] = None,
-               source: Annotated[str, typer.Option(help="Where its events come from.")] = "api") -> None:
+def create_key(
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    slug: Slug = None,
+    data: Data = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="earn, spend, read or admin; may be repeated.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="Where its events come from.")] = "api",
+) -> None:
     """Make an API key. It is printed this once; only its hash is kept.
 
     Examples:  setia keys create till --scope earn --scope read    ·    setia keys create books --scope read
@@ -414,13 +512,15 @@ def create_key(name: Annotated[str, typer.Argument(help="What it is for.")], slu
     wrong = set(scope or ()) - set(SCOPES)
     if wrong:
         raise typer.BadParameter(f"{', '.join(sorted(wrong))}: {', '.join(SCOPES)}")
-    with database(data):
-        typer.echo(tenancy.make_key(_programme(slug).id, name, scope or ["earn", "read"], source))
+    typer.echo(tenancy.make_key(_programme(slug).id, name, scope or ["earn", "read"], source))
 
 
 @command(keys, "revoke")
-def revoke_key(hint: Annotated[str, typer.Argument(help="Its first 12 letters, sk_test_…")], slug: Slug = None,
-               data: Data = None) -> None:
+def revoke_key(
+    hint: Annotated[str, typer.Argument(help="Its first 12 letters, sk_test_…")],
+    slug: Slug = None,
+    data: Data = None,
+) -> None:
     """Stop a key, everywhere within five seconds.
 
     Examples:  setia keys revoke sk_test_9f3a
@@ -428,14 +528,18 @@ def revoke_key(hint: Annotated[str, typer.Argument(help="Its first 12 letters, s
     from setia.kit.refusals import NotFound
     from setia.tenancy import service as tenancy
 
-    with database(data):
-        if not tenancy.revoke_key(_programme(slug).id, hint):
-            raise NotFound("key", hint)
+    if not tenancy.revoke_key(_programme(slug).id, hint):
+        raise NotFound("key", hint)
 
 
 @command(staff, "add")
-def add_staff(email: str, name: str, role: Annotated[str, typer.Argument(help="owner, manager, cashier or accountant.")],
-              slug: Slug = None, data: Data = None) -> None:
+def add_staff(
+    email: str,
+    name: str,
+    role: Annotated[str, typer.Argument(help="owner, manager, cashier or accountant.")],
+    slug: Slug = None,
+    data: Data = None,
+) -> None:
     """Add somebody who signs in; their access code is printed once.
 
     Examples:  setia staff add sari@kopi.test "Sari" cashier
@@ -445,8 +549,7 @@ def add_staff(email: str, name: str, role: Annotated[str, typer.Argument(help="o
 
     if role not in ROLES:
         raise typer.BadParameter(f"{role}: {', '.join(ROLES)}")
-    with database(data):
-        typer.echo(tenancy.hire(_programme(slug).merchant_id, email, name, role))
+    typer.echo(tenancy.hire(_programme(slug).merchant_id, email, name, role))
 
 
 @command(staff, "code")
@@ -457,8 +560,7 @@ def staff_code(email: str, data: Data = None) -> None:
     """
     from setia.tenancy import service as tenancy
 
-    with database(data):
-        typer.echo(tenancy.new_staff_code(email))
+    typer.echo(tenancy.new_staff_code(email))
 
 
 def main() -> None:

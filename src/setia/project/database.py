@@ -47,7 +47,9 @@ def migrate(verbosity: int = 0) -> None:
     """Bring the tables up to date as their owner, then give the product's role just what it needs."""
     connection = connections["owner"]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [7_316_421])  # two starts at once migrate one after the other
+        cursor.execute(
+            "SELECT pg_advisory_lock(%s)", [7_316_421]
+        )  # two starts at once migrate one after the other
         try:
             call_command("migrate", database="owner", verbosity=verbosity, interactive=False)
             _grant(cursor)

@@ -18,7 +18,9 @@ import typer
 from setia.kit import money, texts
 from setia.kit.refusals import Refusal
 
-THREADS = 8  # a writing thread waits for its commit to reach the disk: eight share one flush (docs/benchmarks.md)
+THREADS = (
+    8  # a writing thread waits for its commit to reach the disk: eight share one flush (docs/benchmarks.md)
+)
 PATIENCE_SECONDS = 20
 _PR_SET_PDEATHSIG = 1
 
@@ -29,7 +31,13 @@ def progress(lang: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(texts.say("run.importing", lang), total=None, rate="")
         started = clock.perf_counter()
@@ -50,12 +58,29 @@ def load_demo(households: int | None, lang: str) -> dict[str, Any]:
 
     with progress(lang) as told:
         programme, loaded = load.load(told, households=households)
-    typer.echo(texts.say("run.loaded", lang, purchases=loaded.purchases, lines=loaded.lines, empty=loaded.empty_lines,
-                         members=loaded.members, points=loaded.points, seconds=f"{loaded.seconds:.0f}",
-                         rate=int(loaded.purchases / loaded.seconds), placeholders=loaded.placeholders,
-                         tiers=" · ".join(f"{name} {money.number(n, lang)}" for name, n in loaded.tiers)), err=True)
+    typer.echo(
+        texts.say(
+            "run.loaded",
+            lang,
+            purchases=loaded.purchases,
+            lines=loaded.lines,
+            empty=loaded.empty_lines,
+            members=loaded.members,
+            points=loaded.points,
+            seconds=f"{loaded.seconds:.0f}",
+            rate=int(loaded.purchases / loaded.seconds),
+            placeholders=loaded.placeholders,
+            tiers=" · ".join(f"{name} {money.number(n, lang)}" for name, n in loaded.tiers),
+        ),
+        err=True,
+    )
     people = {}
-    for role, name in (("owner", "Pemilik"), ("manager", "Manajer"), ("cashier", "Kasir"), ("accountant", "Akuntan")):
+    for role, name in (
+        ("owner", "Pemilik"),
+        ("manager", "Manajer"),
+        ("cashier", "Kasir"),
+        ("accountant", "Akuntan"),
+    ):
         email = f"{role}@demo.test"
         try:
             people[email] = tenancy.hire(programme.merchant_id, email, name, role)
@@ -64,17 +89,28 @@ def load_demo(households: int | None, lang: str) -> dict[str, Any]:
     ApiKey.objects.filter(program_id=programme.id, name="demo", revoked_at=None).delete()
     key = tenancy.make_key(programme.id, "demo", ["earn", "spend", "read"])
     member = members.search(programme.id, "0900")[:1] or members.search(programme.id, "")[:1]
-    return {"program": programme.slug, "purchases": loaded.purchases, "members": loaded.members, "points": loaded.points,
-            "tiers": dict(loaded.tiers), "seconds": round(loaded.seconds, 1),
-            "purchases_per_second": int(loaded.purchases / loaded.seconds), "repeated": loaded.repeated,
-            "staff": people, "key": key, "member_path": f"/m/{members.link_token(member[0])}",
-            "member_phone": member[0].phone_shown}
+    return {
+        "program": programme.slug,
+        "purchases": loaded.purchases,
+        "members": loaded.members,
+        "points": loaded.points,
+        "tiers": dict(loaded.tiers),
+        "seconds": round(loaded.seconds, 1),
+        "purchases_per_second": int(loaded.purchases / loaded.seconds),
+        "repeated": loaded.repeated,
+        "staff": people,
+        "key": key,
+        "member_path": f"/m/{members.link_token(member[0])}",
+        "member_phone": member[0].phone_shown,
+    }
 
 
 def imported(summary: dict[str, Any], lang: str) -> str:
     """What an import did, in words."""
     key = "run.checked" if summary["dry_run"] else "run.imported"
-    text = texts.say(key, lang, n=summary["purchases"], repeated=summary["repeated"], points=summary["points"])
+    text = texts.say(
+        key, lang, n=summary["purchases"], repeated=summary["repeated"], points=summary["points"]
+    )
     if summary["bad_rows"]:
         text += "\n" + texts.say("run.bad_rows", lang, n=summary["bad_rows"], file=summary["bad_file"])
     return text
@@ -119,7 +155,10 @@ def up(data: Path | None, host: str, port: int, workers: int, doors: dict[str, A
 def _stopping() -> Iterator[list[int]]:
     """A list that is no longer empty once somebody asked us to stop."""
     asked: list[int] = []
-    before = {each: signal.signal(each, lambda number, _: asked.append(number)) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        each: signal.signal(each, lambda number, _: asked.append(number))
+        for each in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield asked
     finally:
@@ -143,9 +182,24 @@ class _Crew:
         self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/healthz"
         python = sys.executable
         self.commands = {
-            "server": [python, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port), "--workers",
-                       str(workers), "--blocking-threads", str(THREADS), "--no-log", "--respawn-failed-workers",
-                       "setia.project.wsgi:application"],
+            "server": [
+                python,
+                "-m",
+                "granian",
+                "--interface",
+                "wsgi",
+                "--host",
+                host,
+                "--port",
+                str(port),
+                "--workers",
+                str(workers),
+                "--blocking-threads",
+                str(THREADS),
+                "--no-log",
+                "--respawn-failed-workers",
+                "setia.project.wsgi:application",
+            ],
             "worker": [python, "-c", "from setia.project.cli import main; main()", "worker"],
         }
         self.children: dict[str, subprocess.Popen[bytes]] = {}
@@ -160,8 +214,9 @@ class _Crew:
             if child and clock.monotonic() - self.started[name] < 3:
                 continue
             self.started[name] = clock.monotonic()
-            self.children[name] = subprocess.Popen(command, start_new_session=True, preexec_fn=_die_with_parent,
-                                                   stdin=subprocess.DEVNULL)
+            self.children[name] = subprocess.Popen(
+                command, start_new_session=True, preexec_fn=_die_with_parent, stdin=subprocess.DEVNULL
+            )
 
     def wait(self, stop: list[int]) -> bool:
         """Until the server answers; False when we are asked to stop first."""
@@ -195,7 +250,11 @@ def _die_with_parent() -> None:
 
 
 def _say_doors(base: str, doors: dict[str, Any] | None, lang: str) -> None:
-    lines = [("run.door.console", f"{base}/console/"), ("run.door.till", f"{base}/kasir/"), ("run.door.api", f"{base}/docs")]
+    lines = [
+        ("run.door.console", f"{base}/console/"),
+        ("run.door.till", f"{base}/kasir/"),
+        ("run.door.api", f"{base}/docs"),
+    ]
     if doors:
         lines.insert(2, ("run.door.join", f"{base}/g/{doors['program']}"))
         lines.insert(3, ("run.door.member", f"{base}{doors['member_path']}"))

@@ -1,9 +1,8 @@
 """All addresses."""
 
-from django.urls import include, path
-
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
 
 from setia.project.api import api
 

@@ -10,7 +10,7 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "setia.project.settings")
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.core.wsgi import get_wsgi_application
 
 django = get_wsgi_application()
 
@@ -21,11 +21,24 @@ from setia.tenancy import service as tenancy  # noqa: E402
 from setia.web import api as frame  # noqa: E402
 from setia.web.api import Request  # noqa: E402
 
-HOT = {("POST", f"/v1{route.path}"): route for route in ROUTES
-       if route.id in ("purchases.create", "events.create", "returns.create", "preview")}
-_PHRASES = {200: "200 OK", 201: "201 Created", 400: "400 Bad Request", 401: "401 Unauthorized", 403: "403 Forbidden",
-            404: "404 Not Found", 409: "409 Conflict", 413: "413 Content Too Large", 422: "422 Unprocessable Content",
-            500: "500 Internal Server Error", 503: "503 Service Unavailable"}
+HOT = {
+    ("POST", f"/v1{route.path}"): route
+    for route in ROUTES
+    if route.id in ("purchases.create", "events.create", "returns.create", "preview")
+}
+_PHRASES = {
+    200: "200 OK",
+    201: "201 Created",
+    400: "400 Bad Request",
+    401: "401 Unauthorized",
+    403: "403 Forbidden",
+    404: "404 Not Found",
+    409: "409 Conflict",
+    413: "413 Content Too Large",
+    422: "422 Unprocessable Content",
+    500: "500 Internal Server Error",
+    503: "503 Service Unavailable",
+}
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -38,10 +51,21 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     get = environ.get
     length = get("CONTENT_LENGTH") or ""
     most = min(int(length), frame.LARGEST_BODY + 1) if length.isdecimal() else frame.LARGEST_BODY + 1
-    request = Request("POST", get("QUERY_STRING", ""), get("HTTP_AUTHORIZATION", ""), get("HTTP_IDEMPOTENCY_KEY", ""),
-                      get("HTTP_ACCEPT_LANGUAGE", ""), environ["wsgi.input"].read(most))
+    request = Request(
+        "POST",
+        get("QUERY_STRING", ""),
+        get("HTTP_AUTHORIZATION", ""),
+        get("HTTP_IDEMPOTENCY_KEY", ""),
+        get("HTTP_ACCEPT_LANGUAGE", ""),
+        environ["wsgi.input"].read(most),
+    )
     found = frame.answer(route, request, {}, tenancy.caller)
-    headers = [("Content-Type", found.kind), ("Content-Length", str(len(found.body))), ("Setia-Version", frame.VERSION),
-               ("X-Content-Type-Options", "nosniff"), *found.headers]
+    headers = [
+        ("Content-Type", found.kind),
+        ("Content-Length", str(len(found.body))),
+        ("Setia-Version", frame.VERSION),
+        ("X-Content-Type-Options", "nosniff"),
+        *found.headers,
+    ]
     start_response(_PHRASES[found.status], headers)
     return [found.body]

@@ -1,5 +1,7 @@
 """A migration step that makes a table append-only: the database itself refuses UPDATE, DELETE and TRUNCATE."""
 
+from typing import Any
+
 from django.db import migrations
 
 _REFUSE = """
@@ -13,9 +15,13 @@ END $$;
 
 def append_only(*tables: str) -> migrations.RunSQL:
     """Whoever asks, the owner too, can only add to these tables."""
-    forward = [_REFUSE]
-    for table in tables:
-        forward.append(f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-                       "FOR EACH STATEMENT EXECUTE FUNCTION setia_append_only();")
-    backward = [f"DROP TRIGGER append_only ON {table};" for table in tables]
+    forward: list[Any] = [
+        _REFUSE,
+        *(
+            f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION setia_append_only();"
+            for table in tables
+        ),
+    ]
+    backward: list[Any] = [f"DROP TRIGGER append_only ON {table};" for table in tables]
     return migrations.RunSQL(forward, backward)

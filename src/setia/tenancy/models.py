@@ -46,8 +46,8 @@ class Outlet(models.Model):
 class StaffManager(BaseUserManager["Staff"]):
     """Looks staff up by e-mail, whatever its case."""
 
-    def get_by_natural_key(self, username: str) -> "Staff":
-        return self.get(email=username.strip().lower())
+    def get_by_natural_key(self, username: str | None) -> "Staff":
+        return self.get(email=(username or "").strip().lower())
 
 
 class Staff(AbstractBaseUser):

@@ -18,15 +18,26 @@ from setia.kit.refusals import NotFound, Refusal
 from setia.tenancy.models import ApiKey, Merchant, Outlet, Program, Staff
 from setia.tenancy.types import ROLES, SCOPES, Caller, Place, Programme
 
-REMEMBERED_SECONDS = 5  # a revoked key stops working within this; looking each up anew would cost a round trip
+REMEMBERED_SECONDS = (
+    5  # a revoked key stops working within this; looking each up anew would cost a round trip
+)
 TRIES = 5  # wrong codes before a pause
 PAUSE = timedelta(minutes=15)
 _CODE = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # no 0, 1, I, L or O to misread
 
 
 def _programme(row: Program) -> Programme:
-    return Programme(row.id, row.merchant_id, row.merchant.name, row.name, row.slug, row.currency, row.time_zone,
-                     row.is_test, row.point_value)
+    return Programme(
+        row.id,
+        row.merchant_id,
+        row.merchant.name,
+        row.name,
+        row.slug,
+        row.currency,
+        row.time_zone,
+        row.is_test,
+        row.point_value,
+    )
 
 
 def found(merchant: str, slug: str, *, is_test: bool = True, zone: str = time.DEFAULT_ZONE) -> Programme:
@@ -34,8 +45,11 @@ def found(merchant: str, slug: str, *, is_test: bool = True, zone: str = time.DE
     try:
         with transaction.atomic():
             owner = Merchant.objects.create(name=merchant, slug=slug)
-            return _programme(Program.objects.create(merchant=owner, name=merchant, slug=slug, time_zone=zone,
-                                                     is_test=is_test))
+            return _programme(
+                Program.objects.create(
+                    merchant=owner, name=merchant, slug=slug, time_zone=zone, is_test=is_test
+                )
+            )
     except IntegrityError as error:
         raise Refusal("slug_taken", value=slug) from error
 
@@ -79,11 +93,14 @@ def outlet_names(program: UUID, outlets: Iterable[UUID]) -> dict[UUID, Place]:
     return {row.id: _place(row) for row in Outlet.objects.filter(program_id=program, id__in=set(outlets))}
 
 
-def open_outlets(program: UUID, places: Iterable[tuple[str, str]], zone: str = time.DEFAULT_ZONE) -> dict[str, Place]:
+def open_outlets(
+    program: UUID, places: Iterable[tuple[str, str]], zone: str = time.DEFAULT_ZONE
+) -> dict[str, Place]:
     """Make sure these outlets (code, name) exist; all of the programme's by code."""
     Outlet.objects.bulk_create(
         (Outlet(program_id=program, code=code, name=name, time_zone=zone) for code, name in places),
-        ignore_conflicts=True, batch_size=1000,
+        ignore_conflicts=True,
+        batch_size=1000,
     )
     return {place.code: place for place in outlets(program)}
 
@@ -98,14 +115,17 @@ def make_key(program: UUID, name: str, scopes: Iterable[str], source: str = "api
     mode = "test" if programme_by_id(program).is_test else "live"
     body = secrets.token_hex(32)
     key = f"sk_{mode}_{body}{zlib.crc32(body.encode()):08x}"
-    ApiKey.objects.create(program_id=program, name=name, hint=key[:12], digest=_digest(key), scopes=scopes,
-                          source=source)
+    ApiKey.objects.create(
+        program_id=program, name=name, hint=key[:12], digest=_digest(key), scopes=scopes, source=source
+    )
     return key
 
 
 def revoke_key(program: UUID, hint: str) -> int:
     """Stop keys that begin so, within `REMEMBERED_SECONDS` everywhere. How many."""
-    return ApiKey.objects.filter(program_id=program, hint=hint[:12], revoked_at=None).update(revoked_at=time.now())
+    return ApiKey.objects.filter(program_id=program, hint=hint[:12], revoked_at=None).update(
+        revoked_at=time.now()
+    )
 
 
 def _digest(key: str) -> bytes:
@@ -150,8 +170,14 @@ def hire(merchant: UUID, email: str, name: str, role: str, outlet: UUID | None =
     code = new_code()
     try:
         with transaction.atomic():
-            Staff.objects.create(merchant_id=merchant, email=email.strip().lower(), name=name, role=role,
-                                 outlet_id=outlet, password=make_password(_plain(code)))
+            Staff.objects.create(
+                merchant_id=merchant,
+                email=email.strip().lower(),
+                name=name,
+                role=role,
+                outlet_id=outlet,
+                password=make_password(_plain(code)),
+            )
     except IntegrityError as error:
         raise Refusal("email_taken", value=email) from error
     return code
@@ -161,7 +187,8 @@ def new_staff_code(email: str) -> str:
     """A fresh access code for somebody who lost theirs; it also ends a pause. Refuses `not_found`."""
     code = new_code()
     changed = Staff.objects.filter(email=email.strip().lower()).update(
-        password=make_password(_plain(code)), failed_count=0, locked_until=None)
+        password=make_password(_plain(code)), failed_count=0, locked_until=None
+    )
     if not changed:
         raise NotFound("staff", email)
     return code

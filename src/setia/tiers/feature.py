@@ -10,8 +10,16 @@ intake.before_event(service.settle)
 
 FEATURE = Feature(
     name="tiers",
-    events=[EventKind(rules.REVIEW, ("at", "date"), scope="internal", decide=rules.review,
-                      needs=("member.tier_reached", "member.tier_rank"), needs_lots=True)],
+    events=[
+        EventKind(
+            rules.REVIEW,
+            ("at", "date"),
+            scope="internal",
+            decide=rules.review,
+            needs=("member.tier_reached", "member.tier_rank"),
+            needs_lots=True,
+        )
+    ],
     facts=[
         Fact("member.tier", "choice", fold=Held(rules.LADDER)),
         Fact("member.tier_rank", "count", 0, 10, Held(rules.LADDER, give="rank")),

@@ -8,7 +8,7 @@ from setia.engine import nodes
 from setia.engine.decide import Book, Effect, Rule, Step
 from setia.engine.decide import expiry as end_of
 from setia.engine.language import Reader
-from setia.engine.vocabulary import CLAIMED, JOINED, MADE
+from setia.engine.vocabulary import CLAIMED, MADE
 from setia.journal import rules as ledger
 from setia.kit import time
 
@@ -18,7 +18,10 @@ JUDGED_BY = "member.spent_365d"
 
 
 def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, tuple[Step, ...]]]:
-    """The document's `tiers:` list, lowest first, as a ladder and the rules that give its rungs."""
+    """The document's `tiers:` list, lowest first, as a ladder and the rules that give its rungs.
+
+    The lowest is where everybody stands, so it is never given.
+    """
     if not isinstance(thing, list) or not 1 <= len(thing) <= 10:
         reader.wrong(LADDER, "bad_list", most=10)
         return [], {}
@@ -26,7 +29,7 @@ def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, tuple[
     thresholds = [step.at_least for step in steps]
     if thresholds != sorted(set(thresholds)) or steps[0].at_least != 0:
         reader.wrong(LADDER, "tiers_not_rising")
-    return [_rule(step, steps) for step in steps], {LADDER: tuple(steps)}
+    return [_rule(step, steps) for step in steps[1:]], {LADDER: tuple(steps)}
 
 
 def _step(reader: Reader, path: str, thing: Any, index: int) -> Step:
@@ -44,15 +47,26 @@ def _step(reader: Reader, path: str, thing: Any, index: int) -> Step:
 
 def _rule(step: Step, steps: Sequence[Step]) -> Rule:
     """Give this rung when the spend reaches it, no higher rung is reached, and it isn't held already."""
-    tests: list[nodes.Node] = [nodes.Compare("member.tier_rank", "below", step.rank)]
-    if step.fact:
-        tests.append(nodes.Compare(step.fact, "at_least", step.at_least))
-        tests += [nodes.Compare(step.fact, "below", above.at_least) for above in steps[step.rank : step.rank + 1]]
+    tests: list[nodes.Node] = [
+        nodes.Compare("member.tier_rank", "below", step.rank),
+        nodes.Compare(JUDGED_BY, "at_least", step.at_least),
+    ]
+    tests += [nodes.Compare(JUDGED_BY, "below", above.at_least) for above in steps[step.rank : step.rank + 1]]
     when = nodes.All(tuple(tests))
-    on = (MADE, CLAIMED) if step.fact else (JOINED,)
     reads = tuple(dict.fromkeys(when.reads()))
-    return Rule(step.asset.replace("/", "."), step.label, on, when, "tier", step.asset, nodes.Const(1),
-                step.keep_months, None, None, reads)
+    return Rule(
+        step.asset.replace("/", "."),
+        step.label,
+        (MADE, CLAIMED),
+        when,
+        "tier",
+        step.asset,
+        nodes.Const(1),
+        step.keep_months,
+        None,
+        None,
+        reads,
+    )
 
 
 def review(book: Book, facts: Mapping[str, Any]) -> list[Effect]:
@@ -68,5 +82,8 @@ def review(book: Book, facts: Mapping[str, Any]) -> list[Effect]:
             ends = end_of(last.astimezone(time.zone(book.zone)).date(), step.keep_months, book.zone)
             if ends > facts["at"] and facts["member.tier_rank"] < step.rank:
                 inputs = {"reached": time.iso(last), step.fact: step.at_least}
-                return [*ended, Effect("give", step.asset, 1, 1, step.asset.replace("/", "."), 0, ends, inputs)]
+                return [
+                    *ended,
+                    Effect("give", step.asset, 1, 1, step.asset.replace("/", "."), 0, ends, inputs),
+                ]
     return ended

@@ -85,9 +85,16 @@ def status(programme: Programme, member: UUID, at: datetime, lang: str) -> Statu
     missing = max(0, above.at_least - spent) if above else 0
     usual = spent // visits if visits else 0
     return Status(
-        step.name, step.label[lang], step.rank, _held_until(member, at, step, ends.get(step.asset)),
-        above.label[lang] if above else None, missing, min(100, spent * 100 // above.at_least) if above else 100,
-        -(-missing // usual) if above and usual else None, spent, above.at_least if above else step.at_least,
+        step.name,
+        step.label[lang],
+        step.rank,
+        _held_until(member, at, step, ends.get(step.asset)),
+        above.label[lang] if above else None,
+        missing,
+        min(100, spent * 100 // above.at_least) if above else 100,
+        -(-missing // usual) if above and usual else None,
+        spent,
+        above.at_least if above else step.at_least,
     )
 
 
@@ -102,7 +109,9 @@ def _held_until(member: UUID, at: datetime, step: Step, lot_ends: datetime | Non
     if lot_ends is None or step.keep_months is None:
         return None
     last = queries.last_reached(member, step.at_least, at)
-    return max(lot_ends, time.end_of_day_after(last, step.keep_months, time.DEFAULT_ZONE)) if last else lot_ends
+    return (
+        max(lot_ends, time.end_of_day_after(last, step.keep_months, time.DEFAULT_ZONE)) if last else lot_ends
+    )
 
 
 def counts(programme: Programme, at: datetime, lang: str) -> list[tuple[str, int]]:
@@ -110,5 +119,7 @@ def counts(programme: Programme, at: datetime, lang: str) -> list[tuple[str, int
     steps = programs.book(programme.id, at).ladders.get(rules.LADDER, ())
     higher = journal.holders_by_highest(programme.id, [step.asset for step in steps if step.fact], at)
     everybody = members.count(programme.id)
-    return [(step.label[lang], higher.get(step.asset, 0) if step.fact else everybody - sum(higher.values()))
-            for step in steps]
+    return [
+        (step.label[lang], higher.get(step.asset, 0) if step.fact else everybody - sum(higher.values()))
+        for step in steps
+    ]

@@ -33,11 +33,88 @@ WIB = ZoneInfo("Asia/Jakarta")
 JOINED_BEFORE_FIRST_SALE = timedelta(minutes=5)
 PROGRAM = Path(__file__).with_name("program.yaml")
 
-_GIVEN = ("Adi Agus Ahmad Andi Ayu Bagus Bambang Bayu Budi Citra Dewi Dian Dimas Eka Endah Fajar Farah Fitri Galih Gita Hadi "
-          "Hana Hendra Indah Intan Iwan Joko Kartika Laras Lestari Made Maya Mega Nanda Nia Novi Nur Putri Rani Ratna Reza "
-          "Rina Rizky Sari Sinta Siti Sri Surya Tari Teguh Tini Tono Wahyu Wati Wayan Wulan Yanti Yoga Yuni Yusuf").split()
-_FAMILY = ("Anggraini Hidayat Kusuma Lubis Maharani Nasution Nugroho Permata Pratama Purnomo Rahayu Saputra Setiawan Siregar "
-           "Susanti Utami Wibowo Wijaya").split()
+_GIVEN = [
+    "Adi",
+    "Agus",
+    "Ahmad",
+    "Andi",
+    "Ayu",
+    "Bagus",
+    "Bambang",
+    "Bayu",
+    "Budi",
+    "Citra",
+    "Dewi",
+    "Dian",
+    "Dimas",
+    "Eka",
+    "Endah",
+    "Fajar",
+    "Farah",
+    "Fitri",
+    "Galih",
+    "Gita",
+    "Hadi",
+    "Hana",
+    "Hendra",
+    "Indah",
+    "Intan",
+    "Iwan",
+    "Joko",
+    "Kartika",
+    "Laras",
+    "Lestari",
+    "Made",
+    "Maya",
+    "Mega",
+    "Nanda",
+    "Nia",
+    "Novi",
+    "Nur",
+    "Putri",
+    "Rani",
+    "Ratna",
+    "Reza",
+    "Rina",
+    "Rizky",
+    "Sari",
+    "Sinta",
+    "Siti",
+    "Sri",
+    "Surya",
+    "Tari",
+    "Teguh",
+    "Tini",
+    "Tono",
+    "Wahyu",
+    "Wati",
+    "Wayan",
+    "Wulan",
+    "Yanti",
+    "Yoga",
+    "Yuni",
+    "Yusuf",
+]
+_FAMILY = [
+    "Anggraini",
+    "Hidayat",
+    "Kusuma",
+    "Lubis",
+    "Maharani",
+    "Nasution",
+    "Nugroho",
+    "Permata",
+    "Pratama",
+    "Purnomo",
+    "Rahayu",
+    "Saputra",
+    "Setiawan",
+    "Siregar",
+    "Susanti",
+    "Utami",
+    "Wibowo",
+    "Wijaya",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +141,14 @@ def data_dir() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def load(progress: Callable[[int, int], None], *, shift_weeks: int | None = None, households: int | None = None,
-         slug: str = SLUG, shop: str = SHOP) -> tuple[Programme, Loaded]:
+def load(
+    progress: Callable[[int, int], None],
+    *,
+    shift_weeks: int | None = None,
+    households: int | None = None,
+    slug: str = SLUG,
+    shop: str = SHOP,
+) -> tuple[Programme, Loaded]:
     """Load the shop, or the first so many of its households. `progress` is told (done, all) now and then."""
     started = clock.perf_counter()
     raw = _transactions(households)
@@ -76,7 +159,9 @@ def load(progress: Callable[[int, int], None], *, shift_weeks: int | None = None
     people = _people(programme, baskets)
     if not programs.shelf(programme.id).books:
         first = baskets[0].at - timedelta(days=30)
-        programs.publish(programme.id, PROGRAM.read_text("utf-8"), zone=programme.zone, by="demo", effective_from=first)
+        programs.publish(
+            programme.id, PROGRAM.read_text("utf-8"), zone=programme.zone, by="demo", effective_from=first
+        )
     done = 0
 
     def told(count: int) -> None:
@@ -92,15 +177,31 @@ def load(progress: Callable[[int, int], None], *, shift_weeks: int | None = None
 
     empty = sum(1 for basket in baskets for line in basket.lines if not line.net)
     return programme, Loaded(
-        len(baskets), sum(len(basket.lines) for basket in baskets), empty, len(people), outcome.points,
-        tiers.counts(programme, time.now(), "id"), catalog.count(programme.id)[1], outcome.repeated,
-        clock.perf_counter() - started, outcome.without_member)
+        len(baskets),
+        sum(len(basket.lines) for basket in baskets),
+        empty,
+        len(people),
+        outcome.points,
+        tiers.counts(programme, time.now(), "id"),
+        catalog.count(programme.id)[1],
+        outcome.repeated,
+        clock.perf_counter() - started,
+        outcome.without_member,
+    )
 
 
 def _transactions(households: int | None) -> dict[str, list[Any]]:
     import pyarrow.parquet as parquet
 
-    columns = ["household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", "transaction_timestamp"]
+    columns = [
+        "household_id",
+        "store_id",
+        "basket_id",
+        "product_id",
+        "quantity",
+        "sales_value",
+        "transaction_timestamp",
+    ]
     table = parquet.read_table(data_dir() / "transactions.parquet", columns=columns)
     if households is not None:
         import pyarrow.compute as compute
@@ -124,13 +225,19 @@ class _Basket:
 
 def _instant(micros: int, weeks: int) -> datetime:
     """The shop's clock time read as WIB, so many weeks later."""
-    local = datetime.fromtimestamp(micros / 1_000_000, UTC).replace(tzinfo=None) - SHOP_BEHIND_UTC + timedelta(weeks=weeks)
+    local = (
+        datetime.fromtimestamp(micros / 1_000_000, UTC).replace(tzinfo=None)
+        - SHOP_BEHIND_UTC
+        + timedelta(weeks=weeks)
+    )
     return local.replace(tzinfo=WIB).astimezone(UTC)
 
 
 def _shift(programme: Programme, raw: dict[str, list[Any]], wish: int | None) -> int:
     """Whole weeks, fixed at the first load: then so that the last sale falls in the past week."""
-    first = Event.objects.filter(program_id=programme.id, kind=MADE, source=SOURCE, external_id=str(raw["basket_id"][0])).first()
+    first = Event.objects.filter(
+        program_id=programme.id, kind=MADE, source=SOURCE, external_id=str(raw["basket_id"][0])
+    ).first()
     if first:
         return round((first.at - _instant(raw["seconds"][0], 0)) / timedelta(weeks=1))
     if wish is not None:
@@ -142,11 +249,27 @@ def _shift(programme: Programme, raw: dict[str, list[Any]], wish: int | None) ->
 
 def _baskets(raw: dict[str, list[Any]], weeks: int) -> list[_Basket]:
     """Purchases in the order they happened."""
-    rows = zip(raw["basket_id"], raw["household_id"], raw["store_id"], raw["seconds"], raw["product_id"], raw["quantity"],
-               raw["sales_value"], strict=True)
+    rows = zip(
+        raw["basket_id"],
+        raw["household_id"],
+        raw["store_id"],
+        raw["seconds"],
+        raw["product_id"],
+        raw["quantity"],
+        raw["sales_value"],
+        strict=True,
+    )
     found = []
     for (basket, household, store, micros), lines in groupby(rows, key=lambda row: row[:4]):
-        found.append(_Basket(str(basket), household, f"toko-{store}", _instant(micros, weeks), [_line(line) for line in lines]))
+        found.append(
+            _Basket(
+                str(basket),
+                household,
+                f"toko-{store}",
+                _instant(micros, weeks),
+                [_line(line) for line in lines],
+            )
+        )
     return found
 
 
@@ -167,23 +290,38 @@ def _products(programme: Programme) -> None:
 
     if catalog.count(programme.id)[0]:
         return
-    table = parquet.read_table(data_dir() / "products.parquet", columns=["product_id", "product_category", "product_type"])
+    table = parquet.read_table(
+        data_dir() / "products.parquet", columns=["product_id", "product_category", "product_type"]
+    )
     rows = zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
-    catalog.tell(programme.id, (catalog.Item(str(id), (kind or category or str(id)).title(), category or "")
-                                for id, category, kind in rows))
+    catalog.tell(
+        programme.id,
+        (
+            catalog.Item(str(id), (kind or category or str(id)).title(), category or "")
+            for id, category, kind in rows
+        ),
+    )
 
 
 def _people(programme: Programme, baskets: Sequence[_Basket]) -> dict[int, datetime]:
     """When each household joined; their member rows, with invented names and numbers."""
     stores = sorted({basket.store for basket in baskets})
-    tenancy.open_outlets(programme.id, ((store, f"{programme.name} {store.removeprefix('toko-')}") for store in stores))
+    tenancy.open_outlets(
+        programme.id, ((store, f"{programme.name} {store.removeprefix('toko-')}") for store in stores)
+    )
     joined: dict[int, datetime] = {}
     for basket in baskets:
         joined.setdefault(basket.household, basket.at - JOINED_BEFORE_FIRST_SALE)
     with transaction.atomic():
-        members.create_many(programme.id, (
-            Newcomer(f"+6281200{household:06d}", _name(household), at, SOURCE, str(household), is_invented=True)
-            for household, at in joined.items()))
+        members.create_many(
+            programme.id,
+            (
+                Newcomer(
+                    f"+6281200{household:06d}", _name(household), at, SOURCE, str(household), is_invented=True
+                )
+                for household, at in joined.items()
+            ),
+        )
     return joined
 
 
@@ -199,9 +337,29 @@ def _events(baskets: Sequence[_Basket], joined: dict[int, datetime]) -> Iterator
         if basket.household not in met:
             met.add(basket.household)
             at = joined[basket.household]
-            yield Told(JOINED, SOURCE, str(basket.household), fingerprint([JOINED, basket.household]), who, at, channel=SOURCE)
+            yield Told(
+                JOINED,
+                SOURCE,
+                str(basket.household),
+                fingerprint([JOINED, basket.household]),
+                who,
+                at,
+                channel=SOURCE,
+            )
         net = sum(line.net for line in basket.lines)
         total = sum(line.amount for line in basket.lines)
         words = [MADE, basket.id, basket.at.isoformat(), basket.store, net, total, len(basket.lines)]
-        yield Told(MADE, SOURCE, basket.id, fingerprint(words), who, basket.at, basket.store, "shop", basket.lines, net,
-                   total, 1 if net else 0)
+        yield Told(
+            MADE,
+            SOURCE,
+            basket.id,
+            fingerprint(words),
+            who,
+            basket.at,
+            basket.store,
+            "shop",
+            basket.lines,
+            net,
+            total,
+            1 if net else 0,
+        )

@@ -1,0 +1,1 @@
+"""A browser walks what people walk: joining, selling, undoing, asking why."""
