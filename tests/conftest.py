@@ -225,3 +225,43 @@ def owner_cursor() -> Iterator[Any]:
 
     with connections["owner"].cursor() as cursor:
         yield cursor
+
+
+@dataclass
+class Served:
+    """A running server with one shop on it, for journeys in a browser."""
+
+    url: str
+    slug: str
+    email: str
+    code: str
+    outlet: str
+    shop: Shop
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Served]:
+    """The whole application served on a port of its own, with a year of sales of one member."""
+    import threading
+
+    from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+
+    from setia.kit import time
+    from setia.project.wsgi import application
+    from setia.tenancy import service as tenancy
+
+    shop = found_shop()
+    now = time.now()
+    shop.member("081234567890", now - timedelta(days=300), "Rani Permata")
+    for i in range(12):
+        shop.buy(f"R{i}", 184_500 + 950_000 * (i % 4), at=now - timedelta(days=290 - 24 * i))
+    email = f"{shop.programme.slug}@demo.test"
+    code = tenancy.hire(shop.programme.merchant_id, email, "Pemilik", "owner")
+    server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
+    server.daemon_threads = True
+    server.set_app(application)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield Served(f"http://127.0.0.1:{server.server_port}", shop.programme.slug, email, code, "kemang", shop)
+    server.shutdown()
+    thread.join()

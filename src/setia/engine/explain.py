@@ -1,6 +1,6 @@
 """Why an entry is what it is, in words and as a formula, from the rule and the inputs it stored. Not a decision."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,20 @@ from setia.kit import money, texts
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """An entry's reason: the rule's name, what it worked out, when it applies, and what cut it."""
+    """An entry's reason: the rule's name, what it worked out, when it applies, and what cut it.
+
+    `because`, the conditions that held, is worked out only when somebody asks: few do.
+    """
 
     name: str
-    worked_out: str
-    because: list[str]
-    limited: str
-    formula: str
+    worked_out: str = ""
+    limited: str = ""
+    clauses: Callable[[], list[str]] = list
+
+    @property
+    def because(self) -> list[str]:
+        """The conditions that held, a sentence each."""
+        return self.clauses()
 
     def sentence(self) -> str:
         """All of it in one line."""
@@ -39,8 +46,12 @@ def why(
             period=texts.say(f"say.every.{rule.limit.every}", lang),
         )
     worked = _amount(rule.amount, inputs, rule.asset, lang) if rule.phase != "tier" else ""
-    because = [_clause(test, inputs, units, lang) for test in _tests(rule.when)]
-    return Why(rule.name[lang], worked, because, limited, formula(rule, inputs, wanted, given))
+    return Why(
+        rule.name[lang],
+        worked,
+        limited,
+        lambda: [_clause(test, inputs, units, lang) for test in _tests(rule.when)],
+    )
 
 
 def formula(rule: Rule, inputs: Mapping[str, Any], wanted: int, given: int) -> str:

@@ -3,8 +3,8 @@
 Adding a node means adding its reading (`language`), its sentence (`explain`) and, with column execution, its `column`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Facts = Mapping[str, Any]
@@ -14,7 +14,8 @@ Interval = tuple[int, int] | None  # None: no bound is known
 class Node(Protocol):
     """What every node can do."""
 
-    def row(self, facts: Facts) -> Any:
+    @property
+    def row(self) -> Callable[[Facts], Any]:
         """Its value for one event."""
 
     def reads(self) -> Iterator[str]:
@@ -134,6 +135,20 @@ class Extreme:
         return low, pick(bound[1] for bound in sure)
 
 
+Test = Callable[[Facts], bool]
+
+# A comparison is made into a function once, when its rule is read: at the till only the one that is meant runs.
+_MAKE: Mapping[str, Callable[[str, Any], Test]] = {
+    "is": lambda fact, value: lambda facts: bool(facts[fact] == value),
+    "is_not": lambda fact, value: lambda facts: bool(facts[fact] != value),
+    "at_least": lambda fact, value: lambda facts: bool(facts[fact] >= value),
+    "at_most": lambda fact, value: lambda facts: bool(facts[fact] <= value),
+    "below": lambda fact, value: lambda facts: bool(facts[fact] < value),
+    "above": lambda fact, value: lambda facts: bool(facts[fact] > value),
+    "one_of": lambda fact, value: lambda facts: facts[fact] in value,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Compare:
     """One fact beside one value. `op` is `is`, `is_not`, `at_least`, `at_most`, `below`, `above` or `one_of`."""
@@ -141,22 +156,10 @@ class Compare:
     fact: str
     op: str
     value: Any
+    row: Test = field(init=False, repr=False, compare=False)
 
-    def row(self, facts: Facts) -> bool:
-        have, op = facts[self.fact], self.op
-        if op == "is":
-            return bool(have == self.value)
-        if op == "at_least":
-            return bool(have >= self.value)
-        if op == "one_of":
-            return have in self.value
-        if op == "below":
-            return bool(have < self.value)
-        if op == "at_most":
-            return bool(have <= self.value)
-        if op == "above":
-            return bool(have > self.value)
-        return bool(have != self.value)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "row", _MAKE[self.op](self.fact, self.value))
 
     def reads(self) -> Iterator[str]:
         yield self.fact
@@ -167,12 +170,18 @@ class All:
     """Every one of several conditions; of none, true."""
 
     of: tuple[Node, ...]
+    row: Test = field(init=False, repr=False, compare=False)
 
-    def row(self, facts: Facts) -> bool:
-        for node in self.of:
-            if not node.row(facts):
-                return False
-        return True
+    def __post_init__(self) -> None:
+        tests = tuple(node.row for node in self.of)
+
+        def row(facts: Facts) -> bool:
+            for test in tests:
+                if not test(facts):
+                    return False
+            return True
+
+        object.__setattr__(self, "row", row)
 
     def reads(self) -> Iterator[str]:
         for node in self.of:
@@ -184,12 +193,18 @@ class Any_:
     """At least one of several conditions."""
 
     of: tuple[Node, ...]
+    row: Test = field(init=False, repr=False, compare=False)
 
-    def row(self, facts: Facts) -> bool:
-        for node in self.of:
-            if node.row(facts):
-                return True
-        return False
+    def __post_init__(self) -> None:
+        tests = tuple(node.row for node in self.of)
+
+        def row(facts: Facts) -> bool:
+            for test in tests:
+                if test(facts):
+                    return True
+            return False
+
+        object.__setattr__(self, "row", row)
 
     def reads(self) -> Iterator[str]:
         for node in self.of:

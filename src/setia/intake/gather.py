@@ -147,11 +147,15 @@ def statement(book: Book, needs: frozenset[str], who: str) -> tuple[str, Mapping
     folds = {name: book.folds[name] for name in sorted(needs)}
     _sums(folds, columns, laterals, readers)
     _limits(book, folds, columns, laterals, readers)
+    held: dict[str, int] = {}  # a ladder's name and rank are two readings of one column
     for name, fold in folds.items():
         if isinstance(fold, Held | Reached):
             steps = book.ladders.get(fold.ladder, ())
-            columns.append(_held(steps) if isinstance(fold, Held) else _reached(steps))
-            readers[name] = len(columns) - 1, _reader(fold, steps)
+            column = _held(steps) if isinstance(fold, Held) else _reached(steps)
+            if column not in held:
+                columns.append(column)
+                held[column] = len(columns) - 1
+            readers[name] = held[column], _reader(fold, steps)
     assets = ",".join(sorted({rule.asset for rule in book.rules}))
     text = "SELECT " + ",\n  ".join([_COLUMNS.replace("{assets}", assets), *columns])
     return "\n".join([text, _FROM.replace("{who}", _WHO[who]), *laterals]), readers
@@ -216,7 +220,7 @@ def _limits(
             start, length = _PERIOD[every]
             start = start.format(local=local, zone=book.zone)
             stop = _PERIOD[every][0].format(local=f"{local} + interval '{length}'", zone=book.zone)
-            within = f" AND j.at >= {start} AND j.counts_at >= {start} AND j.counts_at < {stop}"
+            within = f" AND j.counts_at >= {start} AND j.counts_at < {stop}"
         names = ", ".join(f"'{rule}'" for rule in used.values())
         laterals.append(
             f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM journal_entry j\n"

@@ -5,6 +5,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from setia.tenancy.fields import HotProgram
+
 
 class Event(models.Model):
     """What happened, as told from outside, and the facts it was judged by. Append-only.
@@ -14,7 +16,7 @@ class Event(models.Model):
     """
 
     id = models.UUIDField(primary_key=True)
-    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    program = HotProgram()
     kind = models.CharField(max_length=32)
     source = models.CharField(max_length=64)
     external_id = models.CharField(max_length=128)
@@ -56,7 +58,7 @@ class Key(models.Model):
     """An idempotency key: which event it made, kept 30 days. The event's natural key is kept for ever."""
 
     pk = models.CompositePrimaryKey("program_id", "credential", "key")
-    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    program = HotProgram()
     credential = models.CharField(max_length=40)
     key = models.CharField(max_length=255)
     body_hash = models.BinaryField(max_length=32)

@@ -175,7 +175,7 @@ def _row(entry: Written, programme: Programme, lang: str) -> Row:
         why.worked_out,
         why.because,
         why.limited,
-        why.formula,
+        receipts.formula(entry, programme),
         entry.rule_version,
         entry.expires_at,
         reverses,

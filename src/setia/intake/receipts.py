@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from setia.engine import explain
+from setia.engine.decide import Rule
 from setia.engine.vocabulary import CLAIMED, MADE, RETURNED
 from setia.intake.models import Event
 from setia.intake.types import Receipt, Written
@@ -155,6 +156,7 @@ def summary(receipt: Receipt) -> dict[str, str]:
 
 def line(entry: Written, programme: Programme) -> dict[str, Any]:
     """One entry as the API shows it, with its reason in both languages."""
+    rule = _rule(entry, programme)
     found = {
         "id": entry_id(entry),
         "verb": entry.verb,
@@ -163,8 +165,8 @@ def line(entry: Written, programme: Programme) -> dict[str, Any]:
         "wanted": entry.wanted,
         "rule": entry.rule,
         "version": entry.rule_version,
-        "formula": formula(entry, programme),
-        "text": {lang: reason(entry, programme, lang).sentence() for lang in texts.LANGUAGES},
+        "formula": _formula(entry, rule),
+        "text": {lang: _why(entry, rule, programme, lang).sentence() for lang in texts.LANGUAGES},
         "inputs": dict(entry.reason),
     }
     if entry.expires_at:
@@ -183,27 +185,35 @@ def parse_entry_id(text: str) -> tuple[UUID, int] | None:
     """The event and place an entry's id names, or None."""
     head, _, place = text.rpartition("_")
     event = ids.parse("ptx", head)
-    return (event, int(place)) if event and place.isdecimal() and len(place) < 5 else None
-
-
-def _rule(entry: Written, programme: Programme) -> Any:
-    book = programs.version(programme.id, entry.rule_version) if entry.rule_version else None
-    return book.by_id.get(entry.rule) if book else None
+    return (event, int(place)) if event and place.isascii() and place.isdecimal() and len(place) < 5 else None
 
 
 def formula(entry: Written, programme: Programme) -> str:
     """The arithmetic behind an amount."""
-    rule = _rule(entry, programme)
-    return explain.formula(rule, entry.reason, entry.wanted, entry.amount) if rule else str(entry.amount)
+    return _formula(entry, _rule(entry, programme))
 
 
 def reason(entry: Written, programme: Programme, lang: str) -> explain.Why:
     """Why an entry is what it is, for a person."""
-    rule = _rule(entry, programme)
-    if rule and "reached" not in entry.reason:
+    return _why(entry, _rule(entry, programme), programme, lang)
+
+
+def _rule(entry: Written, programme: Programme) -> Rule | None:
+    """The merchant's rule behind an entry, as it was then; None for what a rule of our own did."""
+    book = programs.version(programme.id, entry.rule_version) if entry.rule_version else None
+    return book.by_id.get(entry.rule) if book and "reached" not in entry.reason else None
+
+
+def _formula(entry: Written, rule: Rule | None) -> str:
+    if rule:
+        return explain.formula(rule, entry.reason, entry.wanted, entry.amount)
+    return f"-{entry.amount}" if entry.verb == "take" else str(entry.amount)
+
+
+def _why(entry: Written, rule: Rule | None, programme: Programme, lang: str) -> explain.Why:
+    if rule:
         return explain.why(rule, entry.reason, entry.wanted, entry.amount, programs.units(), lang)
     if entry.reverses:
         name = programs.rule_name(programme.id, int(entry.reason.get("version", 0)), entry.rule)[lang]
-        return explain.Why(texts.say("say.undone", lang, name=name), "", [], "", f"-{entry.amount}")
-    name = programs.rule_name(programme.id, entry.rule_version, entry.rule)[lang]
-    return explain.Why(name, "", [], "", str(entry.amount))
+        return explain.Why(texts.say("say.undone", lang, name=name))
+    return explain.Why(programs.rule_name(programme.id, entry.rule_version, entry.rule)[lang])

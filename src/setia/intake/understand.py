@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -18,9 +19,14 @@ CLOCK_SLACK = timedelta(minutes=5)  # tills' clocks run fast; more is a wrong da
 B = TypeVar("B", bound=msgspec.Struct)
 
 
+@cache
+def _secret() -> bytes:
+    return settings.SECRET_KEY.encode()
+
+
 def fingerprint(body: Any) -> bytes:
     """A keyed hash of what was said, so that the same words can be told from others without keeping them."""
-    return hmac.digest(settings.SECRET_KEY.encode(), _encode(body), "sha256")
+    return hmac.digest(_secret(), _encode(body), "sha256")
 
 
 def purchase(body: PurchaseBody, source: str) -> Told:

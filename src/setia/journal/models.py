@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from setia.tenancy.fields import HotProgram
+
 
 class Holder(models.Model):
     """Who holds accounts: what an event locks. `version` counts the events booked for it."""
@@ -23,7 +25,7 @@ class Entry(models.Model):
     pk = models.CompositePrimaryKey("event_id", "n")
     event_id = models.UUIDField()
     n = models.SmallIntegerField()
-    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    program = HotProgram()
     member_id = models.UUIDField()
     rule_version = models.IntegerField(help_text="0 for built-in rules")
     rule = models.CharField(max_length=64)
@@ -41,7 +43,12 @@ class Entry(models.Model):
     reason = models.JSONField()
 
     class Meta:
-        indexes = [models.Index(fields=["member_id", "at"], name="entry_member")]
+        # What a limit asks for: all a rule gave a member in a period, from the index alone.
+        indexes = [
+            models.Index(
+                fields=["member_id", "rule", "counts_at"], include=["verb", "amount"], name="entry_limit"
+            )
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gte=0, wanted__gte=F("amount")), name="entry_amount"),
             models.CheckConstraint(condition=Q(verb__in=["give", "take", "ask"]), name="entry_verb"),
@@ -55,7 +62,7 @@ class Posting(models.Model):
     event_id = models.UUIDField()
     n = models.SmallIntegerField()
     k = models.SmallIntegerField()
-    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    program = HotProgram()
     asset = models.CharField(max_length=64)
     from_holder_id = models.UUIDField()
     from_kind = models.CharField(max_length=16)
@@ -76,7 +83,7 @@ class Balance(models.Model):
     holder_id = models.UUIDField()
     asset = models.CharField(max_length=64)
     kind = models.CharField(max_length=16)
-    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    program = HotProgram()
     amount = models.BigIntegerField()
     floor = models.BigIntegerField(null=True)
 
@@ -94,7 +101,7 @@ class Lot(models.Model):
     pk = models.CompositePrimaryKey("event_id", "n")
     event_id = models.UUIDField()
     n = models.SmallIntegerField()
-    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    program = HotProgram()
     holder_id = models.UUIDField()
     asset = models.CharField(max_length=64)
     amount = models.BigIntegerField()

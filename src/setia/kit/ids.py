@@ -7,6 +7,7 @@ from uuid import UUID
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u to misread
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
 _LENGTH = 26  # 128 bits in fives
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]  # ten bits at a time
 
 
 def new() -> UUID:
@@ -18,11 +19,9 @@ def new() -> UUID:
 
 def public(prefix: str, id: UUID) -> str:
     """The id as people and programs see it, such as `mem_01j9…`."""
-    number, letters = id.int, []
-    for _ in range(_LENGTH):
-        letters.append(_ALPHABET[number & 31])
-        number >>= 5
-    return f"{prefix}_{''.join(reversed(letters))}"
+    number = id.int
+    pairs = [_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)]
+    return f"{prefix}_{''.join(pairs)}"
 
 
 def parse(prefix: str, text: str) -> UUID | None:

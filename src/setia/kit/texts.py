@@ -36,9 +36,10 @@ def has(key: str) -> bool:
 
 def say(key: str, lang: str, /, **values: Any) -> str:
     """The text of a key in a language, filled in."""
-    text = catalogue()[key]
-    pattern = text.get("en_one") if lang == "en" and values.get("n") == 1 else None
-    return _Filler(lang).vformat(pattern or text[lang], (), values)
+    parts = _parts(key, lang, lang == "en" and values.get("n") == 1)
+    if len(parts) == 1 and not parts[0][1]:
+        return parts[0][0]
+    return "".join([text + _shown(values[name], how, lang) if name else text for text, name, how in parts])
 
 
 def pair(key: str, /, **values: Any) -> dict[str, str]:
@@ -46,17 +47,21 @@ def pair(key: str, /, **values: Any) -> dict[str, str]:
     return {lang: say(key, lang, **values) for lang in LANGUAGES}
 
 
-class _Filler(Formatter):
-    def __init__(self, lang: str) -> None:
-        self.lang = lang
+@cache
+def _parts(key: str, lang: str, is_one: bool) -> tuple[tuple[str, str, str], ...]:
+    """A text taken apart once: plain text, the blank behind it, and how that is written."""
+    text = catalogue()[key]
+    pattern = text.get("en_one", text[lang]) if is_one else text[lang]
+    return tuple((plain, name or "", how or "") for plain, name, how, _ in Formatter().parse(pattern))
 
-    def format_field(self, value: Any, spec: str) -> str:
-        if spec == "rp":
-            return money.rupiah(value, self.lang)
-        if spec == "rp_short":
-            return money.rupiah_short(value, self.lang)
-        if spec == "n":
-            return money.number(value, self.lang)
-        if spec in ("day", "time") and isinstance(value, datetime):
-            return time.day(value, self.lang) if spec == "day" else time.moment(value, self.lang)
-        return str(super().format_field(value, spec))
+
+def _shown(value: Any, how: str, lang: str) -> str:
+    if how == "n":
+        return money.number(value, lang)
+    if how == "rp":
+        return money.rupiah(value, lang)
+    if how == "rp_short":
+        return money.rupiah_short(value, lang)
+    if how in ("day", "time") and isinstance(value, datetime):
+        return time.day(value, lang) if how == "day" else time.moment(value, lang)
+    return format(value, how) if how else str(value)

@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from setia.tenancy.fields import HotProgram
+
 
 class Promise(models.Model):
     """An ask to be carried out: what, with which payload, when next to try and how it went."""
@@ -11,7 +13,7 @@ class Promise(models.Model):
     pk = models.CompositePrimaryKey("event_id", "n")
     event_id = models.UUIDField()
     n = models.SmallIntegerField()
-    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+", db_index=False)
+    program = HotProgram()
     ask = models.CharField(max_length=64)
     payload = models.JSONField()
     made_at = models.DateTimeField(db_default=Now())

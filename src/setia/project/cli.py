@@ -408,7 +408,7 @@ def explain(
         out(receipts.line(found, programme))
         return
     why = receipts.reason(found, programme, lang())
-    typer.echo(f"{why.sentence()}\n{why.formula}")
+    typer.echo(f"{why.sentence()}\n{receipts.formula(found, programme)}")
     for each in why.because:
         typer.echo(f"  · {each}")
 
