@@ -106,7 +106,7 @@ def overview(request: HttpRequest, programme: Programme) -> HttpResponse:
     """Six figures, the weeks, tiers and what happened last."""
     now, lang = time.now(), pages.lang(request)
     figures = kpi.overview(programme, now)
-    rungs = kpi.tier_counts(programme, now, lang)
+    rungs = tiers.counts(programme, now, lang)
     values = {"overview": figures, "spend": figures.kpis[0], "tiers": rungs,
               "most": max((count for _, count in rungs), default=0),
               "latest": queries.recent(programme, lang, limit=8).items}

@@ -7,6 +7,7 @@ takes the one-by-one road in its place, so both roads always agree.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ from setia.intake.types import Told
 from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal import sql
-from setia.journal.types import AVAILABLE, Account
+from setia.journal.types import AVAILABLE, Account, Plan
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members.models import ExternalId, Member
@@ -249,9 +250,8 @@ class Batch:
             _plan_rows(rows, self.program, member, event, at, plan)
             if not any(row[5] == "points" for row in plan.entries):
                 kept["balance"] = mind.account.spendable("points")
-        known = {line.sku: self.categories[line.sku] for line in told.lines if line.sku in self.categories}
-        if known:
-            kept["categories"] = known
+        if told.lines:
+            kept["categories"] = [self.categories.get(line.sku) for line in told.lines]
         rows.events.append(_event_row(self.caller, told, event, member, place, book, kept))
         self.outcome.accepted += 1
 
@@ -382,27 +382,36 @@ def _event_row(
 ) -> str:
     at = told.at.isoformat() if told.at else _NULL
     return (
-        f"{event}\t{caller.programme.id}\t{told.kind}\t{_text(told.source)}\t{_text(told.external_id)}\t"
-        f"{member or _NULL}\t{place.id if place else _NULL}\t{at}\t{at}\t{told.net}\t{told.total}\t{told.visits}\t"
-        f"{book.version}\t{caller.actor}\t\\\\x{told.body_hash.hex()}\t{_json(service.payload(told))}\t{_json(kept)}\n"
+        f"{event}\t{_word(caller.programme.id)}\t{told.kind}\t{_text(told.source)}\t{_text(told.external_id)}\t"
+        f"{_word(member) if member else _NULL}\t{_word(place.id) if place else _NULL}\t{at}\t{at}\t{told.net}\t"
+        f"{told.total}\t{told.visits}\t{book.version}\t{caller.actor}\t\\\\x{told.body_hash.hex()}\t"
+        f"{_json(service.payload(told))}\t{_json(kept)}\n"
     )
 
 
-def _plan_rows(rows: _Rows, program: UUID, member: UUID, event: UUID, at: datetime, plan: Any) -> None:
-    when = at.isoformat()
+@lru_cache(maxsize=16_384)
+def _word(id: UUID) -> str:
+    """An id that comes again and again, written once."""
+    return str(id)
+
+
+def _plan_rows(rows: _Rows, program: UUID, member: UUID, event: UUID, at: datetime, plan: Plan) -> None:
+    when, this, shop, who = at.isoformat(), str(event), _word(program), _word(member)
     for n, version, rule, round, verb, asset, amount, wanted, after, _, _, _, _, reason in plan.entries:
         rows.entries.append(
-            f"{event}\t{n}\t{program}\t{member}\t{version}\t{rule}\t{round}\t{verb}\t{asset}\t{amount}\t"
+            f"{this}\t{n}\t{shop}\t{who}\t{version}\t{rule}\t{round}\t{verb}\t{asset}\t{amount}\t"
             f"{wanted}\t{after}\t{when}\t{when}\t{_json(reason)}\n"
         )
-    for n, k, asset, from_holder, from_kind, to_holder, to_kind, amount, lot, place in plan.postings:
+    for n, k, asset, _, from_kind, _, to_kind, amount, lot, place in plan.postings:
+        filled = (
+            f"{this}\t{place}" if lot else f"{_NULL}\t{_NULL}"
+        )  # in bulk things are only given, never drawn
         rows.postings.append(
-            f"{event}\t{n}\t{k}\t{program}\t{asset}\t{from_holder}\t{from_kind}\t{to_holder}\t{to_kind}\t"
-            f"{amount}\t{lot or _NULL}\t{_NULL if place is None else place}\n"
+            f"{this}\t{n}\t{k}\t{shop}\t{asset}\t{shop}\t{from_kind}\t{who}\t{to_kind}\t{amount}\t{filled}\n"
         )
-    for n, asset, amount, starts, ends in plan.lots:
+    for n, asset, amount, _, ends in plan.lots:
         rows.lots.append(
-            f"{event}\t{n}\t{program}\t{member}\t{asset}\t{amount}\t{amount}\t{starts.isoformat()}\t"
+            f"{this}\t{n}\t{shop}\t{who}\t{asset}\t{amount}\t{amount}\t{when}\t"
             f"{ends.isoformat() if ends else _NULL}\n"
         )
     for (asset, kind), amount in plan.moved.items():

@@ -326,8 +326,8 @@ def payload(told: Told) -> dict[str, Any]:
 def _kept_facts(case: Case, plan: Plan) -> dict[str, Any]:
     """What was known beyond the event's own words: replay uses these instead of looking again."""
     kept = dict(case.known.folded)
-    if case.known.categories:
-        kept["categories"] = case.known.categories
+    if case.told.lines:  # what each line's product was, as known then
+        kept["categories"] = [case.known.categories.get(line.sku) for line in case.told.lines]
     if case.known.account and not any(row[5] == "points" for row in plan.entries):
         kept["balance"] = case.known.account.spendable(
             "points"

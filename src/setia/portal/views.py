@@ -26,8 +26,9 @@ from setia.web import pages
 TRIES, WITHIN = 10, 600  # enough for a family on one address, too few to try numbers out
 WELCOME = 30 * 60  # seconds in which a new member may add a name and agree; afterwards the link only reads
 SOON = timedelta(days=45)  # points that run out within this are worth a word
+FAR = 60  # visits; a larger number is true but tells nobody anything
 
-MemberPage = Callable[[HttpRequest, Programme, Person, str], HttpResponse]
+MemberPage = Callable[..., HttpResponse]
 
 
 @require_GET
@@ -42,7 +43,7 @@ def front(request: HttpRequest) -> HttpResponse:
 def join(request: HttpRequest, slug: str) -> HttpResponse:
     """Join with one number. Refuses `too_many` from one address, and what joining refuses."""
     programme = tenancy.programme(slug)
-    values = {"programme": programme, "welcome": joining.welcome_points(programme), "phone": request.POST.get("phone", ""),
+    values: dict[str, Any] = {"programme": programme, "welcome": joining.welcome_points(programme), "phone": request.POST.get("phone", ""),
               "agreed": "marketing" in request.POST}
     if request.method == "GET":
         return pages.form(request, "portal/join.html", values)
@@ -66,7 +67,8 @@ def welcome(request: HttpRequest, slug: str, word: str) -> HttpResponse:
         return redirect("portal:home", token)
     values = {"programme": programme, "person": person, "token": token, "agreed": _agrees(programme, person),
               "points": journal.spendable(person.id, "points")}
-    return _private(render(request, "portal/welcome.html", values))
+    # With no-referrer a browser sends its form with `Origin: null`, and Django refuses that.
+    return _private(render(request, "portal/welcome.html", values), referrer="same-origin")
 
 
 def _agrees(programme: Programme, person: Person) -> bool:
@@ -79,9 +81,9 @@ def _agree(programme: Programme, person: Person, given: bool) -> None:
         members.agree(programme.id, person.id, {"marketing": given}, "web", time.now())
 
 
-def _private(response: HttpResponse) -> HttpResponse:
+def _private(response: HttpResponse, referrer: str = "no-referrer") -> HttpResponse:
     """The address is the key, so it must not leak to other sites, search engines or shared caches."""
-    response["Referrer-Policy"] = "no-referrer"
+    response["Referrer-Policy"] = referrer
     response["X-Robots-Tag"] = "noindex"
     response["Cache-Control"] = "private, no-store"
     return response
@@ -155,5 +157,5 @@ def level(request: HttpRequest, programme: Programme, person: Person, token: str
 
 def _show(request: HttpRequest, page: str, programme: Programme, person: Person, token: str,
           values: dict[str, Any]) -> HttpResponse:
-    shared = {"programme": programme, "person": person, "token": token, "here": page}
+    shared = {"programme": programme, "person": person, "token": token, "here": page, "far": FAR}
     return render(request, f"portal/{page}.html", {**shared, **values})

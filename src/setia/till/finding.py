@@ -22,6 +22,11 @@ class Found:
     unknown_phone: str = ""
     is_too_short: bool = False
 
+    @property
+    def only(self) -> Person | None:
+        """The one who fits, when nobody else does."""
+        return self.people[0] if len(self.people) == 1 else None
+
 
 def find(programme: Programme, text: str) -> Found:
     """By a card's code, the link of a member's page, a number or its end, or a name."""

@@ -90,10 +90,14 @@ def _new_sale(member: str) -> dict[str, Any]:
 
 
 def _sale(request: HttpRequest, caller: Caller, sale: dict[str, Any], refusal: Refusal | None = None) -> HttpResponse:
-    """The page with a sale on it: empty, for a member just registered, or as typed with what was wrong."""
-    person = _chosen(caller, sale["member"])
+    """The page with a sale on it: empty, for a member just registered, or as typed with what was wrong.
+
+    Somebody quicker than the page's script sends a number that nobody was shown for yet: then they are shown now.
+    """
     place = _places(request, caller)[1]
-    values = {"sale": sale, "presets": PRESETS, "latest": _latest(caller, place, pages.lang(request)),
+    found = finding.find(caller.programme, sale["q"]) if sale["q"] and not sale["member"] else None
+    person = _chosen(caller, sale["member"]) or (found.only if found else None)
+    values = {"sale": sale, "presets": PRESETS, "latest": _latest(caller, place, pages.lang(request)), "found": found,
               "card": _card(request, caller, person) if person else None}
     return _show(request, caller, "main", values, refusal)
 
@@ -121,7 +125,7 @@ def _card(request: HttpRequest, caller: Caller, person: Person) -> dict[str, Any
 def find(request: HttpRequest, caller: Caller) -> HttpResponse:
     """Who fits what was typed: one card, several to choose from, or a number to register."""
     found = finding.find(caller.programme, request.GET.get("q", ""))
-    only = _chosen(caller, request.GET.get("m", "")) or (found.people[0] if len(found.people) == 1 else None)
+    only = _chosen(caller, request.GET.get("m", "")) or found.only
     values = {"found": found, "q": request.GET.get("q", "").strip(), "card": _card(request, caller, only) if only else None}
     response = render(request, "till/who.html", values)
     response["HX-Trigger-After-Settle"] = "who"

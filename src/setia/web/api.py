@@ -182,7 +182,7 @@ def invalid(said: str) -> Refusal:
     for name, pattern in _SAID:
         match = pattern.search(said)
         if match:
-            values = match.groupdict()
+            values: dict[str, Any] = match.groupdict()
             param = ".".join(part for part in (at, values.get("name") or "") if part)
             return Refusal(f"body.{name}", status=422, param=param or "body", at=param or "body", **values)
     return Refusal("invalid", status=422, param=at, problem=said)

@@ -1,6 +1,7 @@
 """Figures as small pictures: SVG drawn here, with the sentence that says what it shows. No script, no library."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.utils.safestring import SafeString
 from setia.kit import money, texts, time
 
 PERIOD = 4  # weeks in the period that the figures compare
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 240, 64, 28, 14
+LEFT, RIGHT, TOP, BOTTOM = 64, 68, 18, 28  # room around a chart for its amounts and dates
 
 
 def _many(pattern: str, rows: Iterable[tuple[Any, ...]]) -> SafeString:
@@ -96,15 +97,42 @@ def _short(day: date, lang: str) -> str:
     return time.day(datetime(day.year, day.month, day.day, 12, tzinfo=UTC), lang).rpartition(" ")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The paper a chart is drawn on: its size, how many weeks fit and how often one is dated."""
+
+    name: str
+    width: int
+    height: int
+    weeks: int
+    dated: int
+
+    def spot(self, i: int, value: int, count: int, ceiling: int) -> tuple[float, float]:
+        """Where a value stands."""
+        x = LEFT + i * (self.width - LEFT - RIGHT) / max(1, count - 1)
+        return x, TOP + (self.height - TOP - BOTTOM) * (1 - max(0, value) / ceiling)
+
+
+# A phone gets a drawing of its own: the wide one would either shrink its letters or hide the newest weeks.
+SHEETS = (Sheet("wide", 720, 240, 26, 5), Sheet("small", 340, 200, 13, 4))
+
+
 def weekly(kpi: Any, lang: str) -> SafeString:
-    """Weeks as a line from zero, the four newest filled in, the highest and the newest labelled."""
-    weeks: Sequence[tuple[date, int]] = kpi.weeks
-    ceiling = _ceiling(max((value for _, value in weeks), default=0))
-    spots = [_spot(i, value, len(weeks), ceiling) for i, (_, value) in enumerate(weeks)]
-    label = format_html("{}: {}", texts.say("web.chart.weekly", lang), finding(kpi, lang))
+    """Weeks as a line from zero, the four newest filled in, the highest and the newest labelled, once for each width."""
+    return format_html_join("", "{}", ((_chart(kpi, sheet, lang),) for sheet in SHEETS))
+
+
+def _chart(kpi: Any, sheet: Sheet, lang: str) -> SafeString:
+    weeks: Sequence[tuple[date, int]] = kpi.weeks[-sheet.weeks:]
+    if not weeks:
+        return SafeString("")
+    ceiling = _ceiling(max(value for _, value in weeks))
+    spots = [sheet.spot(i, value, len(weeks), ceiling) for i, (_, value) in enumerate(weeks)]
+    label = format_html("{}: {}", texts.say("web.chart.weekly", lang, n=len(weeks)), finding(kpi, lang))
     return format_html(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}{}</svg>', WIDTH, HEIGHT, label,
-        _grid(ceiling, kpi.unit, lang), _weeks_below(weeks, lang), _line(spots), _marks(weeks, spots, kpi.unit, lang))
+        '<svg class="chart {}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}{}</svg>', sheet.name, sheet.width,
+        sheet.height, label, _grid(sheet, ceiling, kpi.unit, lang), _dates(sheet, weeks, lang), _line(sheet, spots),
+        _marks(weeks, spots, kpi.unit, lang))
 
 
 def _ceiling(top: int) -> int:
@@ -113,45 +141,34 @@ def _ceiling(top: int) -> int:
     return next(size * step // 10 for step in (10, 12, 16, 20, 30, 40, 60, 80, 100) if size * step // 10 >= top) or 1
 
 
-def _spot(i: int, value: int, count: int, ceiling: int) -> tuple[float, float]:
-    x = LEFT + i * (WIDTH - LEFT - 20) / max(1, count - 1)
-    return x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - max(0, value) / ceiling)
-
-
-def _grid(ceiling: int, unit: str, lang: str) -> SafeString:
+def _grid(sheet: Sheet, ceiling: int, unit: str, lang: str) -> SafeString:
     rows = []
     for part in (0, 1, 2):
         value = ceiling * part // 2
-        y = _spot(0, value, 2, ceiling)[1]
-        rows.append((LEFT, y, WIDTH, y, "axis" if part == 0 else "grid", LEFT - 8, y + 4, measure(value, unit, lang)))
-    return _many(
-        '<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/><text x="{}" y="{}" class="end">{}</text>', rows)
+        y = sheet.spot(0, value, 2, ceiling)[1]
+        style = "grid" if part else "axis"
+        rows.append((LEFT, y, sheet.width - RIGHT, y, style, LEFT - 8, y + 4, measure(value, unit, lang)))
+    return _many('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/><text x="{}" y="{}" class="end">{}</text>', rows)
 
 
-def _weeks_below(weeks: Sequence[tuple[date, int]], lang: str) -> SafeString:
-    shown = range(len(weeks) - 1, -1, -5)
-    rows = [(_spot(i, 0, len(weeks), 1)[0], HEIGHT - 6, _short(weeks[i][0], lang)) for i in shown]
+def _dates(sheet: Sheet, weeks: Sequence[tuple[date, int]], lang: str) -> SafeString:
+    shown = range(len(weeks) - 1, -1, -sheet.dated)
+    rows = [(sheet.spot(i, 0, len(weeks), 1)[0], sheet.height - 6, _short(weeks[i][0], lang)) for i in shown]
     return _many('<text x="{}" y="{}" class="mid">{}</text>', rows)
 
 
-def _line(spots: Sequence[tuple[float, float]]) -> SafeString:
-    if not spots:
-        return SafeString("")
-    base, recent = HEIGHT - BOTTOM, spots[-PERIOD:]
+def _line(sheet: Sheet, spots: Sequence[tuple[float, float]]) -> SafeString:
+    base, recent = sheet.height - BOTTOM, spots[-PERIOD:]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
     area = " ".join(f"{x:.1f},{y:.1f}" for x, y in [*recent, (recent[-1][0], base), (recent[0][0], base)])
     return format_html('<polygon class="area" points="{}"/><polyline class="line" points="{}"/>', area, line)
 
 
 def _marks(weeks: Sequence[tuple[date, int]], spots: Sequence[tuple[float, float]], unit: str, lang: str) -> SafeString:
-    if not weeks:
-        return SafeString("")
-    best = max(range(len(weeks)), key=lambda i: weeks[i][1])
-    rows = []
-    for i in {best, len(weeks) - 1}:
-        x, y = spots[i]
-        place = "end" if i > len(weeks) * 0.8 else "start"
-        is_crowded = i != best and len(weeks) - best < 8  # the newest week's label goes under its dot then
-        rows.append((x, y, x + (-8 if place == "end" else 8), y + 22 if is_crowded else max(12, y - 6), place, measure(weeks[i][1], unit, lang)))
-    return _many(
-        '<circle cx="{}" cy="{}" r="4" class="dot"/><text x="{}" y="{}" class="{} strong">{}</text>', rows)
+    newest, best = len(weeks) - 1, max(range(len(weeks)), key=lambda i: weeks[i][1])
+    rows = [(*spots[newest], spots[newest][0] + 9, spots[newest][1] + 4, "start", measure(weeks[newest][1], unit, lang))]
+    if best != newest:
+        x, y = spots[best]
+        side = "end" if best > newest // 2 else "start"
+        rows.append((x, y, x + (4 if side == "end" else -4), y - 9, side, measure(weeks[best][1], unit, lang)))
+    return _many('<circle cx="{}" cy="{}" r="4" class="dot"/><text x="{}" y="{}" class="{} strong">{}</text>', rows)
