@@ -127,7 +127,7 @@ def _pair(key: str) -> str:
 def _raw(key: str) -> str:
     from setia.kit import texts
 
-    return texts.catalogue()[key]["en"]
+    return texts.outline(key, "en")
 
 
 def _page(title: str, intro: str, head: list[str], rows: list[list[str]]) -> str:
@@ -157,7 +157,7 @@ def texts() -> list[str]:
         if path.suffix == ".html":
             used = re.findall(r"\{% t ['\"]([\w.]+)['\"]", path.read_text("utf-8"))
         elif path.suffix == ".py":
-            used = re.findall(r"texts\.(?:say|pair)\(\s*\"([\w.]+)\"", path.read_text("utf-8"))
+            used = re.findall(r"texts\.(?:say|pair)\(\s*\"(\w[\w.]+)\"", path.read_text("utf-8"))
         else:
             continue
         problems += [

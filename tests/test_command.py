@@ -37,7 +37,7 @@ def test_points_are_read_and_explained(shop):
     entry = next(line for line in story["data"][0]["lines"] if "bronze" in line["rule"].lower())
     why = run("points", "explain", entry["id"], "--program", slug, SETIA_LANG="en")
     assert (
-        "1 points per Rp10,000 of Rp184,500" in why.stdout and "floor(184500 / 10000) * 1 = 18" in why.stdout
+        "1 point per Rp10,000 of Rp184,500" in why.stdout and "floor(184500 / 10000) * 1 = 18" in why.stdout
     )
     plain = run("points", "balance", "081255550001", "--program", slug)
     assert plain.stdout.startswith("Rani 0812••••0001: 53 poin")

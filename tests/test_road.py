@@ -216,7 +216,7 @@ def test_the_story_reads_in_both_languages_and_pages(shop):
     line = page.items[0].lines[0]
     assert (line.name, line.worked_out) == ("Poin belanja Bronze", "1 poin tiap Rp10.000 dari Rp184.500")
     assert line.formula == "floor(184500 / 10000) * 1 = 18"
-    assert rest.items[0].lines[-1].worked_out == "1 points per Rp10,000 of Rp184,500"
+    assert rest.items[0].lines[-1].worked_out == "1 point per Rp10,000 of Rp184,500"
     with pytest.raises(Refusal) as refused:
         queries.timeline(shop.programme, person.id, "id", after="bm9wZQ")
     assert refused.value.code == "bad_cursor"

@@ -19,7 +19,9 @@ def signed_in(shop: Any, role: str) -> Client:
     return client
 
 
-@pytest.mark.parametrize("address", ["/console/", "/console/member", "/console/qr", "/kasir/", "/kasir/cari?q=081"])
+@pytest.mark.parametrize(
+    "address", ["/console/", "/console/member", "/console/qr", "/kasir/", "/kasir/cari?q=081"]
+)
 def test_nobody_gets_in_without_signing_in(address: str) -> None:
     answer = Client().get(address)
     assert answer.status_code == 302

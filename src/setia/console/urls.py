@@ -12,5 +12,6 @@ urlpatterns = [
     path("member", views.members_list, name="members"),
     path("member/<str:member>", views.member, name="member"),
     path("member/<str:member>/nomor", views.phone, name="phone"),
+    path("member/<str:member>/tarik-izin", views.withdraw, name="withdraw"),
     path("qr", views.poster, name="poster"),
 ]

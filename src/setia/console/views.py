@@ -20,8 +20,6 @@ from setia.journal import service as journal
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
-from setia.members.service import Person
-from setia.programs import service as programs
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -63,8 +61,13 @@ def _programme(merchant: UUID) -> Programme:
 
 def _show(request: HttpRequest, page: str, programme: Programme, values: dict[str, Any]) -> HttpResponse:
     staff: Any = request.user
-    shared = {"programme": programme, "staff": staff, "here": page, "may_members": tenancy.may(staff, "members"),
-              "may_till": tenancy.may(staff, "till")}
+    shared = {
+        "programme": programme,
+        "staff": staff,
+        "here": page,
+        "may_members": tenancy.may(staff, "members"),
+        "may_till": tenancy.may(staff, "till"),
+    }
     return render(request, f"console/{page}.html", {**shared, **values})
 
 
@@ -74,7 +77,10 @@ def _show(request: HttpRequest, page: str, programme: Programme, values: dict[st
 @require_http_methods(["GET", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
     """An address and an access code. Refuses what `tenancy.sign_in` does; the address stays as typed."""
-    values = {"email": request.POST.get("email", ""), "next": request.POST.get("next") or request.GET.get("next", "")}
+    values = {
+        "email": request.POST.get("email", ""),
+        "next": request.POST.get("next") or request.GET.get("next", ""),
+    }
     if request.method == "GET":
         return pages.form(request, "console/sign_in.html", values)
     try:
@@ -82,12 +88,17 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     except Refusal as refusal:
         return pages.form(request, "console/sign_in.html", values, refusal)
     login(request, staff, backend=BACKEND)
-    return redirect(_onward(request, values["next"]) or ("console:overview" if tenancy.may(staff, "console") else "till:main"))
+    return redirect(
+        _onward(request, values["next"])
+        or ("console:overview" if tenancy.may(staff, "console") else "till:main")
+    )
 
 
 def _onward(request: HttpRequest, address: str) -> str:
     """Where they were going, when that is one of our own pages."""
-    return address if url_has_allowed_host_and_scheme(address, {request.get_host()}, request.is_secure()) else ""
+    return (
+        address if url_has_allowed_host_and_scheme(address, {request.get_host()}, request.is_secure()) else ""
+    )
 
 
 @require_POST
@@ -107,9 +118,13 @@ def overview(request: HttpRequest, programme: Programme) -> HttpResponse:
     now, lang = time.now(), pages.lang(request)
     figures = kpi.overview(programme, now)
     rungs = tiers.counts(programme, now, lang)
-    values = {"overview": figures, "spend": figures.kpis[0], "tiers": rungs,
-              "most": max((count for _, count in rungs), default=0),
-              "latest": queries.recent(programme, lang, limit=8).items}
+    values = {
+        "overview": figures,
+        "spend": figures.kpis[0],
+        "tiers": rungs,
+        "most": max((count for _, count in rungs), default=0),
+        "latest": queries.recent(programme, lang, limit=8).items,
+    }
     return _show(request, "overview", programme, values)
 
 
@@ -121,10 +136,17 @@ def overview(request: HttpRequest, programme: Programme) -> HttpResponse:
 def members_list(request: HttpRequest, programme: Programme) -> HttpResponse:
     """Members by number, name or newest first. htmx asks for the list alone while somebody types."""
     wanted = request.GET.get("q", "").strip()
-    found = members.search(programme.id, wanted, limit=A_PAGE + 1, after=ids.parse("mem", request.GET.get("after", "")))
+    found = members.search(
+        programme.id, wanted, limit=A_PAGE + 1, after=ids.parse("mem", request.GET.get("after", ""))
+    )
     shown, more = found[:A_PAGE], len(found) > A_PAGE
-    values = {"q": wanted, "found": [(person, journal.spendable(person.id, "points")) for person in shown],
-              "after": shown[-1].public_id if more else None, "total": members.count(programme.id)}
+    points = journal.spendables((person.id for person in shown), "points", time.now())
+    values = {
+        "q": wanted,
+        "found": [(person, points.get(person.id, 0)) for person in shown],
+        "after": shown[-1].public_id if more else None,
+        "total": members.count(programme.id),
+    }
     is_part = getattr(request, "htmx", False) and not request.htmx.boosted  # type: ignore[attr-defined]
     return _show(request, "members_rows" if is_part else "members", programme, values)
 
@@ -136,17 +158,17 @@ def member(request: HttpRequest, programme: Programme, member: str) -> HttpRespo
     person = members.by_public_id(programme.id, member)
     now, lang = time.now(), pages.lang(request)
     ends = journal.expiring(person.id, "points", now)
-    values = {"person": person, "points": journal.spendable(person.id, "points", now),
-              "expiring": ends, "expiring_more": len(ends) - 3, "status": _status(programme, person, lang),
-              "agreed": members.agreed(programme.id, person.id).get("marketing"), "token": members.link_token(person),
-              "timeline": queries.timeline(programme, person.id, lang, after=request.GET.get("after"))}
+    values = {
+        "person": person,
+        "points": journal.spendable(person.id, "points", now),
+        "expiring": ends,
+        "expiring_more": len(ends) - 3,
+        "status": tiers.status(programme, person.id, now, lang),
+        "agreed": members.agreed(programme.id, person.id).get("marketing"),
+        "token": members.link_token(person),
+        "timeline": queries.timeline(programme, person.id, lang, after=request.GET.get("after")),
+    }
     return _show(request, "member", programme, values)
-
-
-def _status(programme: Programme, person: Person, lang: str) -> tiers.Status | None:
-    now = time.now()
-    has_tiers = programs.book(programme.id, now).ladders.get("tiers")
-    return tiers.status(programme, person.id, now, lang) if has_tiers else None
 
 
 @require_http_methods(["GET", "POST"])
@@ -159,6 +181,16 @@ def phone(request: HttpRequest, programme: Programme, member: str) -> HttpRespon
     return _show(request, "phone", programme, {"person": person})
 
 
+@require_http_methods(["GET", "POST"])
+@allowed("members")
+def withdraw(request: HttpRequest, programme: Programme, member: str) -> HttpResponse:
+    """The member told us: no more offers. Only a no can be noted here; a yes is the member's own to give."""
+    person = members.by_public_id(programme.id, member)
+    if request.method == "POST":
+        members.agree(programme.id, person.id, {"marketing": False}, "console", time.now())
+    return redirect("console:member", person.public_id)
+
+
 # Joining
 
 
@@ -167,4 +199,6 @@ def phone(request: HttpRequest, programme: Programme, member: str) -> HttpRespon
 def poster(request: HttpRequest, programme: Programme) -> HttpResponse:
     """A sheet for the counter whose code opens the page for joining."""
     address = pages.context(request)["base_url"] + reverse("portal:join", args=[programme.slug])
-    return _show(request, "poster", programme, {"address": address, "welcome": joining.welcome_points(programme)})
+    return _show(
+        request, "poster", programme, {"address": address, "welcome": joining.welcome_points(programme)}
+    )

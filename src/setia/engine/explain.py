@@ -83,15 +83,25 @@ def _value(node: nodes.Value, inputs: Mapping[str, Any]) -> int:
 
 
 def _amount(node: nodes.Value, inputs: Mapping[str, Any], asset: str, lang: str) -> str:
-    unit = texts.say(f"asset.{asset}", lang) if texts.has(f"asset.{asset}") else asset
     if isinstance(node, nodes.PerUnit):
         of = money.rupiah(_value(node.of, inputs), lang)
         if isinstance(node.of, nodes.LineSum):
             of = texts.say("say.of_lines", lang, amount=of, where=_where(node.of.where))
-        return texts.say("say.per_unit", lang, points=node.points, unit=unit, per=node.per, of=of)
+        return texts.say(
+            "say.per_unit",
+            lang,
+            points=node.points,
+            unit=_unit(asset, node.points, lang),
+            per=node.per,
+            of=of,
+        )
     if isinstance(node, nodes.Const):
-        return texts.say("say.const", lang, points=node.number, unit=unit)
+        return texts.say("say.const", lang, points=node.number, unit=_unit(asset, node.number, lang))
     return ""
+
+
+def _unit(asset: str, n: int, lang: str) -> str:
+    return texts.say(f"asset.{asset}", lang, n=n) if texts.has(f"asset.{asset}") else asset
 
 
 def _where(node: nodes.Node) -> str:

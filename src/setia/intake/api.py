@@ -239,7 +239,7 @@ _RECEIPT: dict[str, Any] = {
             "formula": "floor(38000 / 10000) * 1 = 3",
             "text": {
                 "id": "Poin belanja Bronze · 1 poin tiap Rp10.000 dari Rp38.000",
-                "en": "Bronze purchase points · 1 points per Rp10,000 of Rp38,000",
+                "en": "Bronze purchase points · 1 point per Rp10,000 of Rp38,000",
             },
             "inputs": {"net": 38000, "member.tier": "bronze"},
             "expires_at": "2027-11-16T17:00:00Z",

@@ -104,9 +104,12 @@ def timeline(
     return Page(_happenings(programme, rows, lang), following)
 
 
-def recent(programme: Programme, lang: str, after: str | None = None, limit: int = 20) -> Page:
-    """The programme's latest events, newest first."""
-    rows, following = _page(Event.objects.filter(program_id=programme.id), after, limit)
+def recent(
+    programme: Programme, lang: str, limit: int = 20, kind: str | None = None, outlet: UUID | None = None
+) -> Page:
+    """The programme's latest events, newest first, of one kind or at one outlet if wished."""
+    only = {name: wish for name, wish in (("kind", kind), ("outlet_id", outlet)) if wish}
+    rows, following = _page(Event.objects.filter(program_id=programme.id, **only), None, limit)
     return Page(_happenings(programme, rows, lang), following)
 
 

@@ -143,7 +143,8 @@ def shown(receipt: Receipt, programme: Programme) -> dict[str, Any]:
 
 def summary(receipt: Receipt) -> dict[str, str]:
     """What happened, in one sentence each."""
-    values = {"total": abs(receipt.total), "points": abs(receipt.points), "outlet": receipt.outlet or ""}
+    points = abs(receipt.points)
+    values = {"total": abs(receipt.total), "points": points, "n": points, "outlet": receipt.outlet or ""}
     key = f"event.{receipt.kind}.said"
     if receipt.kind in (MADE, CLAIMED) and receipt.outlet:
         key += ".at"

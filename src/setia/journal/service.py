@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, Sum
 
 from setia.journal.models import Balance, Entry, Holder, Lot
 from setia.journal.rules import LADDER
@@ -71,6 +71,15 @@ def account(holder: UUID, at: datetime) -> Account:
 def spendable(holder: UUID, asset: str, at: datetime | None = None) -> int:
     """Units somebody can spend at an instant, whether or not expiry was booked."""
     return account(holder, at or time.now()).spendable(asset)
+
+
+def spendables(holders: Iterable[UUID], asset: str, at: datetime) -> dict[UUID, int]:
+    """What several people can spend, in one question."""
+    rows = Lot.objects.filter(
+        holder_id__in=list(holders), asset=asset, remaining__gt=0, available_from__lte=at
+    )
+    alive = rows.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=at))
+    return dict(alive.values_list("holder_id").annotate(Sum("remaining")))
 
 
 def expiring(holder: UUID, asset: str, at: datetime) -> list[tuple[datetime, int]]:

@@ -41,9 +41,7 @@ def run(sql: str, params: Sequence[bytes | None]) -> list[list[bytes | None]]:
     return [[value(i, j) for j in range(result.nfields)] for i in range(result.ntuples)]
 
 
-def _first(
-    driver: psycopg.Connection[Any], names: dict[str, bytes], sql: str, params: Sequence[bytes | None]
-) -> Any:
+def _first(driver: psycopg.Connection[Any], names: dict[str, bytes], sql: str, params: Sequence[Any]) -> Any:
     """Prepare a statement and plan it once for all, by index: what it reads may still be empty but won't stay so.
 
     Planned anew at each purchase, as PostgreSQL may choose, the look-up costs 350 to 600 µs more.

@@ -47,6 +47,11 @@ def pair(key: str, /, **values: Any) -> dict[str, str]:
     return {lang: say(key, lang, **values) for lang in LANGUAGES}
 
 
+def outline(key: str, lang: str) -> str:
+    """The text with its blanks as dots, for lists of what may be said."""
+    return "".join(f"{plain}…" if name else plain for plain, name, _ in _parts(key, lang, False))
+
+
 @cache
 def _parts(key: str, lang: str, is_one: bool) -> tuple[tuple[str, str, str], ...]:
     """A text taken apart once: plain text, the blank behind it, and how that is written."""

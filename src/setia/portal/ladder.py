@@ -33,8 +33,10 @@ def steps(programme: Programme, now: datetime) -> Sequence[Step]:
 def rungs(programme: Programme, now: datetime, lang: str) -> list[Rung]:
     """Each tier with what a purchase gives while it is held."""
     book = programs.book(programme.id, now)
-    return [Rung(step.name, step.label[lang], step.at_least, step.keep_months, _gives(book, step, lang))
-            for step in steps(programme, now)]
+    return [
+        Rung(step.name, step.label[lang], step.at_least, step.keep_months, _gives(book, step, lang))
+        for step in steps(programme, now)
+    ]
 
 
 def _gives(book: Book, step: Step, lang: str) -> list[str]:

@@ -43,13 +43,19 @@ def front(request: HttpRequest) -> HttpResponse:
 def join(request: HttpRequest, slug: str) -> HttpResponse:
     """Join with one number. Refuses `too_many` from one address, and what joining refuses."""
     programme = tenancy.programme(slug)
-    values: dict[str, Any] = {"programme": programme, "welcome": joining.welcome_points(programme), "phone": request.POST.get("phone", ""),
-              "agreed": "marketing" in request.POST}
+    values: dict[str, Any] = {
+        "programme": programme,
+        "welcome": joining.welcome_points(programme),
+        "phone": request.POST.get("phone", ""),
+        "agreed": "marketing" in request.POST,
+    }
     if request.method == "GET":
         return pages.form(request, "portal/join.html", values)
     try:
         pages.throttle(request, "join", TRIES, WITHIN)
-        person = joining.join(programme, values["phone"], channel="web", consents={"marketing": values["agreed"]})
+        person = joining.join(
+            programme, values["phone"], channel="web", consents={"marketing": values["agreed"]}
+        )
     except Refusal as refusal:
         return pages.form(request, "portal/join.html", values, refusal)
     return redirect("portal:welcome", slug, pages.sealed("welcome", person.public_id))
@@ -65,8 +71,13 @@ def welcome(request: HttpRequest, slug: str, word: str) -> HttpResponse:
         members.name(programme.id, person.id, request.POST.get("nickname", ""))
         _agree(programme, person, "marketing" in request.POST)
         return redirect("portal:home", token)
-    values = {"programme": programme, "person": person, "token": token, "agreed": _agrees(programme, person),
-              "points": journal.spendable(person.id, "points")}
+    values = {
+        "programme": programme,
+        "person": person,
+        "token": token,
+        "agreed": _agrees(programme, person),
+        "points": journal.spendable(person.id, "points"),
+    }
     # With no-referrer a browser sends its form with `Origin: null`, and Django refuses that.
     return _private(render(request, "portal/welcome.html", values), referrer="same-origin")
 
@@ -108,9 +119,13 @@ def of_member(page: MemberPage) -> Callable[..., HttpResponse]:
 def home(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
     """Balance, what runs out soon, the way to the next tier and the last three happenings."""
     now, lang = time.now(), pages.lang(request)
-    values = {"points": journal.spendable(person.id, "points", now), "expiring": _expiring(person, now), "now": now,
-              "status": _status(programme, person, now, lang),
-              "latest": queries.timeline(programme, person.id, lang, limit=3).items}
+    values = {
+        "points": journal.spendable(person.id, "points", now),
+        "expiring": _expiring(person, now),
+        "now": now,
+        "status": tiers.status(programme, person.id, now, lang),
+        "latest": queries.timeline(programme, person.id, lang, limit=3).items,
+    }
     return _show(request, "home", programme, person, token, values)
 
 
@@ -119,15 +134,16 @@ def _expiring(person: Person, now: datetime) -> tuple[datetime, int] | None:
     return next((end for end in journal.expiring(person.id, "points", now) if end[0] <= now + SOON), None)
 
 
-def _status(programme: Programme, person: Person, now: datetime, lang: str) -> tiers.Status | None:
-    return tiers.status(programme, person.id, now, lang) if ladder.steps(programme, now) else None
-
-
 @of_member
 def history(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
     """Everything that happened, by month, newest first."""
-    page = queries.timeline(programme, person.id, pages.lang(request), after=request.GET.get("after"), limit=20)
-    months = [(_month(key), list(items)) for key, items in groupby(page.items, key=lambda each: _first(each, programme))]
+    page = queries.timeline(
+        programme, person.id, pages.lang(request), after=request.GET.get("after"), limit=20
+    )
+    months = [
+        (_month(key), list(items))
+        for key, items in groupby(page.items, key=lambda each: _first(each, programme))
+    ]
     return _show(request, "history", programme, person, token, {"months": months, "after": page.after})
 
 
@@ -141,7 +157,9 @@ def _month(key: tuple[int, int]) -> datetime:
 
 
 @of_member
-def happening(request: HttpRequest, programme: Programme, person: Person, token: str, event: str) -> HttpResponse:
+def happening(
+    request: HttpRequest, programme: Programme, person: Person, token: str, event: str
+) -> HttpResponse:
     """Why one happening gave what it gave."""
     found = queries.happening(programme, event, pages.lang(request), member=person.id)
     return _show(request, "happening", programme, person, token, {"happening": found})
@@ -151,11 +169,16 @@ def happening(request: HttpRequest, programme: Programme, person: Person, token:
 def level(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
     """The ladder, what each rung gives, and where this member stands."""
     now, lang = time.now(), pages.lang(request)
-    values = {"status": _status(programme, person, now, lang), "rungs": ladder.rungs(programme, now, lang), "now": now}
+    values = {
+        "status": tiers.status(programme, person.id, now, lang),
+        "rungs": ladder.rungs(programme, now, lang),
+        "now": now,
+    }
     return _show(request, "level", programme, person, token, values)
 
 
-def _show(request: HttpRequest, page: str, programme: Programme, person: Person, token: str,
-          values: dict[str, Any]) -> HttpResponse:
+def _show(
+    request: HttpRequest, page: str, programme: Programme, person: Person, token: str, values: dict[str, Any]
+) -> HttpResponse:
     shared = {"programme": programme, "person": person, "token": token, "here": page, "far": FAR}
     return render(request, f"portal/{page}.html", {**shared, **values})

@@ -1,6 +1,5 @@
 """The API's addresses: every module's routes under /v1, their OpenAPI 3.1 document and its page."""
 
-import re
 from typing import Any
 
 import msgspec
@@ -144,27 +143,17 @@ _STATUS = {
 
 def _problem_example(status: int, code: str) -> dict[str, Any]:
     key = f"refusal.{code}"
-    filled = _Dots()
     return {
         "type": f"/docs/errors#{code}",
-        "title": _fill(key, "en", filled),
+        "title": texts.outline(key, "en"),
         "status": status,
         "code": code,
-        "detail": _fill(key, "id", filled),
-        "message": {lang: _fill(key, lang, filled) for lang in texts.LANGUAGES},
-        "fix": {lang: _fill(f"{key}.fix", lang, filled) for lang in texts.LANGUAGES},
+        "detail": texts.outline(key, "id"),
+        "message": {lang: texts.outline(key, lang) for lang in texts.LANGUAGES},
+        "fix": {lang: texts.outline(f"{key}.fix", lang) for lang in texts.LANGUAGES},
         "retryable": False,
         "request_id": "req_01jc7s5x0000000000000000ex",
     }
-
-
-class _Dots(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return "…"
-
-
-def _fill(key: str, lang: str, values: dict[str, str]) -> str:
-    return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values[found[1]], texts.catalogue()[key][lang])
 
 
 def _django(request: HttpRequest) -> Request:

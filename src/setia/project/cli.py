@@ -322,12 +322,14 @@ def balance(who: Who, slug: Slug = None, data: Data = None, as_json: Json = Fals
             {
                 "member": person.public_id,
                 "points": held,
-                "tier": tier.name,
+                "tier": tier.name if tier else None,
                 "expiring": [{"at": time.iso(at), "points": amount} for at, amount in expiring],
             }
         )
         return
-    typer.echo(f"{person.nickname} {person.phone_masked}: {money.number(held, lang())} poin · {tier.label}")
+    typer.echo(
+        f"{person.nickname} {person.phone_masked}: {money.number(held, lang())} poin{f' · {tier.label}' if tier else ''}"
+    )
     for at, amount in expiring[:5]:
         typer.echo(f"  {money.number(amount, lang()):>8}  s.d. {time.day(at, lang())}")
 

@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from setia.project.api import api
+from setia.web import pages
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -16,6 +17,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("healthz", healthz),
+    path("docs/errors", pages.refusals),
     path("", api.urls),
     path("console/", include("setia.console.urls")),
     path("kasir/", include("setia.till.urls")),

@@ -75,9 +75,11 @@ class Status:
     threshold: int
 
 
-def status(programme: Programme, member: UUID, at: datetime, lang: str) -> Status:
-    """The tier held at an instant and the way to the next, in rupiah and in about how many visits."""
+def status(programme: Programme, member: UUID, at: datetime, lang: str) -> Status | None:
+    """The tier held at an instant and the way to the next, in rupiah and about how many visits; None without tiers."""
     steps = programs.book(programme.id, at).ladders.get(rules.LADDER, ())
+    if not steps:
+        return None
     ends = dict(journal.held(member, "tier/", at))
     step = next((each for each in reversed(steps) if each.asset in ends), steps[0])
     spent, visits = spending(member, at)

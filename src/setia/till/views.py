@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
+from setia.engine.vocabulary import MADE
 from setia.intake import join as joining
 from setia.intake import queries, receipts, understand
 from setia.intake import service as intake
@@ -22,7 +23,6 @@ from setia.kit import ids, money, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
-from setia.programs import service as programs
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Place
 from setia.tiers import service as tiers
@@ -64,12 +64,19 @@ def _places(request: HttpRequest, caller: Caller) -> tuple[list[Place], Place | 
     return places, here or (places[0] if len(places) == 1 else None)
 
 
-def _show(request: HttpRequest, caller: Caller, page: str, values: dict[str, Any],
-          refusal: Refusal | None = None) -> HttpResponse:
+def _show(
+    request: HttpRequest, caller: Caller, page: str, values: dict[str, Any], refusal: Refusal | None = None
+) -> HttpResponse:
     staff: Any = request.user
     places, here = _places(request, caller)
-    shared = {"programme": caller.programme, "staff": staff, "places": places, "place": here,
-              "may_console": tenancy.may(staff, "console"), "may_move": staff.outlet_id is None and len(places) > 1}
+    shared = {
+        "programme": caller.programme,
+        "staff": staff,
+        "places": places,
+        "place": here,
+        "may_console": tenancy.may(staff, "console"),
+        "may_move": staff.outlet_id is None and len(places) > 1,
+    }
     return pages.form(request, f"till/{page}.html", {**shared, **values}, refusal)
 
 
@@ -89,7 +96,9 @@ def _new_sale(member: str) -> dict[str, Any]:
     return {"order": f"till-{ids.new()}", "member": member, "amount": "", "q": ""}
 
 
-def _sale(request: HttpRequest, caller: Caller, sale: dict[str, Any], refusal: Refusal | None = None) -> HttpResponse:
+def _sale(
+    request: HttpRequest, caller: Caller, sale: dict[str, Any], refusal: Refusal | None = None
+) -> HttpResponse:
     """The page with a sale on it: empty, for a member just registered, or as typed with what was wrong.
 
     Somebody quicker than the page's script sends a number that nobody was shown for yet: then they are shown now.
@@ -97,15 +106,21 @@ def _sale(request: HttpRequest, caller: Caller, sale: dict[str, Any], refusal: R
     place = _places(request, caller)[1]
     found = finding.find(caller.programme, sale["q"]) if sale["q"] and not sale["member"] else None
     person = _chosen(caller, sale["member"]) or (found.only if found else None)
-    values = {"sale": sale, "presets": PRESETS, "latest": _latest(caller, place, pages.lang(request)), "found": found,
-              "card": _card(request, caller, person) if person else None}
+    values = {
+        "sale": sale,
+        "presets": PRESETS,
+        "latest": _latest(caller, place, pages.lang(request)),
+        "found": found,
+        "card": _card(request, caller, person) if person else None,
+    }
     return _show(request, caller, "main", values, refusal)
 
 
 def _latest(caller: Caller, place: Place | None, lang: str) -> list[queries.Happening]:
-    """The last sales of this outlet among the programme's newest events."""
-    recent = queries.recent(caller.programme, lang, limit=30).items
-    return [each for each in recent if each.kind == "purchase.made" and (place is None or each.outlet == place.name)][:5]
+    """The last sales of this outlet."""
+    return list(
+        queries.recent(caller.programme, lang, limit=5, kind=MADE, outlet=place.id if place else None).items
+    )
 
 
 def _chosen(caller: Caller, member: str) -> Person | None:
@@ -115,8 +130,7 @@ def _chosen(caller: Caller, member: str) -> Person | None:
 def _card(request: HttpRequest, caller: Caller, person: Person) -> dict[str, Any]:
     """What a cashier sees of a member before giving anything: enough to be sure, no more."""
     now = time.now()
-    has_tiers = programs.book(caller.programme.id, now).ladders.get("tiers")
-    status = tiers.status(caller.programme, person.id, now, pages.lang(request)) if has_tiers else None
+    status = tiers.status(caller.programme, person.id, now, pages.lang(request))
     return {"person": person, "points": journal.spendable(person.id, "points", now), "status": status}
 
 
@@ -126,7 +140,11 @@ def find(request: HttpRequest, caller: Caller) -> HttpResponse:
     """Who fits what was typed: one card, several to choose from, or a number to register."""
     found = finding.find(caller.programme, request.GET.get("q", ""))
     only = _chosen(caller, request.GET.get("m", "")) or found.only
-    values = {"found": found, "q": request.GET.get("q", "").strip(), "card": _card(request, caller, only) if only else None}
+    values = {
+        "found": found,
+        "q": request.GET.get("q", "").strip(),
+        "card": _card(request, caller, only) if only else None,
+    }
     response = render(request, "till/who.html", values)
     response["HX-Trigger-After-Settle"] = "who"
     return response
@@ -148,8 +166,11 @@ def preview(request: HttpRequest, caller: Caller) -> HttpResponse:
 
 
 def _lines(caller: Caller, receipt: Receipt, lang: str) -> list[dict[str, Any]]:
-    return [{"why": receipts.reason(entry, caller.programme, lang), "entry": entry}
-            for entry in receipt.entries if entry.verb != "ask"]
+    return [
+        {"why": receipts.reason(entry, caller.programme, lang), "entry": entry}
+        for entry in receipt.entries
+        if entry.verb != "ask"
+    ]
 
 
 def _typed(data: Any) -> dict[str, Any]:
@@ -164,8 +185,11 @@ def _told(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> Told:
     if not total or total > money.LARGEST:
         raise Refusal("bad_amount", status=422, param="amount", value=sale["amount"])
     place = _places(request, caller)[1]
-    body = PurchaseBody(order=Order(id=sale["order"] or "till", total=Money(amount=total)), member=MemberRef(id=sale["member"]),
-                        outlet=place.code if place else None)
+    body = PurchaseBody(
+        order=Order(id=sale["order"] or "till", total=Money(amount=total)),
+        member=MemberRef(id=sale["member"]),
+        outlet=place.code if place else None,
+    )
     return understand.purchase(body, caller.source)
 
 
@@ -196,9 +220,16 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     receipt = receipts.stored(caller.programme, _id(event))
     person = members.get(caller.programme.id, receipt.member_id)
     left = int((found.at + UNDO - time.now()).total_seconds())
-    values = {"happening": found, "receipt": receipt, "card": _card(request, caller, person), "taken": -found.points,
-              "seconds_left": left if found.kind == "purchase.made" and not found.is_undone else 0,
-              "tier": next((line for line in found.lines if line.asset.startswith("tier/") and line.verb == "give"), None)}
+    values = {
+        "happening": found,
+        "receipt": receipt,
+        "card": _card(request, caller, person),
+        "taken": -found.points,
+        "seconds_left": left if found.kind == "purchase.made" and not found.is_undone else 0,
+        "tier": next(
+            (line for line in found.lines if line.asset.startswith("tier/") and line.verb == "give"), None
+        ),
+    }
     return _show(request, caller, "result", values)
 
 
@@ -216,7 +247,11 @@ def undo(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     if request.method == "GET":
         return redirect("till:result", event)
     sale = queries.happening(caller.programme, event, pages.lang(request))
-    if sale.kind != "purchase.made" or not sale.external_id.startswith("till-") or time.now() > sale.at + UNDO + LATE:
+    if (
+        sale.kind != "purchase.made"
+        or not sale.external_id.startswith("till-")
+        or time.now() > sale.at + UNDO + LATE
+    ):
         raise Refusal("undo_late", status=409)
     told = understand.returned(ReturnBody(order_id=sale.external_id, reason="undo"), caller.source)
     receipt = intake.accept(caller, told, f"undo:{sale.external_id}")
@@ -237,10 +272,17 @@ def register(request: HttpRequest, caller: Caller) -> HttpResponse:
     if known:
         return redirect(f"{reverse('till:main')}?m={known.public_id}")
     try:
-        person = joining.join(caller.programme, typed["phone"], nickname=typed["nickname"], channel="till", actor=caller.actor)
+        person = joining.join(
+            caller.programme, typed["phone"], nickname=typed["nickname"], channel="till", actor=caller.actor
+        )
     except Refusal as refusal:
         return _show(request, caller, "register", typed, refusal)
-    return _show(request, caller, "registered", {"card": _card(request, caller, person), "link": _own_phone(caller, person)})
+    return _show(
+        request,
+        caller,
+        "registered",
+        {"card": _card(request, caller, person), "link": _own_phone(caller, person)},
+    )
 
 
 def _own_phone(caller: Caller, person: Person) -> str:

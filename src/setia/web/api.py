@@ -95,7 +95,9 @@ _encode = msgspec.json.Encoder().encode
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 
 
-def answer(route: Route, request: Request, path: Mapping[str, str], find_caller: Callable[[str], Any]) -> Response:
+def answer(
+    route: Route, request: Request, path: Mapping[str, str], find_caller: Callable[[str], Any]
+) -> Response:
     """Answer a request. Never raises: what goes wrong is an answer too."""
     try:
         caller = _caller(route, request.authorization, find_caller)
@@ -197,9 +199,14 @@ def problem(refusal: Refusal, request: Request, request_id: str = "") -> Respons
     """A refusal as an RFC 9457 problem document."""
     lang = language(request.accept_language)
     found: dict[str, Any] = {
-        "type": f"/docs/errors#{refusal.code}", "title": refusal.message("en"), "status": refusal.status,
-        "code": refusal.code, "detail": refusal.message(lang), "message": {l: refusal.message(l) for l in texts.LANGUAGES},
-        "fix": {l: refusal.fix(l) for l in texts.LANGUAGES}, "retryable": refusal.retryable,
+        "type": f"/docs/errors#{refusal.code}",
+        "title": refusal.message("en"),
+        "status": refusal.status,
+        "code": refusal.code,
+        "detail": refusal.message(lang),
+        "message": {each: refusal.message(each) for each in texts.LANGUAGES},
+        "fix": {each: refusal.fix(each) for each in texts.LANGUAGES},
+        "retryable": refusal.retryable,
         "request_id": request_id or ids.public("req", ids.new()),
     }
     if refusal.param:

@@ -40,8 +40,12 @@ def change(kpi: Any, lang: str) -> SafeString:
         return format_html('<span class="delta">{}</span>', texts.say("web.change.new", lang))
     way, size = _moved(kpi.value, kpi.previous, kpi.unit, lang)
     arrow = {"up": "▲", "down": "▼", "flat": "="}[way]
-    return format_html('<span class="delta {}"><span aria-hidden="true">{}</span> {}</span>', way, arrow,
-                       texts.say(f"web.change.{way}", lang, by=size))
+    return format_html(
+        '<span class="delta {}"><span aria-hidden="true">{}</span> {}</span>',
+        way,
+        arrow,
+        texts.say(f"web.change.{way}", lang, by=size),
+    )
 
 
 def _moved(value: int, previous: int, unit: str, lang: str) -> tuple[str, str]:
@@ -61,23 +65,38 @@ def _tenths(value: int, lang: str) -> str:
 
 def spark(kpi: Any) -> SafeString:
     """Twelve weeks as bars, or this period beside the last one, all from zero."""
-    values = [value for _, value in kpi.weeks][-12:] or ([] if kpi.previous is None else [kpi.previous, kpi.value])
+    values = [value for _, value in kpi.weeks][-12:] or (
+        [] if kpi.previous is None else [kpi.previous, kpi.value]
+    )
     if not any(values):
         return SafeString("")
     top, step = max(values), 96 / len(values)
     recent = len(values) - (PERIOD if kpi.weeks else 1)
     wide = min(step * 0.72, 16)
-    bars = [(96 - (len(values) - i) * wide * 1.4, 28 - max(1.0, value * 28 / top), wide, max(1.0, value * 28 / top),
-             "now" if i >= recent else "then") for i, value in enumerate(values)]
+    bars = [
+        (
+            96 - (len(values) - i) * wide * 1.4,
+            28 - max(1.0, value * 28 / top),
+            wide,
+            max(1.0, value * 28 / top),
+            "now" if i >= recent else "then",
+        )
+        for i, value in enumerate(values)
+    ]
     rects = _many('<rect x="{}" y="{}" width="{}" height="{}" rx="1.5" class="{}"/>', bars)
-    return format_html('<svg class="spark" viewBox="0 0 96 28" aria-hidden="true" focusable="false">{}</svg>', rects)
+    return format_html(
+        '<svg class="spark" viewBox="0 0 96 28" aria-hidden="true" focusable="false">{}</svg>', rects
+    )
 
 
 def bar(value: int, most: int) -> SafeString:
     """A bar from zero whose whole width is `most`."""
     width = 100 * min(value, most) / most if most > 0 else 0
-    return format_html('<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
-                       '<rect width="100" height="6" class="whole"/><rect width="{}" height="6" class="now"/></svg>', _px(float(width)))
+    return format_html(
+        '<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        '<rect width="100" height="6" class="whole"/><rect width="{}" height="6" class="now"/></svg>',
+        _px(float(width)),
+    )
 
 
 def finding(kpi: Any, lang: str) -> str:
@@ -85,7 +104,11 @@ def finding(kpi: Any, lang: str) -> str:
     if not any(value for _, value in kpi.weeks):
         return texts.say("web.finding.none", lang)
     best_day, best = max(kpi.weeks, key=lambda week: week[1])
-    values = {"value": measure(kpi.value, kpi.unit, lang), "best": measure(best, kpi.unit, lang), "week": _short(best_day, lang)}
+    values = {
+        "value": measure(kpi.value, kpi.unit, lang),
+        "best": measure(best, kpi.unit, lang),
+        "week": _short(best_day, lang),
+    }
     if not kpi.previous:
         return texts.say("web.finding.first", lang, **values)
     way, size = _moved(kpi.value, kpi.previous, kpi.unit, lang)
@@ -123,22 +146,32 @@ def weekly(kpi: Any, lang: str) -> SafeString:
 
 
 def _chart(kpi: Any, sheet: Sheet, lang: str) -> SafeString:
-    weeks: Sequence[tuple[date, int]] = kpi.weeks[-sheet.weeks:]
+    weeks: Sequence[tuple[date, int]] = kpi.weeks[-sheet.weeks :]
     if not weeks:
         return SafeString("")
     ceiling = _ceiling(max(value for _, value in weeks))
     spots = [sheet.spot(i, value, len(weeks), ceiling) for i, (_, value) in enumerate(weeks)]
     label = format_html("{}: {}", texts.say("web.chart.weekly", lang, n=len(weeks)), finding(kpi, lang))
     return format_html(
-        '<svg class="chart {}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}{}</svg>', sheet.name, sheet.width,
-        sheet.height, label, _grid(sheet, ceiling, kpi.unit, lang), _dates(sheet, weeks, lang), _line(sheet, spots),
-        _marks(weeks, spots, kpi.unit, lang))
+        '<svg class="chart {}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}{}</svg>',
+        sheet.name,
+        sheet.width,
+        sheet.height,
+        label,
+        _grid(sheet, ceiling, kpi.unit, lang),
+        _dates(sheet, weeks, lang),
+        _line(sheet, spots),
+        _marks(weeks, spots, kpi.unit, lang),
+    )
 
 
 def _ceiling(top: int) -> int:
     """A round number at or above the highest value, so that the lines across carry readable amounts."""
     size = 10 ** max(0, len(str(top)) - 1)
-    return next(size * step // 10 for step in (10, 12, 16, 20, 30, 40, 60, 80, 100) if size * step // 10 >= top) or 1
+    return (
+        next(size * step // 10 for step in (10, 12, 16, 20, 30, 40, 60, 80, 100) if size * step // 10 >= top)
+        or 1
+    )
 
 
 def _grid(sheet: Sheet, ceiling: int, unit: str, lang: str) -> SafeString:
@@ -148,7 +181,9 @@ def _grid(sheet: Sheet, ceiling: int, unit: str, lang: str) -> SafeString:
         y = sheet.spot(0, value, 2, ceiling)[1]
         style = "grid" if part else "axis"
         rows.append((LEFT, y, sheet.width - RIGHT, y, style, LEFT - 8, y + 4, measure(value, unit, lang)))
-    return _many('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/><text x="{}" y="{}" class="end">{}</text>', rows)
+    return _many(
+        '<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/><text x="{}" y="{}" class="end">{}</text>', rows
+    )
 
 
 def _dates(sheet: Sheet, weeks: Sequence[tuple[date, int]], lang: str) -> SafeString:
@@ -164,11 +199,25 @@ def _line(sheet: Sheet, spots: Sequence[tuple[float, float]]) -> SafeString:
     return format_html('<polygon class="area" points="{}"/><polyline class="line" points="{}"/>', area, line)
 
 
-def _marks(weeks: Sequence[tuple[date, int]], spots: Sequence[tuple[float, float]], unit: str, lang: str) -> SafeString:
+def _marks(
+    weeks: Sequence[tuple[date, int]], spots: Sequence[tuple[float, float]], unit: str, lang: str
+) -> SafeString:
     newest, best = len(weeks) - 1, max(range(len(weeks)), key=lambda i: weeks[i][1])
-    rows = [(*spots[newest], spots[newest][0] + 9, spots[newest][1] + 4, "start", measure(weeks[newest][1], unit, lang))]
+    rows = [
+        (
+            *spots[newest],
+            spots[newest][0] + 9,
+            spots[newest][1] + 4,
+            "start",
+            measure(weeks[newest][1], unit, lang),
+        )
+    ]
     if best != newest:
         x, y = spots[best]
         side = "end" if best > newest // 2 else "start"
-        rows.append((x, y, x + (4 if side == "end" else -4), y - 9, side, measure(weeks[best][1], unit, lang)))
-    return _many('<circle cx="{}" cy="{}" r="4" class="dot"/><text x="{}" y="{}" class="{} strong">{}</text>', rows)
+        rows.append(
+            (x, y, x + (4 if side == "end" else -4), y - 9, side, measure(weeks[best][1], unit, lang))
+        )
+    return _many(
+        '<circle cx="{}" cy="{}" r="4" class="dot"/><text x="{}" y="{}" class="{} strong">{}</text>', rows
+    )

@@ -30,7 +30,9 @@ def accepted(header: str) -> str:
             wishes.append((-float(quality or 1), tag[:2].lower()))
         except ValueError:
             continue
-    return next((tag for weight, tag in sorted(wishes, key=lambda wish: wish[0]) if tag in LANGUAGES and weight), "id")
+    return next(
+        (tag for weight, tag in sorted(wishes, key=lambda wish: wish[0]) if tag in LANGUAGES and weight), "id"
+    )
 
 
 def language(get_response: Handler) -> Handler:

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from setia.kit import ids
+from setia.kit import ids, texts
 from setia.kit.refusals import NotFound, Refusal
 
 
@@ -41,17 +41,29 @@ def request_id(request: HttpRequest) -> str:
 def refused(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     """A page that says what happened and what to do."""
     say = lang(request)
-    values = {"message": refusal.message(say), "fix": refusal.fix(say), "code": refusal.code, "status": refusal.status,
-              "request_id": request_id(request)}
+    values = {
+        "message": refusal.message(say),
+        "fix": refusal.fix(say),
+        "code": refusal.code,
+        "status": refusal.status,
+        "request_id": request_id(request),
+    }
     return render(request, "web/refused.html", values, status=refusal.status)
 
 
-def form(request: HttpRequest, template: str, values: dict[str, Any], refusal: Refusal | None = None) -> HttpResponse:
+def form(
+    request: HttpRequest, template: str, values: dict[str, Any], refusal: Refusal | None = None
+) -> HttpResponse:
     """A page with a form: as it is, or again with what was wrong at the top and beside its field."""
     if refusal is None:
         return render(request, template, values)
     say = lang(request)
-    wrong = {"param": refusal.param, "message": refusal.message(say), "fix": refusal.fix(say), "code": refusal.code}
+    wrong = {
+        "param": refusal.param,
+        "message": refusal.message(say),
+        "fix": refusal.fix(say),
+        "code": refusal.code,
+    }
     status = 429 if refusal.status == 429 else 422
     return render(request, template, {**values, "wrong": wrong}, status=status)
 
@@ -96,3 +108,20 @@ def address(request: HttpRequest) -> str:
     """Who is calling; behind our own https proxy, whom it names last, since anything before that can be made up."""
     forwarded = request.headers.get("X-Forwarded-For", "") if settings.BASE_URL.startswith("https://") else ""
     return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))
+
+
+def refusals(request: HttpRequest) -> HttpResponse:
+    """Every way we say no: where the `type` of an API's problem leads."""
+    say = lang(request)
+    codes = sorted(
+        key.removesuffix(".fix").removeprefix("refusal.") for key in texts.catalogue() if key.endswith(".fix")
+    )
+    found = [
+        {
+            "code": code,
+            "says": texts.outline(f"refusal.{code}", say),
+            "fix": texts.outline(f"refusal.{code}.fix", say),
+        }
+        for code in codes
+    ]
+    return render(request, "web/refusals.html", {"refusals": found})

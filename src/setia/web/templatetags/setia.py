@@ -57,13 +57,17 @@ def measure(context: template.Context, value: int, unit: str) -> str:
 @register.simple_tag(takes_context=True)
 def moment(context: template.Context, value: datetime, zone: str = time.DEFAULT_ZONE) -> SafeString:
     """A moment as people write it, with the exact one for machines."""
-    return format_html('<time datetime="{}">{}</time>', time.iso(value), time.moment(value, _lang(context), zone))
+    return format_html(
+        '<time datetime="{}">{}</time>', time.iso(value), time.moment(value, _lang(context), zone)
+    )
 
 
 @register.simple_tag(takes_context=True)
 def day(context: template.Context, value: datetime, zone: str = time.DEFAULT_ZONE) -> SafeString:
     """A date as people write it."""
-    return format_html('<time datetime="{}">{}</time>', time.iso(value), time.day(value, _lang(context), zone))
+    return format_html(
+        '<time datetime="{}">{}</time>', time.iso(value), time.day(value, _lang(context), zone)
+    )
 
 
 @register.simple_tag(takes_context=True)
