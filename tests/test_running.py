@@ -58,11 +58,11 @@ def _port():
 class Up:
     """A running `setia up`."""
 
-    def __init__(self, home):
+    def __init__(self, home, *command):
         self.home, self.port = home, _port()
         self.log = (home / "up.log").open("a+")
         self.process = subprocess.Popen(
-            [*SETIA, "up", "--data", str(home), "--port", str(self.port), "--workers", "1"],
+            [*SETIA, *(command or ["up"]), "--data", str(home), "--port", str(self.port), "--workers", "1"],
             env=_env(),
             stdout=self.log,
             stderr=self.log,
@@ -231,3 +231,26 @@ def _is_ours(pid):
         return b"postgres" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
         return False
+
+
+def test_the_demo_loads_serves_prints_its_doors_and_stops(tmp_path_factory):
+    folder = Path(tempfile.mkdtemp(prefix="setia-demo-"))
+    folder.chmod(0o755)
+    try:
+        up = Up(folder, "demo", "--households", "5")
+        until = time.monotonic() + 20
+        while "Ctrl-C" not in up.said() and time.monotonic() < until:
+            time.sleep(0.1)
+        said = up.said()
+        member = re.search(r"http://\S+(/m/\S+)", said)
+        key = re.search(r"sk_test_\w+", said)
+        assert member and key and "owner@demo.test" in said and "purchases per second" in said
+        page = urllib.request.urlopen(f"http://127.0.0.1:{up.port}{member[1]}", timeout=10).read().decode()
+        assert "<html lang=" in page
+        status, body = up.post("/v1/members", {"phone": "081255550009"}, key[0], "")
+        assert (status, body["points"]) == (201, 10)
+        postmaster = _postmaster(folder)
+        assert up.stop(signal.SIGTERM) == 0, up.said()
+        assert _gone(postmaster)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

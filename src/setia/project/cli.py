@@ -5,6 +5,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from setia import __version__
+from setia.kit import texts
 from setia.kit.refusals import Refusal
 
 app = typer.Typer(
@@ -143,7 +145,7 @@ def _programme(slug: str | None) -> Any:
 # Running
 
 
-@command(app, "up", opens=False)
+@command(app, "up")
 def up(
     data: Data = None,
     port: Annotated[int, typer.Option(help="Port to serve on.")] = 8000,
@@ -156,10 +158,11 @@ def up(
     """
     from setia.project import running
 
-    running.up(data, host, port, workers)
+    running.up(_opened, host, port, workers)
+    note(texts.say("run.stopped", lang()))
 
 
-@command(app, "demo", opens=False)
+@command(app, "demo")
 def demo(
     data: Data = None,
     port: Annotated[int, typer.Option(help="Port to serve on.")] = 8000,
@@ -174,12 +177,12 @@ def demo(
     """
     from setia.project import running
 
-    with database(data):
-        summary = running.load_demo(households, lang())
+    summary = running.load_demo(households, lang())
     if as_json:
         out(summary)
     if not load_only:
-        running.up(data, "127.0.0.1", port, workers, doors=summary)
+        running.up(_opened, "127.0.0.1", port, workers, doors=summary)
+        note(texts.say("run.stopped", lang()))
 
 
 @command(app, "worker")
@@ -566,7 +569,8 @@ def staff_code(email: str, data: Data = None) -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """The entry point. Being asked to end is like Ctrl-C: what is open is closed in order."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except BrokenPipeError:

@@ -10,7 +10,6 @@ import time as clock
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -119,17 +118,14 @@ def imported(summary: dict[str, Any], lang: str) -> str:
 # Up
 
 
-def up(data: Path | None, host: str, port: int, workers: int, doors: dict[str, Any] | None = None) -> None:
-    """Start database, server and worker, print where they are, and mind them until Ctrl-C or SIGTERM."""
+def up(cluster: Any, host: str, port: int, workers: int, doors: dict[str, Any] | None = None) -> None:
+    """Start server and worker on an open database, print where they are, and mind all until Ctrl-C or SIGTERM."""
+    from django.db import connections
+
     from setia.project.cli import lang
-    from setia.project.database import migrate, open_database
 
     _free(host, port)
     os.environ.setdefault("SETIA_BASE_URL", f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}")
-    cluster = open_database(data)
-    migrate()
-    from django.db import connections
-
     connections.close_all()
     crew = _Crew(host, port, workers)
     with _stopping() as stop:
@@ -146,9 +142,6 @@ def up(data: Path | None, host: str, port: int, workers: int, doors: dict[str, A
         finally:
             typer.echo(texts.say("run.stopping", lang()), err=True)
             crew.stop()
-            if cluster:
-                cluster.stop()
-            typer.echo(texts.say("run.stopped", lang()), err=True)
 
 
 @contextmanager
