@@ -71,8 +71,12 @@ GROUP BY week.i ORDER BY week.i DESC"""
 
 
 def overview(programme: Programme, now: datetime) -> Overview:
-    """The six figures for the 28 days up to now, beside the 28 before."""
-    stop, middle, start = now, now - timedelta(days=DAYS), now - timedelta(days=2 * DAYS)
+    """The six figures for the 28 days up to the newest sale, beside the 28 before; what is owed is as of now.
+
+    Up to the newest sale and not up to now: hours or days nobody told us of yet are no drop in sales.
+    """
+    stop = _newest(programme.id, now)
+    middle, start = stop - timedelta(days=DAYS), stop - timedelta(days=2 * DAYS)
     sales, earlier = _one(_SALES, programme.id, middle, stop), _one(_SALES, programme.id, start, middle)
     points, points_earlier = (
         _one(_POINTS, programme.id, middle, stop),
@@ -101,13 +105,24 @@ def overview(programme: Programme, now: datetime) -> Overview:
         ),
         Kpi(
             "liability",
-            _one(_LIABILITY, programme.id, start, stop)[0] * programme.point_value,
+            _one(_LIABILITY, programme.id, start, now)[0] * programme.point_value,
             None,
             "rupiah",
             (),
         ),
     ]
-    return Overview(now, kpis, _permille(sales[3], sales[2]), sales[2])
+    return Overview(stop, kpis, _permille(sales[3], sales[2]), sales[2])
+
+
+def _newest(program: UUID, now: datetime) -> datetime:
+    """Just after the newest sale up to now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(at) FROM intake_event WHERE program_id = %s AND kind = 'purchase.made' AND at <= %s",
+            [program, now],
+        )
+        newest = cursor.fetchone()[0]
+    return newest + timedelta(microseconds=1) if newest else now
 
 
 def _one(query: str, program: UUID, start: datetime, stop: datetime) -> tuple[int, ...]:

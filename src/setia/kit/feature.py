@@ -27,7 +27,7 @@ class Feature:
     """One folder's declaration. Removing the folder and its line in `project.features` removes the feature.
 
     `events` are kinds of event (`engine.vocabulary.EventKind`), `facts` what is known (`engine.vocabulary.Fact`);
-    `sections` turn a key of the rule document into rules; `panels` are drawn by a page shell, by its name.
+    `sections` turn a key of the rule document into rules. Panels and permissions join when a feature first has some.
     """
 
     name: str
@@ -36,8 +36,6 @@ class Feature:
     asks: Sequence[Ask] = ()
     schedules: Sequence[Schedule] = ()
     sections: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    panels: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    permissions: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 _installed: tuple[Feature, ...] = ()

@@ -16,6 +16,7 @@ import typer
 
 from setia.kit import money, texts
 from setia.kit.refusals import Refusal
+from setia.tenancy.types import Programme
 
 THREADS = (
     8  # a writing thread waits for its commit to reach the disk: eight share one flush (docs/benchmarks.md)
@@ -87,7 +88,7 @@ def load_demo(households: int | None, lang: str) -> dict[str, Any]:
             people[email] = tenancy.new_staff_code(email)
     ApiKey.objects.filter(program_id=programme.id, name="demo", revoked_at=None).delete()
     key = tenancy.make_key(programme.id, "demo", ["earn", "spend", "read"])
-    member = members.search(programme.id, "0900")[:1] or members.search(programme.id, "")[:1]
+    member = _somebody_on_the_way(programme)
     return {
         "program": programme.slug,
         "purchases": loaded.purchases,
@@ -99,9 +100,23 @@ def load_demo(households: int | None, lang: str) -> dict[str, Any]:
         "repeated": loaded.repeated,
         "staff": people,
         "key": key,
-        "member_path": f"/m/{members.link_token(member[0])}",
-        "member_phone": member[0].phone_shown,
+        "member_path": f"/m/{members.link_token(member)}",
+        "member_phone": member.phone_shown,
     }
+
+
+def _somebody_on_the_way(programme: Programme) -> Any:
+    """A member whose page shows most: a tier held and the next one in sight."""
+    from setia.kit import time
+    from setia.members import service as members
+    from setia.tiers import service as tiers
+
+    people = members.search(programme.id, "", limit=60)
+    for person in people:
+        status = tiers.status(programme, person.id, time.now(), "id")
+        if status and status.rank > 1 and status.visits and 50 <= status.share < 90:
+            return person
+    return people[0]
 
 
 def imported(summary: dict[str, Any], lang: str) -> str:

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from setia.kit import money, texts, time
 
 PERIOD = 4  # weeks in the period that the figures compare
-LEFT, RIGHT, TOP, BOTTOM = 64, 68, 18, 28  # room around a chart for its amounts and dates
+LEFT, RIGHT, TOP, BOTTOM = 64, 84, 18, 28  # room around a chart for its amounts and dates
 
 
 def _many(pattern: str, rows: Iterable[tuple[Any, ...]]) -> SafeString:
