@@ -5,14 +5,14 @@ takes the one-by-one road in its place, so both roads always agree.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from setia.catalog import service as catalog
 from setia.engine.decide import Book, decide
@@ -31,6 +31,8 @@ from setia.programs import service as programs
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Place
 
+TRIES = 3
+SENT_TOGETHER = 100
 CHUNK = 5_000  # enough to spread the cost of a commit, small enough to lock its members for about a second
 Order = tuple[datetime, str, str]
 
@@ -109,10 +111,18 @@ class Batch:
             self.minds.pop(receipt.member_id, None)
 
     def _bulk(self, run: Sequence[tuple[int, Told]]) -> None:
-        rest = run
+        rest, tries = run, 0
         while rest:
-            with transaction.atomic():
-                rest = self._chunk(rest)
+            before = replace(self.outcome, refused=list(self.outcome.refused))
+            try:
+                with transaction.atomic():
+                    rest = self._chunk(rest)
+            except IntegrityError:  # somebody told one of these beside us: forget the chunk and look again
+                self.outcome, tries = before, tries + 1
+                self.minds.clear()
+                if tries == TRIES:
+                    raise
+                continue
             if rest:
                 self._alone(*rest[0])
                 rest = rest[1:]
@@ -124,18 +134,24 @@ class Batch:
         seen = self._seen([told for _, told in run])
         rows, unknown = _Rows(), {}
         left: Sequence[tuple[int, Told]] = ()
-        for n, (place, told) in enumerate(run):
-            try:
-                if self._is_repeated(told, seen):
-                    continue
-                member = self._whose(told)
-                if member and self._must_go_alone(self.minds[member], told):
-                    left = run[n:]
-                    break
-                self._one(rows, told, member)
-                unknown.update({line.sku: line for line in told.lines if line.sku not in self.categories})
-            except Refusal as refusal:
-                self.outcome.refused.append((place, refusal))
+        # Events go out while the next are being decided: the database works on the other core meanwhile.
+        with connection.cursor() as cursor, cursor.copy(f"COPY {_EVENTS} FROM STDIN") as copy:
+            for n, (place, told) in enumerate(run):
+                try:
+                    if self._is_repeated(told, seen):
+                        continue
+                    member = self._whose(told)
+                    if member and self._must_go_alone(self.minds[member], told):
+                        left = run[n:]
+                        break
+                    self._one(rows, told, member)
+                    unknown.update({line.sku: line for line in told.lines if line.sku not in self.categories})
+                except Refusal as refusal:
+                    self.outcome.refused.append((place, refusal))
+                if len(rows.events) == SENT_TOGETHER:
+                    copy.write("".join(rows.events))
+                    rows.events.clear()
+            copy.write("".join(rows.events))
         _write(self.program, rows)
         self._note(unknown)
         return left
@@ -200,12 +216,12 @@ class Batch:
         with connection.cursor() as cursor:
             cursor.execute(
                 """SELECT e.source, e.external_id, e.kind, encode(e.body_hash, 'hex') FROM intake_event e
-                   JOIN unnest(%s::text[], %s::text[], %s::text[]) t(source, external_id, kind)
+                   JOIN jsonb_to_recordset(%s) t(source text, external_id text, kind text)
                    USING (source, external_id, kind) WHERE e.program_id = %s""",
                 [
-                    [t.source for t in told],
-                    [t.external_id for t in told],
-                    [t.kind for t in told],
+                    sql.encode(
+                        [{"source": t.source, "external_id": t.external_id, "kind": t.kind} for t in told]
+                    ).decode(),
                     self.program,
                 ],
             )
@@ -419,9 +435,11 @@ def _plan_rows(rows: _Rows, program: UUID, member: UUID, event: UUID, at: dateti
         rows.moved[name] = rows.moved.get(name, 0) + amount
 
 
+_EVENTS = (
+    "intake_event (id, program_id, kind, source, external_id, member_id, outlet_id, at, counts_at, net, total, "
+    "visits, rule_version, actor, body_hash, payload, facts)"
+)
 _COPY = {
-    "events": "intake_event (id, program_id, kind, source, external_id, member_id, outlet_id, at, counts_at, net, total, "
-    "visits, rule_version, actor, body_hash, payload, facts)",
     "entries": "journal_entry (event_id, n, program_id, member_id, rule_version, rule, round, verb, asset, amount, wanted, "
     "balance_after, at, counts_at, reason)",
     "postings": "journal_posting (event_id, n, k, program_id, asset, from_holder_id, from_kind, to_holder_id, to_kind, "

@@ -43,17 +43,6 @@ def _add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def month_of(at: datetime, zone_name: str) -> tuple[datetime, datetime]:
-    """The calendar month an instant falls in, as [first instant, first instant of the next)."""
-    local = at.astimezone(zone(zone_name))
-    first = date(local.year, local.month, 1)
-    following = _add_months(first, 1)
-    start, stop = (
-        datetime(d.year, d.month, 1, tzinfo=zone(zone_name)).astimezone(UTC) for d in (first, following)
-    )
-    return start, stop
-
-
 def day(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
     """A date in full: 16 Nov 2026."""
     local = at.astimezone(zone(zone_name))

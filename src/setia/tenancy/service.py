@@ -13,7 +13,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from setia.kit import ids, time
+from setia.kit import time
 from setia.kit.refusals import NotFound, Refusal
 from setia.tenancy.models import ApiKey, Merchant, Outlet, Program, Staff
 from setia.tenancy.types import ROLES, SCOPES, Caller, Place, Programme
@@ -233,8 +233,3 @@ def staff_caller(staff: Staff, program: Programme) -> Caller:
     if program.merchant_id != staff.merchant_id:
         raise NotFound("programme")
     return Caller(program, f"staff:{staff.id}", staff.id.hex, "till", frozenset({"earn", "spend", "read"}))
-
-
-def staff_public_id(staff: Staff) -> str:
-    """`stf_…`."""
-    return ids.public("stf", staff.id)
