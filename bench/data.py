@@ -9,8 +9,28 @@ from zoneinfo import ZoneInfo
 
 WIB = ZoneInfo("Asia/Jakarta")
 MEMBERS, PAST, PRODUCTS = 2_000, 30, 2_000
-CATEGORIES = ("MINUMAN", "ROTI", "SAYUR", "POPOK", "SUSU BAYI", "KOPI", "BUAH", "DAGING", "IKAN", "BERAS", "MINYAK",
-              "BUMBU", "MI INSTAN", "CAMILAN", "ES KRIM", "SABUN", "SAMPO", "DETERJEN", "TISU", "ALAT TULIS")
+CATEGORIES = (
+    "MINUMAN",
+    "ROTI",
+    "SAYUR",
+    "POPOK",
+    "SUSU BAYI",
+    "KOPI",
+    "BUAH",
+    "DAGING",
+    "IKAN",
+    "BERAS",
+    "MINYAK",
+    "BUMBU",
+    "MI INSTAN",
+    "CAMILAN",
+    "ES KRIM",
+    "SABUN",
+    "SAMPO",
+    "DETERJEN",
+    "TISU",
+    "ALAT TULIS",
+)
 OUTLETS = tuple((f"toko-{n:02d}", f"Toko Ukur {n}") for n in range(1, 13))
 CHANNELS = ("shop", "shop", "shop", "app")
 
@@ -33,8 +53,13 @@ class Basket:
         """The body of `POST /v1/purchases`."""
         items = [{"sku": sku, "qty": qty, "amount": amount} for sku, qty, amount in self.lines]
         order = {"id": id, "total": {"amount": self.total, "currency": "IDR"}, "items": items}
-        return {"member": {"phone": phone(self.member)}, "outlet": self.outlet, "channel": self.channel,
-                "at": at.isoformat(), "order": order}
+        return {
+            "member": {"phone": phone(self.member)},
+            "outlet": self.outlet,
+            "channel": self.channel,
+            "at": at.isoformat(),
+            "order": order,
+        }
 
 
 def phone(member: int) -> str:
@@ -45,15 +70,22 @@ def phone(member: int) -> str:
 def products() -> list[tuple[str, str, str, int]]:
     """Sku, name, category and price of everything on the shelves."""
     random = Random(1)
-    return [(f"899{n:010d}", f"Barang {n}", CATEGORIES[n % len(CATEGORIES)], random.randrange(3_000, 120_000, 500))
-            for n in range(PRODUCTS)]
+    return [
+        (
+            f"899{n:010d}",
+            f"Barang {n}",
+            CATEGORIES[n % len(CATEGORIES)],
+            random.randrange(3_000, 120_000, 500),
+        )
+        for n in range(PRODUCTS)
+    ]
 
 
 def basket(random: Random, member: int, shelves: list[tuple[str, str, str, int]]) -> Basket:
-    """One basket of two to eight lines, five on average."""
+    """One basket of two to eight lines, five on average; every tenth member buys for a canteen."""
     lines = []
     for sku, _, _, price in random.sample(shelves, random.randint(2, 8)):
-        qty = random.choice((1, 1, 1, 2, 3))
+        qty = random.choice((1, 1, 1, 2, 3)) * (1 if member % 10 else 8)
         lines.append((sku, qty, qty * price))
     return Basket(member, random.choice(OUTLETS)[0], random.choice(CHANNELS), tuple(lines))
 

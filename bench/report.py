@@ -24,12 +24,28 @@ def commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def tell(name: str, value: float, unit: str, *, tried: int, ratio: float | None = None, floor: float | None = None,
-         **more: Any) -> None:
+def tell(
+    name: str,
+    value: float,
+    unit: str,
+    *,
+    tried: int,
+    ratio: float | None = None,
+    floor: float | None = None,
+    **more: Any,
+) -> None:
     """Print a figure. `tried` is how many operations it rests on."""
-    line = {"name": name, "value": tidy(value), "unit": unit, "ratio": tidy(ratio), "floor": tidy(floor),
-            "tried": tried, "commit": commit(), "when": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            **{key: tidy(each) for key, each in more.items()}}
+    line = {
+        "name": name,
+        "value": tidy(value),
+        "unit": unit,
+        "ratio": tidy(ratio),
+        "floor": tidy(floor),
+        "tried": tried,
+        "commit": commit(),
+        "when": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        **{key: tidy(each) for key, each in more.items()},
+    }
     print(json.dumps(line, ensure_ascii=False), flush=True)
 
 

@@ -48,6 +48,12 @@ def database() -> Iterator[Any]:
             cluster.stop()
 
 
+# An import needs no idempotency keys; a shop that has sold over the API for a month has them.
+_KEYS = """INSERT INTO intake_key (program_id, credential, key, body_hash, event_id, made_at)
+  SELECT program_id, md5(program_id::text), 'old-' || external_id, body_hash, id, at FROM intake_event
+  WHERE kind = 'purchase.made' AND at > (SELECT max(at) FROM intake_event) - interval '30 days'"""
+
+
 @dataclass(slots=True)
 class Shop:
     """The shop in the database."""
@@ -88,16 +94,27 @@ def open_shop(cluster: Any) -> Shop:
     catalog.tell(programme.id, (catalog.Item(sku, name, kind) for sku, name, kind, _ in data.products()))
     at = data.afternoon()
     joined = at - timedelta(days=396)
-    members.create_many(programme.id, (
-        Newcomer(data.phone(n), f"Member {n}", joined, "bench", str(n), is_invented=True) for n in range(data.MEMBERS)))
-    programs.publish(programme.id, (HERE / "twenty.yaml").read_text("utf-8"), zone=programme.zone, by="bench",
-                     effective_from=joined - timedelta(days=1))
+    members.create_many(
+        programme.id,
+        (
+            Newcomer(data.phone(n), f"Member {n}", joined, "bench", str(n), is_invented=True)
+            for n in range(data.MEMBERS)
+        ),
+    )
+    programs.publish(
+        programme.id,
+        (HERE / "twenty.yaml").read_text("utf-8"),
+        zone=programme.zone,
+        by="bench",
+        effective_from=joined - timedelta(days=1),
+    )
     key = tenancy.make_key(programme.id, "bench", ["earn", "spend", "read"])
     caller = tenancy.caller(key)
     outcome = bulk.accept_many(caller, (_told(*each, caller.source) for each in data.history(at)))
     assert not outcome.refused, outcome.refused[:3]
     shop = Shop(cluster, programme, caller, key, at)
     with shop.superuser() as server:
+        server.execute(_KEYS)
         server.execute("VACUUM (ANALYZE)")  # what autovacuum would have done within minutes
         server.execute("CHECKPOINT")
     return shop
@@ -111,7 +128,9 @@ def _told(id: str, at: Any, bought: data.Basket | None, member: int, source: str
     from setia.intake.types import PurchaseBody, Told
 
     if bought is None:
-        return Told(JOINED, source, id, understand.fingerprint(id), ("phone", data.phone(member)), at, channel=source)
+        return Told(
+            JOINED, source, id, understand.fingerprint(id), ("phone", data.phone(member)), at, channel=source
+        )
     return understand.purchase(msgspec.convert(bought.body(id, at), PurchaseBody), source)
 
 

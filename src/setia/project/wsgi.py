@@ -14,8 +14,7 @@ from django.core.wsgi import get_wsgi_application
 
 django = get_wsgi_application()
 
-from django.db import connection  # noqa: E402
-
+from setia.journal.sql import here  # noqa: E402
 from setia.project.api import ROUTES  # noqa: E402
 from setia.tenancy import service as tenancy  # noqa: E402
 from setia.web import api as frame  # noqa: E402
@@ -46,6 +45,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     route = HOT.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
     if route is None:
         return django(environ, start_response)
+    connection = here()
     if connection.connection is not None:
         connection.close_if_unusable_or_obsolete()
     get = environ.get
