@@ -66,7 +66,7 @@ def _loading_again_changes_nothing(programme):
 
 def _everything_says_why(programme):
     """Each entry has its rule, version, inputs and a sentence in both languages; bulk is no exception."""
-    from setia.intake import queries, receipts
+    from setia.intake import receipts
 
     kinds = Entry.objects.filter(program_id=programme.id).values("rule").annotate(n=Count("rule"))
     assert {kind["rule"] for kind in kinds} == {
@@ -81,7 +81,7 @@ def _everything_says_why(programme):
     }
     for row in Entry.objects.filter(program_id=programme.id)[:400]:
         assert row.rule_version == 1
-        entry = queries.written([row.event_id])[row.event_id][row.n - 1]
+        entry = receipts.written([row.event_id])[row.event_id][row.n - 1]
         for lang in ("id", "en"):
             assert receipts.reason(entry, programme, lang).name
         assert str(entry.amount) in receipts.formula(entry, programme)

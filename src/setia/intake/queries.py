@@ -1,7 +1,7 @@
 """Reading what happened: a member's story with its reasons, and lists of events. It writes nothing."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet, Sum
 from setia.intake import receipts
 from setia.intake.models import Event
 from setia.intake.types import Written
-from setia.journal.models import Entry, Lot
+from setia.journal.models import Entry
 from setia.kit import ids, texts
 from setia.kit.refusals import NotFound, Refusal
 from setia.tenancy import service as tenancy
@@ -124,7 +124,7 @@ def happening(programme: Programme, public_id: str, lang: str, member: UUID | No
 
 
 def _happenings(programme: Programme, rows: Sequence[Event], lang: str) -> list[Happening]:
-    entries = written([row.id for row in rows])
+    entries = receipts.written([row.id for row in rows])
     places = tenancy.outlet_names(programme.id, (row.outlet_id for row in rows if row.outlet_id))
     undone = set(
         Event.objects.filter(corrects_id__in=[row.id for row in rows], kind="purchase.returned").values_list(
@@ -185,40 +185,13 @@ def _row(entry: Written, programme: Programme, lang: str) -> Row:
     )
 
 
-def written(events: Iterable[UUID]) -> dict[UUID, list[Written]]:
-    """The entries of several events, each in order."""
-    events = list(events)
-    ends = {(lot.event_id, lot.n): lot.expires_at for lot in Lot.objects.filter(event_id__in=events)}
-    found: dict[UUID, list[Written]] = {}
-    for e in Entry.objects.filter(event_id__in=events).order_by("event_id", "n"):
-        reverses = receipts.reversed_by(e)
-        found.setdefault(e.event_id, []).append(
-            Written(
-                e.event_id,
-                e.n,
-                e.rule_version,
-                e.rule,
-                e.verb,
-                e.asset,
-                e.amount,
-                e.wanted,
-                e.balance_after,
-                e.at,
-                ends.get((e.event_id, e.n)),
-                e.reason,
-                reverses,
-            )
-        )
-    return found
-
-
 def entry(programme: Programme, public_id: str) -> Written:
     """One entry. Refuses `not_found`."""
     key = receipts.parse_entry_id(public_id)
     row = Entry.objects.filter(event_id=key[0], n=key[1], program_id=programme.id).first() if key else None
     if row is None:
         raise NotFound("entry", public_id[:40])
-    return next(each for each in written([row.event_id])[row.event_id] if each.n == row.n)
+    return next(each for each in receipts.written([row.event_id])[row.event_id] if each.n == row.n)
 
 
 def entries(
@@ -227,7 +200,7 @@ def entries(
     """Entries of a member or of the whole programme, by event, newest first."""
     rows = Event.objects.filter(program_id=programme.id)
     found, following = _page(rows.filter(member_id=member) if member else rows, after, limit)
-    by_event = written([row.id for row in found])
+    by_event = receipts.written([row.id for row in found])
     return [each for row in found for each in by_event.get(row.id, [])], following
 
 

@@ -1,5 +1,6 @@
 """What followed from an event, from the plan just made or from the record, always the same answer from the same rows."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -61,26 +62,34 @@ def fresh(case: "Case", plan: Plan, is_preview: bool = False) -> Receipt:
 def stored(programme: Programme, event: UUID, is_replay: bool = False) -> Receipt:
     """The receipt of an event on record: the very one its first telling got."""
     row = Event.objects.get(id=event, program_id=programme.id)
-    ends = journal.lot_ends([event])
-    entries = [
-        Written(
-            event,
-            e.n,
-            e.rule_version,
-            e.rule,
-            e.verb,
-            e.asset,
-            e.amount,
-            e.wanted,
-            e.balance_after,
-            e.at,
-            ends.get((event, e.n)),
-            e.reason,
-            reversed_by(e),
-        )
-        for e in journal.entries(event=event)
-    ]
+    entries = written([event]).get(event, [])
     return replace(of(row, entries, row.payload.get("outlet")), is_replay=is_replay)
+
+
+def written(events: Iterable[UUID]) -> dict[UUID, list[Written]]:
+    """The entries of several events, each in order."""
+    events = list(events)
+    ends = journal.lot_ends(events)
+    found: dict[UUID, list[Written]] = {}
+    for e in journal.entries(events):
+        found.setdefault(e.event_id, []).append(
+            Written(
+                e.event_id,
+                e.n,
+                e.rule_version,
+                e.rule,
+                e.verb,
+                e.asset,
+                e.amount,
+                e.wanted,
+                e.balance_after,
+                e.at,
+                ends.get((e.event_id, e.n)),
+                e.reason,
+                reversed_by(e),
+            )
+        )
+    return found
 
 
 def reversed_by(entry: Entry) -> tuple[UUID, int] | None:

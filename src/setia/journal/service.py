@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -185,14 +184,9 @@ def audit(program: UUID) -> Audit:
     return Audit(accounts, lots, entries, issued, faults)
 
 
-def entries(keys: Iterable[LotKey] = (), event: UUID | None = None) -> Sequence[Any]:
-    """Entries of an event, or named ones."""
-    rows = Entry.objects.all()
-    if event:
-        return list(rows.filter(event_id=event).order_by("n"))
-    wanted = set(keys)
-    found = rows.filter(event_id__in={key[0] for key in wanted})
-    return [row for row in found if (row.event_id, row.n) in wanted]
+def entries(events: Iterable[UUID]) -> Sequence[Entry]:
+    """The entries of several events, each in order."""
+    return list(Entry.objects.filter(event_id__in=list(events)).order_by("event_id", "n"))
 
 
 def lot_ends(events: Iterable[UUID]) -> dict[LotKey, datetime | None]:

@@ -4,6 +4,7 @@ A module declares `Route`s; `project.api` gives them addresses. `answer` turns a
 lines serve Django and the short road for hot addresses (`project.wsgi`). It knows no loyalty.
 """
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +12,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
-from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
 from setia.kit import ids, texts
 from setia.kit.refusals import Refusal
 
+log = logging.getLogger(__name__)
 LARGEST_BODY = 1024 * 1024  # a receipt of a thousand long lines is a fifth of this
 VERSION = "2026-11-01"
 MOST_ROWS = 200
@@ -110,11 +111,9 @@ def answer(
         return problem(refusal, request)
     except (OperationalError, InterfaceError):
         return problem(Refusal("unavailable", status=503, retryable=True), request)
-    except (DatabaseError, Exception):
-        import logging
-
+    except Exception:  # our own mistake: logged under the name the caller is given
         request_id = ids.public("req", ids.new())
-        logging.getLogger(__name__).exception("request %s failed", request_id)
+        log.exception("request %s failed", request_id)
         return problem(Refusal("broken", status=500, retryable=True), request, request_id)
 
 
