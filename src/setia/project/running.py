@@ -9,7 +9,7 @@ import sys
 import time as clock
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
@@ -221,6 +221,8 @@ class _Crew:
                 continue
             if child and clock.monotonic() - self.started[name] < 3:
                 continue
+            if child:
+                _end_group(child)
             self.started[name] = clock.monotonic()
             self.children[name] = subprocess.Popen(
                 command, start_new_session=True, preexec_fn=_die_with_parent, stdin=subprocess.DEVNULL
@@ -243,12 +245,17 @@ class _Crew:
             if child.poll() is None:
                 child.terminate()
         for child in self.children.values():
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 child.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+            _end_group(child)
+            child.wait()
         self.children.clear()
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    """End what a child started and left behind: a killed server's own workers would go on serving."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _die_with_parent() -> None:
