@@ -104,21 +104,35 @@ class Shop:
 
         return service.accept(self.caller, self.sale(order, amount, **more), f"buy {order}")
 
-    def give_back(self, order: str, at: datetime | None = None) -> Any:
+    def give_back(self, order: str, at: datetime | None = None, **part: Any) -> Any:
+        """A return, whole, or of a part: `id` with `items` ((sku, {"qty" or "amount"}), …) or `refund`."""
         from setia.intake import service, understand
-        from setia.intake.types import ReturnBody
+        from setia.intake.types import Money, ReturnBody, ReturnedItem
 
-        told = understand.returned(ReturnBody(order_id=order, at=at), "test")
-        return service.accept(self.caller, told, f"return {order}")
+        items = [ReturnedItem(sku=sku, **much) for sku, much in part.get("items", ())]
+        refund = Money(amount=part["refund"]) if "refund" in part else None
+        body = ReturnBody(order_id=order, id=part.get("id"), items=items, refund=refund, at=at)
+        return service.accept(
+            self.caller, understand.returned(body, "test"), f"return {part.get('id', order)}"
+        )
 
-    def spend(self, name: str, points: int, phone: str = "081234567890", at: datetime | None = None) -> Any:
+    def happens(
+        self, kind: str, id: str, at: datetime | None = None, phone: str | None = None, **data: Any
+    ) -> Any:
+        """Any other kind of event."""
         from setia.intake import service, understand
         from setia.intake.types import EventBody, MemberRef
 
-        body = EventBody(
-            kind="points.spent", id=name, member=MemberRef(phone=phone), at=at, data={"points": points}
-        )
-        return service.accept(self.caller, understand.event(body, "test"), f"spend {name}")
+        if "to" in data:
+            data["to"] = {"phone": data["to"]}
+        who = MemberRef(phone=phone) if phone else None
+        told = understand.event(EventBody(kind=kind, id=id, member=who, at=at, data=data), "test")
+        return service.accept(self.caller, told, f"{kind} {id}")
+
+    def spend(
+        self, name: str, points: int, phone: str = "081234567890", at: datetime | None = None, **more: Any
+    ) -> Any:
+        return self.happens("points.spent", name, at, phone, points=points, **more)
 
     def points(self, person: Any, at: datetime | None = None) -> int:
         from setia.journal import service as journal

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from setia.engine.vocabulary import PHASES, Fold, Sum, Used
 from setia.kit import time
 from setia.kit.refusals import Refusal
 
+UNTIL_RELEASED = datetime(9999, 1, 1, tzinfo=UTC)
 ROUNDS = 8  # a chain longer than this is a loop somebody wrote by mistake
 
 
@@ -21,6 +22,22 @@ class Limit:
 
     every: str
     at_most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """When what is given becomes spendable: after so many hours, on a day, or (neither) when an event releases it."""
+
+    hours: int | None = None
+    day: date | None = None
+
+    def ends(self, at: datetime, zone: str) -> datetime:
+        """The instant from which it can be spent."""
+        if self.hours is not None:
+            return at + timedelta(hours=self.hours)
+        if self.day is not None:
+            return max(at, datetime(self.day.year, self.day.month, self.day.day, tzinfo=time.zone(zone)))
+        return UNTIL_RELEASED
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +52,7 @@ class Rule:
     asset: str
     amount: Value
     expire_months: int | None = None
+    pending: Pending | None = None
     limit: Limit | None = None
     ask: str | None = None
     reads: tuple[str, ...] = ()
@@ -53,6 +71,20 @@ class Step:
     keep_months: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """What a return may do where the points were spent meanwhile, and what it gives back past its date.
+
+    `debt` None lets a member owe any number, a number at most so many, 0 nothing: the rest is forgiven and noted.
+    `only_pending` takes only what could not be spent yet. `grace_days`: points that paid for a returned sale and have
+    run out since may be used for so many days more.
+    """
+
+    debt: int | None = None
+    only_pending: bool = False
+    grace_days: int = 7
+
+
 @dataclass(frozen=True, eq=False)
 class Book:
     """A published version, compiled: what was in force from an instant on. It never changes."""
@@ -64,6 +96,7 @@ class Book:
     folds: Mapping[str, Fold]  # folded facts by name, limits included as `used.<rule id>`
     title: Mapping[str, str]
     document: str = ""
+    returns: Returns = Returns()
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
     by_id: Mapping[str, Rule] = field(init=False)
     needs: Mapping[str, frozenset[str]] = field(init=False)
@@ -108,6 +141,11 @@ class Effect:
     ask: str | None = None
     reverses: tuple[UUID, int] | None = None  # the entry that this one takes back
     counts_at: datetime | None = None  # when it counts for limits, if not at the event's own instant
+    holder: UUID | None = None  # whose account it touches, if not the event's first holder's
+    drawn: str = "available"  # which of the holder's accounts a take or a move draws from
+    to: tuple[UUID, str] | None = None  # where a move goes: a holder's account
+    pieces: Sequence[tuple[tuple[UUID, int, int], int]] | None = None  # exactly so much of these lots
+    starts_at: datetime | None = None  # when it becomes spendable, if not at once
 
 
 def decide(book: Book, kind: str, facts: Mapping[str, Any]) -> list[Effect]:
@@ -165,7 +203,10 @@ def _fire(book: Book, rule: Rule, known: dict[str, Any], round: int, effects: li
         return
     verb = "ask" if rule.ask else "give"
     expires_at = expiry(known["date"], rule.expire_months, book.zone) if rule.expire_months else None
-    effects.append(Effect(verb, rule.asset, amount, wanted, rule.id, round, expires_at, inputs, rule.ask))
+    effect = Effect(verb, rule.asset, amount, wanted, rule.id, round, expires_at, inputs, rule.ask)
+    if rule.pending:
+        effect.starts_at = rule.pending.ends(known["at"], book.zone)
+    effects.append(effect)
 
 
 @lru_cache(maxsize=4096)

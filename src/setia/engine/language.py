@@ -8,16 +8,18 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from setia.engine import nodes
-from setia.engine.decide import Book, Limit, Rule, Step, limits
+from setia.engine.decide import Book, Limit, Pending, Returns, Rule, Step, limits
 from setia.engine.vocabulary import LINE_FIELDS, EventKind, Fact
 from setia.kit import texts
 
 LARGEST_GIFT = 10_000_000  # one rule on one event; more is a typing error, not a promotion
 MOST_RULES = 500
 _SLUG = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+_WAIT = re.compile(r"^(\d{1,4}) (day|hour)s?$")
 _MONTHS = re.compile(r"^(\d{1,3}) months?$")
 _OPS = ("is", "is_not", "at_least", "at_most", "below", "above", "one_of")
 _ORDERED = ("at_least", "at_most", "below", "above")
@@ -110,6 +112,36 @@ class Reader:
             self.wrong(path, "not_months", value=thing)
             return None
         return int(found[1])
+
+    def pending(self, path: str, thing: Any) -> Pending | None:
+        """How long something can't be spent yet: `14 days`, `36 hours`, a date, or `until_released`; None when absent."""
+        if thing is None:
+            return None
+        if thing == "until_released":
+            return Pending()
+        found = _WAIT.match(str(thing))
+        if found and 1 <= int(found[1]) <= 8784:
+            return Pending(hours=int(found[1]) * (24 if found[2] == "day" else 1))
+        try:
+            return Pending(day=date.fromisoformat(str(thing)))
+        except ValueError:
+            self.wrong(path, "not_a_wait", value=thing)
+            return None
+
+    def returns(self, thing: Any) -> Returns:
+        """The document's `returns:` section: what a return may take, and the grace of what it gives back."""
+        path = "returns"
+        thing = self.mapping(path, thing or {}, ["debt", "take", "grace"])
+        take, debt, grace = thing.get("take", "any"), thing.get("debt", "any"), thing.get("grace", "7 days")
+        if take not in ("any", "pending"):
+            self.wrong(f"{path}.take", "unknown_choice", value=take, choices="any, pending")
+        most = (
+            None if debt == "any" else 0 if debt == "none" else self.number(f"{path}.debt", debt, 0, 10**12)
+        )
+        found = _WAIT.match(str(grace))
+        if not found or found[2] != "day" or int(found[1]) > 366:
+            self.wrong(f"{path}.grace", "not_days", value=grace)
+        return Returns(most, take == "pending", int(found[1]) if found else 0)
 
     # Conditions
 
@@ -233,7 +265,10 @@ class Reader:
             if kind not in self.words.events and not (isinstance(kind, str) and kind.startswith("given:")):
                 self.wrong(f"{path}.on", "unknown_event", name=kind, **_nearest(str(kind), self.words.events))
         give = self.mapping(
-            f"{path}.give", thing.get("give", {}), ["asset", "amount", "expire"], ["asset", "amount"]
+            f"{path}.give",
+            thing.get("give", {}),
+            ["asset", "amount", "expire", "pending"],
+            ["asset", "amount"],
         )
         asset = str(give.get("asset", ""))
         if asset not in expire:
@@ -241,6 +276,7 @@ class Reader:
         amount = self.amount(f"{path}.give.amount", give.get("amount"))
         when = self.condition(f"{path}.when", thing.get("when"))
         limit = self._limit(f"{path}.limit", thing.get("limit"))
+        pending = self.pending(f"{path}.give.pending", give.get("pending"))
         if len(self.problems) == before:
             self._bounded(f"{path}.give.amount", amount, limit)
             self._carried(path, (*when.reads(), *amount.reads()), kinds)
@@ -251,7 +287,18 @@ class Reader:
         reads = tuple(dict.fromkeys((*when.reads(), *amount.reads())))
         name = self.names(f"{path}.name", thing.get("name"), fallback=id)
         return Rule(
-            id, name, kinds, when, "chained" if chained else "earn", asset, amount, months, limit, None, reads
+            id,
+            name,
+            kinds,
+            when,
+            "chained" if chained else "earn",
+            asset,
+            amount,
+            months,
+            pending,
+            limit,
+            None,
+            reads,
         )
 
     def _limit(self, path: str, thing: Any) -> Limit | None:
@@ -293,7 +340,7 @@ def read(
 ) -> tuple[Book | None, list[Problem]]:
     """The book a document makes, or None and everything that is wrong with it."""
     reader = Reader(words)
-    keys = ["program", "assets", "rules", *words.sections]
+    keys = ["program", "assets", "rules", "returns", *words.sections]
     document = reader.mapping("$", document, keys, ["program", "assets", "rules"])
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
     assets = document.get("assets") if isinstance(document.get("assets"), dict) else {}
@@ -313,10 +360,11 @@ def read(
     ids = [rule.id for rule in rules]
     for id in sorted({id for id in ids if ids.count(id) > 1}):
         reader.wrong("rules", "id_twice", value=id)
+    returns = reader.returns(document.get("returns"))
     if reader.problems:
         return None, reader.problems
     folds = {name: fact.fold for name, fact in words.facts.items() if fact.fold is not None}
-    return Book(version, zone, tuple(rules), ladders, {**folds, **limits(rules)}, title, text), []
+    return Book(version, zone, tuple(rules), ladders, {**folds, **limits(rules)}, title, text, returns), []
 
 
 def _sections(reader: Reader, document: dict[str, Any]) -> tuple[list[Rule], dict[str, tuple[Step, ...]]]:

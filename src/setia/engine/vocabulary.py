@@ -89,6 +89,15 @@ RETURNED = "purchase.returned"
 CLAIMED = "purchase.claimed"
 SPENT = "points.spent"
 EXPIRED = "points.expired"
+VOIDED = "event.voided"
+HELD = "points.held"
+CAPTURED = "hold.captured"
+RELEASED = "hold.released"
+LAPSED = "hold.lapsed"
+TRANSFERRED = "points.transferred"
+ADJUSTED = "points.adjusted"
+EXTENDED = "points.extended"
+ACTIVATED = "points.activated"
 
 _WHEN = ("at", "date", "hour", "weekday")
 _SALE = ("net", "total", "visits", "lines", "outlet", "channel", *_WHEN)
@@ -100,6 +109,15 @@ CORE_EVENTS = (
     EventKind(RETURNED, _WHEN),
     EventKind(SPENT, ("amount", *_WHEN), scope="spend"),
     EventKind(EXPIRED, _WHEN, scope="internal"),
+    EventKind(VOIDED, _WHEN, scope="spend"),
+    EventKind(HELD, ("amount", *_WHEN), scope="spend"),
+    EventKind(CAPTURED, _WHEN, scope="spend"),
+    EventKind(RELEASED, _WHEN, scope="spend"),
+    EventKind(LAPSED, _WHEN, scope="internal"),
+    EventKind(TRANSFERRED, ("amount", *_WHEN), scope="spend"),
+    EventKind(ADJUSTED, ("amount", *_WHEN), scope="admin"),
+    EventKind(EXTENDED, _WHEN, scope="admin"),
+    EventKind(ACTIVATED, _WHEN, scope="earn"),
 )
 
 CORE_FACTS = (

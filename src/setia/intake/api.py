@@ -22,7 +22,8 @@ def _taken(call: Call, told: Told) -> tuple[int, Any]:
     if call.is_dry_run:
         return 200, receipts.shown(service.preview(call.caller, told), call.caller.programme)
     receipt: Receipt = service.accept(call.caller, told, call.key)
-    return 201, Answer(receipts.shown(receipt, call.caller.programme), receipt.is_replay)
+    status = 202 if receipt.is_parked else 201
+    return status, Answer(receipts.shown(receipt, call.caller.programme), receipt.is_replay)
 
 
 def purchase(call: Call) -> tuple[int, Any]:

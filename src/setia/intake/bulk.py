@@ -25,7 +25,7 @@ from setia.intake.types import Told
 from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal import sql
-from setia.journal.types import AVAILABLE, Account, Plan
+from setia.journal.types import Account, Plan
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members.models import ExternalId, Member
@@ -356,8 +356,7 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
             [list(members)],
         )
         for holder, asset, kind, amount in cursor.fetchall():
-            account = minds[holder].account
-            (account.available if kind == AVAILABLE else account.debt)[asset] = amount
+            minds[holder].account.of(kind)[asset] = amount
         _learn_ladders(cursor, minds, book)
         _learn_limits(cursor, minds, folds, book)
     return minds
@@ -433,20 +432,19 @@ def _plan_rows(rows: _Rows, program: UUID, member: UUID, event: UUID, at: dateti
             f"{this}\t{n}\t{shop}\t{who}\t{version}\t{rule}\t{round}\t{verb}\t{asset}\t{amount}\t"
             f"{wanted}\t{after}\t{when}\t{when}\t{_json(reason)}\n"
         )
-    for n, k, asset, _, from_kind, _, to_kind, amount, lot, place in plan.postings:
+    for n, k, asset, _, from_kind, _, to_kind, amount, lot, place, _ in plan.postings:
         filled = (
             f"{this}\t{place}" if lot else f"{_NULL}\t{_NULL}"
         )  # in bulk things are only given, never drawn
         rows.postings.append(
             f"{this}\t{n}\t{k}\t{shop}\t{asset}\t{shop}\t{from_kind}\t{who}\t{to_kind}\t{amount}\t{filled}\n"
         )
-    for n, asset, amount, _, ends in plan.lots:
+    for n, asset, amount, _, ends, *_ in plan.lots:
         rows.lots.append(
             f"{this}\t{n}\t{shop}\t{who}\t{asset}\t{amount}\t{amount}\t{when}\t"
             f"{ends.isoformat() if ends else _NULL}\n"
         )
-    for (asset, kind), amount in plan.moved.items():
-        name = member, asset, kind
+    for name, amount in plan.moved.items():
         rows.moved[name] = rows.moved.get(name, 0) + amount
 
 
@@ -475,7 +473,7 @@ def _write(program: UUID, rows: _Rows) -> None:
             keys = sorted(rows.moved)
             cursor.execute(
                 """INSERT INTO journal_balance (holder_id, asset, kind, program_id, amount, floor)
-                   SELECT holder, asset, kind, %s, amount, CASE kind WHEN 'available' THEN 0 END
+                   SELECT holder, asset, kind, %s, amount, CASE kind WHEN 'debt' THEN NULL ELSE 0 END
                    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bigint[]) AS t(holder, asset, kind, amount)
                    ON CONFLICT (holder_id, asset, kind) DO UPDATE SET amount = journal_balance.amount + excluded.amount""",
                 [

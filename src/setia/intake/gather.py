@@ -37,8 +37,10 @@ _COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::u
     WHERE program_id = $1::uuid AND sku = ANY($10::text[])),
   (SELECT json_object_agg(asset || ' ' || kind, amount) FROM journal_balance WHERE holder_id = m.id),
   (SELECT json_object_agg(asset, gone) FROM (SELECT asset, sum(remaining) AS gone FROM journal_lot
-    WHERE holder_id = m.id AND asset = ANY('{{assets}}'::text[]) AND expires_at <= $3::timestamptz AND remaining > 0
-    GROUP BY asset) stale)"""
+    WHERE holder_id = m.id AND asset = ANY('{{assets}}'::text[]) AND remaining > 0
+    AND (expires_at <= $3::timestamptz OR available_from > greatest($3::timestamptz, $11::timestamptz))
+    GROUP BY asset) stale),
+  EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL)"""
 
 _FROM = """FROM (SELECT 1) one
   LEFT JOIN intake_key k ON k.program_id = $1::uuid AND k.credential = $7::text AND k.key = $8::text
@@ -67,6 +69,7 @@ class Known:
     outlet_zone: str | None
     categories: Mapping[str, str]
     account: Account | None
+    is_awaited: bool
     folded: dict[str, Any] = field(default_factory=dict)
 
 
@@ -88,6 +91,7 @@ def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozens
         key.encode(),
         told.outlet.encode() if told.outlet else None,
         _array(line.sku for line in told.lines),
+        time.now().isoformat().encode(),
     )
     row = sql.run(text, params)[0]
     member = _uuid(row[5])
@@ -103,7 +107,8 @@ def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozens
         _text(row[8]),
         _json(row[9]),
         _account(member, _json(row[10]), _json(row[11])) if member else None,
-        {name: reader(row[12 + place]) for name, (place, reader) in readers.items()},
+        row[12] == b"t",
+        {name: reader(row[13 + place]) for name, (place, reader) in readers.items()},
     )
 
 

@@ -22,7 +22,11 @@ class Event(models.Model):
     external_id = models.CharField(max_length=128)
     member_id = models.UUIDField(null=True)
     outlet_id = models.UUIDField(null=True)
-    corrects_id = models.UUIDField(null=True, help_text="the sale a return or claim speaks of")
+    other_id = models.UUIDField(
+        null=True, help_text="the second holder it names, such as who receives a transfer"
+    )
+    corrects_id = models.UUIDField(null=True, help_text="the event it speaks of, such as a return's sale")
+    order_ref = models.CharField(max_length=128, null=True, help_text="the sale that points were spent on")
     at = models.DateTimeField()
     counts_at = models.DateTimeField()
     received_at = models.DateTimeField(db_default=Now())
@@ -41,15 +45,16 @@ class Event(models.Model):
             models.UniqueConstraint(
                 fields=["program", "source", "external_id", "kind"], name="event_natural_key"
             ),
-            # A sale is returned whole once and claimed once; partial returns will count their own.
-            models.UniqueConstraint(
-                fields=["corrects_id", "kind"],
-                condition=Q(corrects_id__isnull=False),
-                name="event_corrects_once",
-            ),
         ]
         indexes = [
             models.Index(fields=["member_id", "at"], name="event_member"),
+            models.Index(fields=["other_id", "at"], name="event_other", condition=Q(other_id__isnull=False)),
+            models.Index(
+                fields=["corrects_id"], name="event_corrects", condition=Q(corrects_id__isnull=False)
+            ),
+            models.Index(
+                fields=["program", "order_ref"], name="event_order", condition=Q(order_ref__isnull=False)
+            ),
             BrinIndex(fields=["at"], name="event_at", pages_per_range=16),
         ]
 
@@ -67,3 +72,34 @@ class Key(models.Model):
 
     class Meta:
         indexes = [BrinIndex(fields=["made_at"], name="key_made")]
+
+
+class Parked(models.Model):
+    """A return that came before its sale: it waits, and is taken in as told when the sale is on record."""
+
+    id = models.UUIDField(primary_key=True)
+    program = HotProgram()
+    source = models.CharField(max_length=64)
+    external_id = models.CharField(max_length=128)
+    kind = models.CharField(max_length=32)
+    corrects = models.CharField(max_length=128, help_text="the number of the sale it waits for")
+    credential = models.CharField(max_length=40)
+    actor = models.CharField(max_length=64)
+    key = models.CharField(max_length=255)
+    body_hash = models.BinaryField(max_length=32)
+    told = models.JSONField()
+    received_at = models.DateTimeField(db_default=Now())
+    matched_at = models.DateTimeField(null=True)
+    refused = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["program", "source", "external_id", "kind"], name="parked_natural_key"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["program", "corrects"], name="parked_waits", condition=Q(matched_at__isnull=True)
+            )
+        ]

@@ -11,6 +11,7 @@ from django.core import signing
 from django.db import connection
 from django.db.models import Q, QuerySet, Sum
 
+from setia.engine.vocabulary import RETURNED, VOIDED
 from setia.intake import receipts
 from setia.intake.models import Event
 from setia.intake.types import Written
@@ -100,8 +101,9 @@ def timeline(
     programme: Programme, member: UUID, lang: str, after: str | None = None, limit: int = 20
 ) -> Page:
     """A member's story, newest first."""
-    rows, following = _page(Event.objects.filter(program_id=programme.id, member_id=member), after, limit)
-    return Page(_happenings(programme, rows, lang), following)
+    mine = Event.objects.filter(Q(member_id=member) | Q(other_id=member), program_id=programme.id)
+    rows, following = _page(mine, after, limit)
+    return Page(_happenings(programme, rows, lang, member), following)
 
 
 def recent(
@@ -123,17 +125,28 @@ def happening(programme: Programme, public_id: str, lang: str, member: UUID | No
     return _happenings(programme, [row], lang)[0]
 
 
-def _happenings(programme: Programme, rows: Sequence[Event], lang: str) -> list[Happening]:
+def _happenings(
+    programme: Programme, rows: Sequence[Event], lang: str, reader: UUID | None = None
+) -> list[Happening]:
     entries = receipts.written([row.id for row in rows])
     places = tenancy.outlet_names(programme.id, (row.outlet_id for row in rows if row.outlet_id))
-    undone = set(
-        Event.objects.filter(corrects_id__in=[row.id for row in rows], kind="purchase.returned").values_list(
-            "corrects_id", flat=True
-        )
-    )
+    undone = _undone(rows)
     return [
-        _happening(programme, row, entries.get(row.id, []), places, row.id in undone, lang) for row in rows
+        _happening(programme, row, entries.get(row.id, []), places, row.id in undone, lang, reader)
+        for row in rows
     ]
+
+
+def _undone(rows: Sequence[Event]) -> set[UUID]:
+    """Which of these nothing is left of: sales returned whole, and whatever was voided."""
+    found: dict[UUID, int] = {}
+    changes = Event.objects.filter(corrects_id__in=[row.id for row in rows], kind__in=(RETURNED, VOIDED))
+    voided = set()
+    for change in changes:
+        if change.corrects_id:
+            found[change.corrects_id] = found.get(change.corrects_id, 0) + change.total
+            voided |= {change.corrects_id} if change.kind == VOIDED else set()
+    return voided | {row.id for row in rows if row.id in found and row.total + found[row.id] == 0}
 
 
 def _happening(
@@ -143,9 +156,12 @@ def _happening(
     places: dict[UUID, Place],
     undone: bool,
     lang: str,
+    reader: UUID | None,
 ) -> Happening:
     place = places.get(row.outlet_id) if row.outlet_id else None
     receipt = receipts.of(row, list(entries), place.name if place else None)
+    receives = reader is not None and reader == row.other_id != row.member_id
+    points = -receipt.points if receives else receipt.points
     return Happening(
         ids.public("evt", row.id),
         row.kind,
@@ -154,7 +170,7 @@ def _happening(
         place.zone if place else programme.zone,
         place.name if place else "",
         row.total,
-        receipt.points,
+        points,
         receipts.summary(receipt)[lang],
         [_row(entry, programme, lang) for entry in entries if entry.verb != "ask"],
         row.payload.get("note", ""),

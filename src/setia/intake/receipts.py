@@ -7,7 +7,7 @@ from uuid import UUID
 
 from setia.engine import explain
 from setia.engine.decide import Rule
-from setia.engine.vocabulary import CLAIMED, MADE, RETURNED
+from setia.engine.vocabulary import ADJUSTED, CLAIMED, MADE, RETURNED, VOIDED
 from setia.intake.models import Event
 from setia.intake.types import Receipt, Written
 from setia.journal import service as journal
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def fresh(case: "Case", plan: Plan, is_preview: bool = False) -> Receipt:
     """The receipt of what was just decided."""
-    ends = {row[0]: row[4] for row in plan.lots}
+    ends = {row[0]: row[4] for row in plan.lots if row[6] == 0}
     entries = [
         Written(
             case.event_id,
@@ -118,11 +118,14 @@ def of(row: Event, entries: list[Written], outlet: str | None) -> Receipt:
 
 
 def _points(entries: list[Written]) -> int:
-    return sum(
-        e.amount if e.verb == "give" else -e.amount
-        for e in entries
-        if e.asset == "points" and e.verb != "ask"
-    )
+    return sum(change(e) for e in entries if e.asset == "points")
+
+
+def change(entry: Written, receives: bool = False) -> int:
+    """By how much an entry changes what its event's first holder can spend, or what the second one receives."""
+    if entry.verb == "move":
+        return -int(entry.reason["change"]) if receives else int(entry.reason["change"])
+    return {"give": entry.amount, "take": -entry.amount}.get(entry.verb, 0)
 
 
 # As the API shows them
@@ -145,6 +148,8 @@ def shown(receipt: Receipt, programme: Programme) -> dict[str, Any]:
             del each["id"]
     if receipt.outlet:
         answer["outlet"] = receipt.outlet
+    if receipt.is_parked:
+        return {"id": ids.public("prk", receipt.event_id), "status": "waiting", **answer}
     if not receipt.is_preview:
         answer = {"id": ids.public("evt", receipt.event_id), **answer}
     return answer
@@ -152,6 +157,8 @@ def shown(receipt: Receipt, programme: Programme) -> dict[str, Any]:
 
 def summary(receipt: Receipt) -> dict[str, str]:
     """What happened, in one sentence each."""
+    if receipt.is_parked:
+        return texts.pair("event.purchase.returned.said.parked")
     points = abs(receipt.points)
     values = {"total": abs(receipt.total), "points": points, "n": points, "outlet": receipt.outlet or ""}
     key = f"event.{receipt.kind}.said"
@@ -159,8 +166,10 @@ def summary(receipt: Receipt) -> dict[str, str]:
         key += ".at"
     if receipt.kind == MADE and receipt.member_id is None:
         key = "event.purchase.made.said.nobody"
-    if receipt.kind == RETURNED and not receipt.points:
-        key += ".none"
+    if receipt.kind == RETURNED and receipt.points >= 0:
+        key += ".none" if not receipt.points else ".more"
+    if receipt.kind in (VOIDED, ADJUSTED) and receipt.points < 0:
+        key += ".less"
     return texts.pair(key, **values)
 
 
@@ -217,13 +226,13 @@ def _rule(entry: Written, programme: Programme) -> Rule | None:
 def _formula(entry: Written, rule: Rule | None) -> str:
     if rule:
         return explain.formula(rule, entry.reason, entry.wanted, entry.amount)
-    return f"-{entry.amount}" if entry.verb == "take" else str(entry.amount)
+    return str(change(entry))
 
 
 def _why(entry: Written, rule: Rule | None, programme: Programme, lang: str) -> explain.Why:
     if rule:
         return explain.why(rule, entry.reason, entry.wanted, entry.amount, programs.units(), lang)
-    if entry.reverses:
+    if entry.reverses and not texts.has(f"rule.{entry.rule}"):
         name = programs.rule_name(programme.id, int(entry.reason.get("version", 0)), entry.rule)[lang]
         return explain.Why(texts.say("say.undone", lang, name=name))
     return explain.Why(programs.rule_name(programme.id, entry.rule_version, entry.rule)[lang])

@@ -11,62 +11,87 @@ from django.db import IntegrityError, transaction
 
 from setia.catalog import service as catalog
 from setia.engine.decide import Book, Effect, decide
-from setia.engine.vocabulary import CLAIMED, EXPIRED, MADE, RETURNED, SPENT
-from setia.intake import gather, receipts
+from setia.engine.vocabulary import (
+    ACTIVATED,
+    CAPTURED,
+    CLAIMED,
+    EXPIRED,
+    LAPSED,
+    MADE,
+    RELEASED,
+    RETURNED,
+    SPENT,
+    VOIDED,
+    Balance,
+)
+from setia.intake import corrections, gather, parking, receipts
+from setia.intake.deeds import AFTER_RETURN, DEEDS
 from setia.intake.gather import Known
 from setia.intake.models import Event, Key
-from setia.intake.types import Line, Receipt, Sale, Told
+from setia.intake.types import Receipt, Sale, Told
 from setia.intake.understand import fingerprint
 from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal import sql
-from setia.journal.types import Plan
+from setia.journal.types import Account, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
+from setia.members import service as members
 from setia.programs import service as programs
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller
 
 KEYS_KEPT = timedelta(days=30)
 TRIES = 8  # somebody else's booking for the same member makes us look again; after the first time under their lock
-_NEEDS_LOTS = (SPENT, RETURNED, EXPIRED)
 
 
 def accept(caller: Caller, told: Told, key: str) -> Receipt:
     """Take an event in: decide what follows and write it once. The same event told again gets the same receipt.
 
     Refuses `not_found`, `idempotency_mismatch`, `already_recorded`, `insufficient`, `no_program` and what the kind
-    of event refuses. A refusal writes nothing.
+    of event refuses. A refusal writes nothing. A return that comes before its sale is parked.
     """
+    locked = told.corrects is not None or (told.kind in DEEDS and told.kind != SPENT)
     for attempt in range(TRIES):
         try:
-            with transaction.atomic() if attempt else nullcontext():
-                case = _look(caller, told, key, locked=attempt > 0)
+            with transaction.atomic() if attempt or locked else nullcontext():
+                case = _look(caller, told, key, locked=attempt > 0 or locked)
                 earlier = _earlier(case)
                 if earlier:
                     return receipts.stored(caller.programme, earlier, is_replay=True)
+                if case.waits:
+                    return parking.park(case, key)
                 _resolved(case)
                 if attempt < TRIES - 1 and _settled(case):
                     continue  # something had run out before this event: it is booked now, so look again
                 plan = _decided(case)
-                if _write(case, plan, key):
-                    return receipts.fresh(case, plan)
+                if not _write(case, plan, key):
+                    continue
         except IntegrityError:
             continue  # the same event came in beside us: look again and find it
+        if case.known.is_awaited:
+            parking.match(caller.programme, told.external_id)
+        return receipts.fresh(case, plan)
     raise Refusal("busy", status=503, retryable=True)
 
 
 def preview(caller: Caller, told: Told) -> Receipt:
     """The same steps without writing: what would follow, and what is held now."""
     case = _look(caller, told, key="", locked=False)
+    if case.waits:
+        raise NotFound("order", told.corrects or "", param="order_id")
     _resolved(case)
     return receipts.fresh(case, _decided(case), is_preview=True)
 
 
 class Case:
-    """One event on its way through: what was told, what is known, the book that judges it."""
+    """One event on its way through: what was told, what is known, the book that judges it.
+
+    `target` is the event it speaks of, `sale` that event as a sale; `other` the second holder it names.
+    """
 
     __slots__ = (
+        "accounts",
         "at",
         "book",
         "caller",
@@ -74,37 +99,134 @@ class Case:
         "event_id",
         "facts",
         "known",
-        "received_at",
+        "now",
+        "other",
         "sale",
+        "standing",
+        "target",
         "told",
+        "waits",
     )
 
     def __init__(self, caller: Caller, told: Told) -> None:
         self.caller, self.told = caller, told
         self.event_id = ids.new()
-        self.received_at = time.now()
+        self.now = time.now()
+        self.target: Event | None = None
         self.sale: Sale | None = None
-        self.at: datetime = told.at or self.received_at
+        self.other: UUID | None = None
+        self.waits = False
+        self.at: datetime = told.at or self.now
         self.counts_at: datetime = self.at
         self.book: Book
         self.known: Known
         self.facts: dict[str, Any] = {}
+        self.accounts: dict[UUID, Account] = {}
+        self.standing: list[Standing] = []
+
+    @property
+    def account(self) -> Account:
+        """The account of the event's first holder."""
+        assert self.known.account is not None
+        return self.known.account
 
 
 def _look(caller: Caller, told: Told, key: str, locked: bool) -> Case:
-    """Find who and what is meant and all facts the book asks for."""
+    """Find who and what is meant and all facts the book asks for; `locked`, under the locks of all it touches."""
     case = Case(caller, told)
-    if told.corrects is not None:
-        _find_sale(case)
     program = caller.programme.id
-    if locked and told.member:
-        journal.lock(gather.look_up(caller, _book(case), told, case.at, frozenset(), key).member or program)
     case.book = _book(case)
+    if told.corrects is not None and not _corrected(case, key, locked):
+        return case
+    if told.corrects or told.other or locked:
+        _parties(case, key, locked)
     case.known = gather.look_up(caller, case.book, told, case.at, _needs(case), key)
     if case.known.newest != programs.shelf(program).newest:  # somebody published meanwhile
-        case.book = programs.book(program, case.at, case.known.newest)
+        programs.refresh(program)
+        if case.sale is None:
+            case.book = _book(case)
         case.known = gather.look_up(caller, case.book, told, case.at, _needs(case), key)
     return case
+
+
+def _corrected(case: Case, key: str, locked: bool) -> bool:
+    """Find the event this one speaks of. False when that ends the matter: told before, or its sale isn't here yet."""
+    told, program = case.told, case.caller.programme.id
+    case.target = corrections.find(program, told)
+    if case.target is None:
+        case.known = gather.look_up(case.caller, case.book, told, case.at, frozenset(), key)
+        case.waits = told.kind == RETURNED
+        if not case.waits and _earlier(case) is None:
+            raise NotFound(*_MISSING.get(told.kind, ("event", "data.event")), told.corrects)
+        return False
+    if locked:
+        journal.lock_event(case.target.id)
+    case.known = gather.look_up(case.caller, case.book, told, case.at, frozenset(), key)
+    if _earlier(case):
+        return False
+    _take_over(case, case.target)
+    return True
+
+
+_MISSING = {
+    CLAIMED: ("order", "order_id"),
+    ACTIVATED: ("order", "order_id"),
+    CAPTURED: ("hold", "data.hold"),
+    RELEASED: ("hold", "data.hold"),
+    LAPSED: ("hold", "data.hold"),
+}
+
+
+def _take_over(case: Case, target: Event) -> None:
+    """What an event says by naming another: whose it is, what it counts against, and what is left to correct."""
+    told = case.told
+    case.other = target.other_id
+    if target.kind == MADE:
+        case.sale = sale = corrections.sale_of(target)
+        if told.kind == CLAIMED:
+            _claim(case, sale)
+            return
+        case.counts_at = sale.at
+        told.outlet, told.channel = sale.outlet, sale.channel
+        case.book = corrections.book_of(case, sale.rule_version)
+        if told.kind in (RETURNED, VOIDED):
+            corrections.take_part(told, sale)
+        whose = sale.member_id
+    else:
+        whose = target.member_id
+    told.member = ("id", ids.public("mem", whose)) if whose else None
+
+
+def _claim(case: Case, sale: Sale) -> None:
+    """A claim is the sale itself, judged by its own day. Refuses `already_returned` and `already_claimed`."""
+    told = case.told
+    if sale.corrections:
+        raise Refusal("already_returned", param="order_id", value=told.corrects)
+    if sale.member_id:
+        raise Refusal("already_claimed", param="order_id", value=told.corrects)
+    told.net, told.total, told.visits = sale.net, sale.total, sale.visits
+    told.outlet, told.channel, told.lines = sale.outlet, sale.channel, sale.lines
+    case.at = case.counts_at = sale.at
+    case.book = _book(case)
+
+
+def _parties(case: Case, key: str, locked: bool) -> None:
+    """Find out whom the event touches and what stands of what it corrects; hold them, in the order of their ids."""
+    told, program = case.told, case.caller.programme.id
+    if told.other:
+        case.other = members.resolve(program, told.other)
+        if case.other is None:
+            raise NotFound("member", param="data.to")
+    deed = DEEDS.get(told.kind)
+    if deed and deed.standing:
+        case.standing = journal.standing(deed.standing(case))
+    if locked:
+        none: frozenset[str] = frozenset()
+        first = (
+            gather.look_up(case.caller, case.book, told, case.at, none, key).member if told.member else None
+        )
+        holders = {first, case.other, *(entry.holder for entry in case.standing)}
+        journal.lock(*(holder for holder in holders if holder))
 
 
 def _book(case: Case) -> Book:
@@ -125,6 +247,8 @@ def _earlier(case: Case) -> UUID | None:
             raise Refusal("idempotency_mismatch", status=422, param="Idempotency-Key")
         return known.key_event
     if known.same_event and known.same_hash != mark:
+        if case.told.kind == RETURNED and case.told.external_id == case.told.corrects:
+            raise Refusal("already_returned", param="order_id", value=case.told.corrects)
         raise Refusal(
             "already_recorded",
             param="id",
@@ -141,52 +265,8 @@ def _resolved(case: Case) -> None:
         raise NotFound("member", told.member[1] if told.member[0] != "phone" else "", param="member")
     if told.outlet and known.outlet is None:
         raise NotFound("outlet", told.outlet, param="outlet")
-    if told.member is None and told.kind not in (MADE, RETURNED):
+    if told.member is None and told.kind not in (MADE, RETURNED, VOIDED):
         raise Refusal("missing", status=422, param="member")
-
-
-def _find_sale(case: Case) -> None:
-    """The sale that a return or a claim speaks of. Refuses `not_found`, `already_returned`, `already_claimed`."""
-    told, program = case.told, case.caller.programme.id
-    row = Event.objects.filter(
-        program_id=program, kind=MADE, external_id=told.corrects, source=told.source
-    ).first() or (Event.objects.filter(program_id=program, kind=MADE, external_id=told.corrects).first())
-    if row is None:
-        raise NotFound("order", told.corrects or "", param="order_id")
-    claim = Event.objects.filter(corrects_id=row.id, kind=CLAIMED).first()
-    undone = Event.objects.filter(corrects_id=row.id, kind=RETURNED).first()
-    if undone and (told.kind == CLAIMED or undone.body_hash != told.body_hash):
-        raise Refusal("already_returned", param="order_id", value=told.corrects)
-    if told.kind == CLAIMED and (row.member_id or (claim and claim.body_hash != told.body_hash)):
-        raise Refusal("already_claimed", param="order_id", value=told.corrects)
-    lines = [Line(*line) for line in row.payload.get("lines", ())]
-    case.sale = Sale(
-        row.id,
-        claim.member_id if claim else row.member_id,
-        claim.id if claim else row.id,
-        row.at,
-        row.net,
-        row.total,
-        row.visits,
-        lines,
-        row.payload.get("outlet"),
-        row.payload.get("channel", ""),
-    )
-    _take_over(case, case.sale)
-
-
-def _take_over(case: Case, sale: Sale) -> None:
-    """A return counts against its sale's day; a claim is the sale itself, judged by its own day."""
-    told, case.counts_at = case.told, sale.at
-    sign = -1 if told.kind == RETURNED else 1
-    told.net, told.total, told.visits = sign * sale.net, sign * sale.total, sign * sale.visits
-    told.outlet, told.channel = sale.outlet, sale.channel
-    if told.kind == CLAIMED:
-        told.lines, case.at = sale.lines, sale.at
-    elif sale.member_id:
-        told.member = "id", ids.public("mem", sale.member_id)
-    else:
-        told.member = None
 
 
 def _decided(case: Case) -> Plan:
@@ -195,39 +275,34 @@ def _decided(case: Case) -> Plan:
     account = case.known.account
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()
-    kind = programs.kind(case.told.kind)
-    if case.told.kind in _NEEDS_LOTS or (kind and kind.needs_lots):
-        account.lots = case.facts["lots"] = journal.lots(
-            account.holder, case.sale.booked_under if case.sale else None
-        )
-    effects = _effects(case)
-    return ledger.plan(case.caller.programme.id, account, case.event_id, case.at, case.book.version, effects)
+    told, kind = case.told, programs.kind(case.told.kind)
+    deed = DEEDS.get(told.kind)
+    if deed:
+        _read_accounts(case)
+        effects = deed.decide(case, case.standing)
+    elif kind and kind.decide:
+        account.lots = case.facts["lots"] = journal.lots(account.holder) if kind.needs_lots else []
+        effects = list(kind.decide(case.book, case.facts))
+    else:
+        effects = decide(case.book, MADE if told.kind == CLAIMED else told.kind, case.facts)
+    accounts = case.accounts or {account.holder: account}
+    return ledger.plan(case.caller.programme.id, accounts, case.event_id, case.at, case.book.version, effects)
 
 
-def _effects(case: Case) -> list[Effect]:
-    """What follows: by a rule of our own where the kind has one, by the merchant's rules everywhere else."""
-    kind, account = programs.kind(case.told.kind), case.known.account
-    assert account is not None
-    if case.told.kind == RETURNED:
-        assert case.sale is not None
-        effects = ledger.undo(journal.standing(case.sale.booked_under), account)
-        return effects + [after for more in _AFTER_RETURN for after in more(effects)]
-    if case.told.kind == SPENT:
-        return ledger.spend("points", case.told.amount)
-    if case.told.kind == EXPIRED:
-        return ledger.expire(account.lots, case.at)
-    if kind and kind.decide:
-        effects = kind.decide(case.book, case.facts)
-        return list(effects)
-    return decide(case.book, MADE if case.told.kind == CLAIMED else case.told.kind, case.facts)
-
-
-_AFTER_RETURN: list[Callable[[list[Effect]], list[Effect]]] = []
+def _read_accounts(case: Case) -> None:
+    """The accounts of everybody the event touches, its first holder's first."""
+    first = case.account.holder
+    holders = [first, *([case.other] if case.other else []), *(entry.holder for entry in case.standing)]
+    events = list(dict.fromkeys(entry.key[0] for entry in case.standing))
+    keys = [key for entry in case.standing for key, _ in entry.pieces]
+    for holder in dict.fromkeys(holders):
+        case.accounts[holder] = journal.account(holder, case.at, case.now, events, keys)
+    case.known.account = case.accounts[first]
 
 
 def after_return(more: Callable[[list[Effect]], list[Effect]]) -> None:
     """Let a feature ask for something when a sale is undone, such as a review of the tier it had given."""
-    _AFTER_RETURN.append(more)
+    AFTER_RETURN.append(more)
 
 
 _BEFORE_EVENT: list[Callable[[UUID, UUID, datetime], bool]] = []
@@ -252,13 +327,13 @@ def _settled(case: Case) -> bool:
 # Writing
 
 _EVENT = """event AS (INSERT INTO intake_event (id, program_id, kind, source, external_id, member_id, outlet_id, corrects_id,
-  at, counts_at, received_at, net, total, visits, rule_version, actor, body_hash, payload, facts)
+  at, counts_at, received_at, net, total, visits, rule_version, actor, body_hash, payload, facts, other_id, order_ref)
   SELECT $1::uuid, $2::uuid, $7::text, $8::text, $9::text, $3::uuid, $10::uuid, $11::uuid, $5::timestamptz,
     $12::timestamptz, $13::timestamptz, $14::bigint, $15::bigint, $16::smallint, $17::int, $18::text,
-    decode($19::text, 'hex'), $6::jsonb -> 'payload', $6::jsonb -> 'facts'{source})"""
+    decode($19::text, 'hex'), $6::jsonb -> 'payload', $6::jsonb -> 'facts', $22::uuid, $23::text{source})"""
 _KEY = """key AS (INSERT INTO intake_key (program_id, credential, key, body_hash, event_id)
   SELECT $2::uuid, $20::text, $21::text, decode($19::text, 'hex'), $1::uuid{source})"""
-_ORDER = ("entries", "postings", "lots", "draws", "gained", "lost", "promises")
+_ORDER = ("others", "entries", "postings", "lots", "draws", "gained", "lost", "promises")
 
 
 def _write(case: Case, plan: Plan, key: str) -> bool:
@@ -266,9 +341,12 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     _note_products(case)
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
+    others = [account for account in case.accounts if account != holder]
+    if others:
+        rows["others"] = others
     text = _statement(tuple(name for name in _ORDER if name in rows), holder is not None)
     told, programme = case.told, case.caller.programme
-    rows["payload"], rows["facts"] = payload(told), _kept_facts(case, plan)
+    rows["payload"], rows["facts"] = payload(told, case.sale), _kept_facts(case, plan)
     params = (
         _b(case.event_id),
         _b(programme.id),
@@ -280,9 +358,9 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
         told.source.encode(),
         told.external_id.encode(),
         _b(case.known.outlet),
-        _b(case.sale.id if case.sale else None),
+        _b(case.target.id if case.target else None),
         _b(case.counts_at.isoformat()),
-        _b(case.received_at.isoformat()),
+        _b(case.now.isoformat()),
         _b(told.net),
         _b(told.total),
         _b(told.visits),
@@ -291,6 +369,8 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
         told.body_hash.hex().encode(),
         case.caller.credential.encode(),
         key.encode(),
+        _b(case.other),
+        _b(told.order),
     )
     return sql.run(text, params)[0][0] != b"0"
 
@@ -309,25 +389,38 @@ def _statement(parts: tuple[str, ...], with_holder: bool) -> str:
     return "WITH " + ",\n".join(pieces) + "\n" + count
 
 
-def payload(told: Told) -> dict[str, Any]:
+def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
     """What was told, without anything about the person."""
     payload: dict[str, Any] = {"channel": told.channel}
     if told.outlet:
         payload["outlet"] = told.outlet
-    if told.lines:
-        payload["lines"] = [(line.sku, line.qty, line.amount, line.net) for line in told.lines]
+    if told.lines and sale and told.kind != CLAIMED:
+        payload["lines"] = corrections.gone(sale, told)
+    elif told.lines:
+        payload["lines"] = [(line.sku, float(line.qty), line.amount, line.net) for line in told.lines]
     if told.amount:
         payload["amount"] = told.amount
     if told.note:
         payload["note"] = told.note
+    if told.until:
+        payload["until"] = time.iso(told.until)
     return payload
 
 
 def _kept_facts(case: Case, plan: Plan) -> dict[str, Any]:
     """What was known beyond the event's own words: replay uses these instead of looking again."""
     kept = dict(case.known.folded)
-    if case.told.lines:  # what each line's product was, as known then
-        kept["categories"] = [case.known.categories.get(line.sku) for line in case.told.lines]
+    if case.told.kind in (MADE, CLAIMED):
+        for name in _needs(case):
+            if isinstance(case.book.folds[name], Balance):
+                kept[name] = case.facts[name]
+        zone = case.known.outlet_zone
+        if zone and zone != case.book.zone:
+            kept["zone"] = zone
+        if case.told.lines:  # what each line's product was, as known then
+            kept["categories"] = [
+                line.category or case.known.categories.get(line.sku) for line in case.told.lines
+            ]
     if case.known.account and not any(row[5] == "points" for row in plan.entries):
         kept["balance"] = case.known.account.spendable(
             "points"
@@ -346,7 +439,7 @@ def _note_products(case: Case) -> None:
 def expire(caller: Caller, holder: UUID, now: datetime) -> Receipt:
     """Book everything of a holder that is past its date as expired. Safe to run again: nothing is left the second time."""
     name = f"{holder}:{now.isoformat()}"
-    told = Told(EXPIRED, "setia", name, fingerprint(name), ("id", ids.public("mem", holder)))
+    told = Told(EXPIRED, "setia", name, fingerprint(name), ("id", ids.public("mem", holder)), now)
     return accept(caller, told, f"expire:{name}")
 
 
@@ -358,6 +451,21 @@ def expire_due() -> int:
             expire(system(program), holder, now)
             count += 1
     return count
+
+
+def lapse(now: datetime) -> int:
+    """Free what holds still hold after their time. How many."""
+    due = [row for row in corrections.open_holds() if time.parse(row.payload["until"]) <= now]
+    for row in due:
+        name = ids.public("evt", row.id)
+        told = Told(LAPSED, "setia", name, fingerprint(name), corrects=name)
+        accept(system(row.program_id), told, f"lapse:{name}")
+    return len(due)
+
+
+def lapse_due() -> int:
+    """Free what holds still hold after their time, as of now."""
+    return lapse(time.now())
 
 
 def system(program: UUID) -> Caller:

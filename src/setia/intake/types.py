@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -63,11 +64,25 @@ class PurchaseBody(Body):
     at: datetime | None = None
 
 
+class ReturnedItem(Body):
+    """Part of a sale that comes back: how many of an article, or how much of it in money."""
+
+    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    qty: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = None
+    amount: Annotated[int, msgspec.Meta(ge=1, le=money.LARGEST)] | None = None
+
+
 class ReturnBody(Body):
-    """A whole sale taken back: the order's number and why."""
+    """A sale taken back: the order's number and why. Whole, or only some items, or only some of the money.
+
+    `id` is the return's own number; a return of a part needs one.
+    """
 
     order_id: Name
+    id: Name | None = None
     reason: Annotated[str, msgspec.Meta(max_length=80)] = "return"
+    items: Annotated[list[ReturnedItem], msgspec.Meta(max_length=MOST_LINES)] = []
+    refund: Money | None = None
     at: datetime | None = None
 
 
@@ -88,7 +103,7 @@ class Line:
     """A line of a sale as the rules see it: `net` earns, `amount` is what was asked for it."""
 
     sku: str
-    qty: float
+    qty: Decimal | float
     amount: int
     net: int
     category: str | None = None
@@ -111,24 +126,37 @@ class Told:
     total: int = 0
     visits: int = 0
     amount: int = 0
-    corrects: str | None = None  # the external id of the sale it speaks of
+    corrects: str | None = None  # the number of the event it speaks of
     note: str = ""
+    other: tuple[str, str] | None = None  # the second member it names, as `member`
+    order: str | None = None  # the sale that points are spent on
+    items: Sequence["ReturnedItem"] = ()
+    refund: int | None = None
+    until: datetime | None = None
 
 
 @dataclass(slots=True)
 class Sale:
-    """A recorded sale that a return or a claim speaks of."""
+    """A recorded sale that a return or a claim speaks of, what was returned of it before, and what remains."""
 
     id: UUID
+    external_id: str
+    source: str
     member_id: UUID | None
     booked_under: UUID  # the event whose entries stand: the sale's own, or its claim's
+    corrections: Sequence[UUID]
+    rule_version: int
     at: datetime
     net: int
     total: int
     visits: int
     lines: Sequence[Line]
+    left: Sequence[Line]
+    left_net: int
+    left_total: int
     outlet: str | None
     channel: str
+    facts: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -166,3 +194,4 @@ class Receipt:
     entries: Sequence[Written] = field(default_factory=tuple)
     is_replay: bool = False
     is_preview: bool = False
+    is_parked: bool = False

@@ -9,14 +9,30 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from django.conf import settings
 
-from setia.engine.vocabulary import CLAIMED, JOINED, MADE, RETURNED, SPENT
-from setia.intake.types import EventBody, Item, Line, MemberRef, Order, PurchaseBody, ReturnBody, Told
+from setia.engine.vocabulary import (
+    ACTIVATED,
+    ADJUSTED,
+    CAPTURED,
+    CLAIMED,
+    EXTENDED,
+    HELD,
+    JOINED,
+    MADE,
+    RELEASED,
+    RETURNED,
+    SPENT,
+    TRANSFERRED,
+    VOIDED,
+)
+from setia.intake.types import EventBody, Item, Line, MemberRef, Name, Order, PurchaseBody, ReturnBody, Told
 from setia.kit import money, phones, time
 from setia.kit.refusals import NotFound, Refusal
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 CLOCK_SLACK = timedelta(minutes=5)  # tills' clocks run fast; more is a wrong date
 B = TypeVar("B", bound=msgspec.Struct)
+Points = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
+Reason = Annotated[str, msgspec.Meta(min_length=3, max_length=80)]
 
 
 @cache
@@ -35,54 +51,131 @@ def purchase(body: PurchaseBody, source: str) -> Told:
 
 
 def returned(body: ReturnBody, source: str) -> Told:
-    """A whole sale taken back."""
+    """A sale taken back, whole or in part. Refuses a part without a number of its own, and another currency."""
+    if body.refund and body.refund.currency != money.CURRENCY:
+        raise Refusal("currency", status=422, param="refund.currency", value=body.refund.currency)
+    if (body.items or body.refund) and body.id is None:
+        raise Refusal("missing", status=422, param="id")
+    for place, item in enumerate(body.items):
+        if (item.qty is None) == (item.amount is None):
+            raise Refusal("qty_or_amount", status=422, param=f"items[{place}]")
     return Told(
         RETURNED,
         source,
-        body.order_id,
+        body.id or body.order_id,
         fingerprint(body),
         at=_past(body.at),
         corrects=body.order_id,
         note=body.reason,
+        items=body.items,
+        refund=body.refund.amount if body.refund else None,
     )
 
 
 def event(body: EventBody, source: str) -> Told:
     """Any kind of event. Refuses a kind that can't be told from outside, and data that doesn't fit it."""
-    mark = fingerprint(body)
     if body.kind == MADE:
         order = _convert({"id": body.id, **body.data}, Order)
-        return _sale(MADE, order, body, source, mark)
+        return _sale(MADE, order, body, source, fingerprint(body))
+    if body.kind == RETURNED:
+        told = returned(_convert({"id": body.id, **body.data}, ReturnBody), source)
+        told.body_hash, told.at = fingerprint(body), _past(body.at)
+        return told
+    read = _DATA.get(body.kind)
+    if read is None:
+        raise Refusal("unknown_kind", status=422, param="kind", value=body.kind[:64])
     told = Told(
         body.kind,
         source,
         body.id,
-        mark,
+        fingerprint(body),
         _who(body.member),
         _past(body.at),
         body.outlet,
         body.channel or source,
     )
-    if body.kind == RETURNED:
-        told.corrects, told.note = _text(body.data, "order_id"), str(body.data.get("reason", "return"))[:80]
-    elif body.kind == CLAIMED:
-        told.corrects = _text(body.data, "order_id")
-    elif body.kind == SPENT:
-        told.amount = _convert(body.data, _Spend).points
-    elif body.kind != JOINED:
-        raise Refusal("unknown_kind", status=422, param="kind", value=body.kind[:64])
+    _read_data(told, _convert(body.data, read))
     return told
 
 
-class _Spend(msgspec.Struct, forbid_unknown_fields=True):
-    points: Annotated[int, msgspec.Meta(ge=1, le=10**12)]
+def _read_data(told: Told, data: Any) -> None:
+    """What each kind carries, in the one shape that the road knows."""
+    told.amount = getattr(data, "points", None) or 0
+    told.order = getattr(data, "order_id", None)
+    told.note = getattr(data, "reason", "")
+    if told.kind in (CLAIMED, ACTIVATED):
+        told.corrects, told.order = told.order, None
+    for name in ("hold", "event"):
+        told.corrects = getattr(data, name, None) or told.corrects
+    if hasattr(data, "to"):
+        told.other = _who(data.to, "data.to")
+    if hasattr(data, "until"):
+        told.until = data.until.astimezone(UTC) if data.until and data.until.tzinfo else None
+        if data.until and data.until.tzinfo is None:
+            raise Refusal("no_zone", status=422, param="data.until")
+    if told.kind == TRANSFERRED and told.other == told.member:
+        raise Refusal("to_oneself", status=422, param="data.to")
 
 
-def _text(data: dict[str, Any], key: str) -> str:
-    value = data.get(key)
-    if not isinstance(value, str) or not 1 <= len(value) <= 128:
-        raise Refusal("missing", status=422, param=f"data.{key}")
-    return value
+class _Data(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class _Order(_Data):
+    order_id: Name
+
+
+class _Spend(_Data):
+    points: Points
+    order_id: Name | None = None
+
+
+class _Hold(_Spend):
+    until: datetime | None = None
+
+
+class _Capture(_Data):
+    hold: Name
+    points: Points | None = None
+
+
+class _Release(_Data):
+    hold: Name
+
+
+class _Void(_Data):
+    event: Name
+    reason: Reason
+
+
+class _Transfer(_Data):
+    points: Points
+    to: MemberRef
+
+
+class _Adjust(_Data):
+    points: Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)]
+    reason: Reason
+
+
+class _Extend(_Data):
+    until: datetime
+    reason: Reason
+
+
+_DATA: dict[str, type[_Data]] = {
+    JOINED: _Data,
+    CLAIMED: _Order,
+    SPENT: _Spend,
+    HELD: _Hold,
+    CAPTURED: _Capture,
+    RELEASED: _Release,
+    VOIDED: _Void,
+    TRANSFERRED: _Transfer,
+    ADJUSTED: _Adjust,
+    EXTENDED: _Extend,
+    ACTIVATED: _Order,
+}
 
 
 def _convert(data: dict[str, Any], into: type[B]) -> B:
@@ -132,7 +225,7 @@ def share_out(items: Sequence[Item], total: int) -> list[Line]:
     return lines
 
 
-def _who(member: MemberRef | None) -> tuple[str, str] | None:
+def _who(member: MemberRef | None, param: str = "member") -> tuple[str, str] | None:
     if member is None:
         return None
     if member.id is not None:
@@ -140,11 +233,11 @@ def _who(member: MemberRef | None) -> tuple[str, str] | None:
     if member.phone is not None:
         number = phones.e164(member.phone)
         if number is None:
-            raise Refusal("bad_phone", status=422, param="member.phone", value=member.phone)
+            raise Refusal("bad_phone", status=422, param=f"{param}.phone", value=member.phone)
         return "phone", number
     if member.external_id is not None:
         return "external", f"{member.source or 'api'}\n{member.external_id}"
-    raise NotFound("member", param="member")
+    raise NotFound("member", param=param)
 
 
 def _past(at: datetime | None) -> datetime | None:

@@ -51,12 +51,15 @@ class Entry(models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gte=0, wanted__gte=F("amount")), name="entry_amount"),
-            models.CheckConstraint(condition=Q(verb__in=["give", "take", "ask"]), name="entry_verb"),
+            models.CheckConstraint(condition=Q(verb__in=["give", "take", "move", "ask"]), name="entry_verb"),
         ]
 
 
 class Posting(models.Model):
-    """Units of an asset moved from one account to another; the lot it filled or drew from."""
+    """Units of an asset moved from one account to another; the lot they left, or went into if they left none.
+
+    Units that leave a lot for an available account go into a fresh lot with the posting's own key.
+    """
 
     pk = models.CompositePrimaryKey("event_id", "n", "k")
     event_id = models.UUIDField()
@@ -71,6 +74,7 @@ class Posting(models.Model):
     amount = models.BigIntegerField()
     lot_event_id = models.UUIDField(null=True)
     lot_n = models.SmallIntegerField(null=True)
+    lot_k = models.SmallIntegerField(db_default=0)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="posting_amount")]
@@ -96,11 +100,15 @@ class Balance(models.Model):
 
 
 class Lot(models.Model):
-    """What an entry gave and how much of it is left. Spendable at t: available_from ≤ t < expires_at and not ended."""
+    """What an entry gave and how much of it is left. Spendable at t: available_from ≤ t < expires_at and not ended.
 
-    pk = models.CompositePrimaryKey("event_id", "n")
+    `root_*` names the entry whose units these once were, when they moved on into this lot.
+    """
+
+    pk = models.CompositePrimaryKey("event_id", "n", "k")
     event_id = models.UUIDField()
     n = models.SmallIntegerField()
+    k = models.SmallIntegerField(db_default=0)
     program = HotProgram()
     holder_id = models.UUIDField()
     asset = models.CharField(max_length=64)
@@ -110,9 +118,12 @@ class Lot(models.Model):
     available_from = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    root_event_id = models.UUIDField(null=True)
+    root_n = models.SmallIntegerField(null=True)
 
     class Meta:
         indexes = [
+            models.Index(fields=["root_event_id"], name="lot_root", condition=Q(root_event_id__isnull=False)),
             models.Index(fields=["holder_id", "asset", "expires_at"], name="lot_holder"),
             models.Index(fields=["expires_at"], name="lot_due", condition=Q(remaining__gt=0)),
         ]

@@ -1,38 +1,69 @@
-"""How effects become entries, postings, lots and draws: pure double entry over what is known of the holder.
+"""How effects become entries, postings, lots and draws: pure double entry over what is known of the holders.
 
-Every posting moves units from one account to another, so the sum over all accounts is zero by construction.
+Every posting moves units from one account to another, so the sum over all accounts is zero by construction. Units move
+in three ways: the programme gives them, takes them, or they move on, from a lot to a fresh lot of the same or another
+holder (a transfer, a merge, an extension, a release) or in and out of a hold.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from setia.engine.decide import Effect
-from setia.journal.types import AVAILABLE, DEBT, EXPIRED, ISSUED, REDEEMED, Account, Lot, Plan, Standing
+from setia.journal.types import (
+    ADJUSTED,
+    AVAILABLE,
+    DEBT,
+    EXPIRED,
+    HELD,
+    ISSUED,
+    REDEEMED,
+    Account,
+    Lot,
+    LotKey,
+    Plan,
+)
 from setia.kit.refusals import Refusal
 
 _FAR = datetime.max.replace(tzinfo=UTC)
 LADDER = "tier/"  # assets of which the highest held counts, and whose end asks for a review
 
+# Built-in rules, of version 0, and the programme's account they work with; all others issue.
+SPENT, GONE, RESTORED, CORRECTED = "spent", "expired", "restored", "corrected"
+_WITH = {SPENT: REDEEMED, RESTORED: REDEEMED, GONE: EXPIRED, CORRECTED: ADJUSTED}
+
 
 def plan(
-    program: UUID, account: Account, event: UUID, at: datetime, version: int, effects: Iterable[Effect]
+    program: UUID,
+    accounts: Account | Mapping[UUID, Account],
+    event: UUID,
+    at: datetime,
+    version: int,
+    effects: Iterable[Effect],
 ) -> Plan:
-    """What these effects write for one holder. Changes `account` as it goes, so that one call may follow another.
+    """What these effects write. `accounts` is the event's holder, or all it names with the first of them first.
 
-    Refuses `insufficient` when more is to be spent than can be.
+    Changes the accounts as it goes, so that one call may follow another. Refuses `insufficient` when more is to be
+    spent or moved than can be.
     """
+    if isinstance(accounts, Account):
+        accounts = {accounts.holder: accounts}
+    first = next(iter(accounts.values()))
     rows = Plan()
     for n, effect in enumerate(effects, 1):
-        counts_at = effect.counts_at or at
+        account = accounts[effect.holder] if effect.holder else first
         if effect.verb == "give" and effect.amount:
-            _give(rows, program, account, event, n, counts_at, effect)
-        elif effect.verb == "take":
-            _take(rows, program, account, event, n, at, effect)
+            _give(_Writing(rows, program, event, n, at, effect), account)
+        elif effect.verb == "take" and effect.amount:
+            _take(_Writing(rows, program, event, n, at, effect), account)
+        elif effect.verb == "move":
+            assert effect.to is not None
+            _move(_Writing(rows, program, event, n, at, effect), account, accounts[effect.to[0]])
         elif effect.verb == "ask":
             rows.promises.append(
-                (n, effect.ask, {**effect.inputs, "member": str(account.holder), "at": at.isoformat()})
+                (n, effect.ask, {**effect.inputs, "member": str(first.holder), "at": at.isoformat()})
             )
         reverses = effect.reverses or (None, None)
         rows.entries.append(
@@ -47,7 +78,7 @@ def plan(
                 effect.wanted,
                 account.spendable(effect.asset),
                 at,
-                counts_at,
+                effect.counts_at or at,
                 *reverses,
                 effect.inputs,
             )
@@ -55,62 +86,196 @@ def plan(
     return rows
 
 
-def _give(
-    rows: Plan, program: UUID, account: Account, event: UUID, n: int, starts: datetime, effect: Effect
-) -> None:
-    """Pay what is owed first; the rest becomes a lot."""
-    asset, rest, k = effect.asset, effect.amount, 0
-    owed = -account.debt.get(asset, 0)
-    if owed > 0:
-        paid = min(owed, rest)
-        rows.postings.append((n, k, asset, program, ISSUED, account.holder, DEBT, paid, None, None))
-        rows.move(asset, DEBT, paid)
-        account.debt[asset] = paid - owed
-        rest, k = rest - paid, 1
-    if rest:
-        rows.postings.append((n, k, asset, program, ISSUED, account.holder, AVAILABLE, rest, event, n))
-        rows.move(asset, AVAILABLE, rest)
-        rows.lots.append((n, asset, rest, starts, effect.expires_at))
-        account.available[asset] = account.available.get(asset, 0) + rest
+@dataclass(slots=True)
+class _Writing:
+    """One entry while its postings are written."""
+
+    rows: Plan
+    program: UUID
+    event: UUID
+    n: int
+    at: datetime
+    effect: Effect
+    k: int = 0
+
+    def post(
+        self,
+        source: tuple[UUID, str],
+        target: tuple[UUID, str],
+        amount: int,
+        lot: LotKey | None,
+    ) -> None:
+        """Units go from one account to another. `lot` is what they left, or what they went into if they left none."""
+        asset = self.effect.asset
+        self.rows.postings.append(
+            (self.n, self.k, asset, *source, *target, amount, *(lot or (None, None, 0)))
+        )
+        for (holder, kind), signed in ((source, -amount), (target, amount)):
+            if holder != self.program:
+                self.rows.move(holder, asset, kind, signed)
+        self.k += 1
+
+    def new_lot(
+        self,
+        account: Account,
+        amount: int,
+        starts: datetime,
+        ends: datetime | None,
+        place: int = 0,
+        root: tuple[UUID, int] | None = None,
+    ) -> LotKey:
+        """A lot for an account, spendable from and until."""
+        asset, key = self.effect.asset, (self.event, self.n, place)
+        self.rows.lots.append(
+            (self.n, asset, amount, starts, ends, account.holder, place, *(root or (None, None)))
+        )
+        self.into(account, amount, starts, ends)
+        return key
+
+    def into(self, account: Account, amount: int, starts: datetime, ends: datetime | None) -> None:
+        """Note that an account has so much more, and whether it can be spent."""
+        asset = self.effect.asset
+        account.available[asset] = account.available.get(asset, 0) + amount
+        if starts > self.at or (ends and ends <= self.at):
+            account.stale[asset] = account.stale.get(asset, 0) + amount
+
+    def pay(self, source: tuple[UUID, str], account: Account, amount: int, lot: LotKey | None) -> int:
+        """Pay what an account owes first. What is left."""
+        asset = self.effect.asset
+        owed = min(-account.debt.get(asset, 0), amount)
+        if owed > 0:
+            self.post(source, (account.holder, DEBT), owed, lot)
+            account.debt[asset] += owed
+            amount -= owed
+        return amount
 
 
-SPENT, GONE = "spent", "expired"  # built-in rules, of version 0
-_TO = {SPENT: REDEEMED, GONE: EXPIRED}
+def _give(w: _Writing, account: Account) -> None:
+    """Pay what is owed first; the rest becomes a lot, or goes back to the lots it came from."""
+    effect, source = w.effect, (w.program, _WITH.get(w.effect.rule, ISSUED))
+    rest = w.pay(source, account, effect.amount, None)
+    if effect.pieces is not None:
+        _refill(w, source, account, rest)
+    elif rest:
+        starts = effect.starts_at or effect.counts_at or w.at
+        key = w.new_lot(account, rest, starts, effect.expires_at)
+        w.post(source, (account.holder, AVAILABLE), rest, key)
 
 
-def _take(
-    rows: Plan, program: UUID, account: Account, event: UUID, n: int, at: datetime, effect: Effect
-) -> None:
-    """Draw from lots, soonest expiry first; what an undone sale gave comes out of its own lot before any other."""
-    asset, rest, k = effect.asset, effect.amount, 0
-    to = _TO.get(effect.rule, ISSUED)
-    for lot in _order(account, effect, at):
-        drawn = min(rest, lot.remaining)
-        if drawn:
-            rows.postings.append((n, k, asset, account.holder, AVAILABLE, program, to, drawn, *lot.key))
-            ended = at if effect.reverses == lot.key else None
-            rows.draws.append((*lot.key, drawn, drawn if to == EXPIRED else 0, ended))
-            rows.move(asset, AVAILABLE, -drawn)
-            account.available[asset] = account.available.get(asset, 0) - drawn
-            if not lot.spendable(at):
-                account.stale[asset] = account.stale.get(asset, 0) - drawn
-            lot.remaining -= drawn
-            rest, k = rest - drawn, k + 1
+def _refill(w: _Writing, source: tuple[UUID, str], account: Account, rest: int) -> None:
+    """Units go back into the lots they came from, keeping their dates; into a fresh one where those are another's."""
+    lots = {lot.key: lot for lot in account.lots}
+    for key, amount in w.effect.pieces or ():
+        back = min(amount, rest)
+        if not back:
+            continue
+        lot = lots.get(key)
+        late = lot is not None and lot.expires_at is not None and lot.expires_at <= w.at
+        if lot is None or (late and w.effect.expires_at):
+            ends = w.effect.expires_at if lot is None or late else lot.expires_at
+            starts = lot.available_from if lot else w.at
+            root = lot.root if lot else key[:2]
+            fresh = w.new_lot(account, back, starts, ends, w.k, root)
+            account.lots.append(Lot(fresh, account.holder, w.effect.asset, back, back, 0, starts, ends, root))
+            w.post(source, (account.holder, AVAILABLE), back, fresh)
+        else:
+            w.rows.draws.append((*key, -back, 0, None))
+            w.post(source, (account.holder, AVAILABLE), back, key)
+            lot.remaining += back
+            w.into(account, back, lot.available_from, lot.expires_at)
+        rest -= back
+
+
+def _take(w: _Writing, account: Account) -> None:
+    """Draw from lots, soonest expiry first; what an undone sale gave comes out of its own lots before any other."""
+    effect = w.effect
+    target = w.program, _WITH.get(effect.rule, ISSUED)
+    if effect.drawn == HELD:
+        for key, amount in effect.pieces or ():
+            w.post((account.holder, HELD), target, amount, key)
+        _hold(account, effect.asset, -effect.amount)
+        return
+    rest = effect.amount
+    for lot, drawn in _draws(account, effect, w.at):
+        w.post((account.holder, AVAILABLE), target, drawn, lot.key)
+        _draw(w, account, lot, drawn, gone=target[1] == EXPIRED)
+        rest -= drawn
     if rest and effect.reverses is None:
         raise Refusal("insufficient", have=effect.amount - rest, need=effect.amount)
     if rest:
-        rows.postings.append((n, k, asset, account.holder, DEBT, program, to, rest, None, None))
-        rows.move(asset, DEBT, -rest)
-        account.debt[asset] = account.debt.get(asset, 0) - rest
+        w.post((account.holder, DEBT), target, rest, None)
+        account.debt[effect.asset] = account.debt.get(effect.asset, 0) - rest
+
+
+def _move(w: _Writing, account: Account, other: Account) -> None:
+    """Units move on lot by lot, their dates kept: to another holder, into a hold, out of one, or to a later date."""
+    effect = w.effect
+    assert effect.to is not None
+    source, rest = (account.holder, effect.drawn), effect.amount
+    if effect.drawn == HELD:
+        rest = w.pay(source, other, rest, None)
+        _hold(account, effect.asset, -effect.amount)
+        _refill(w, source, other, rest)
+        return
+    for lot, drawn in _draws(account, effect, w.at):
+        _draw(w, account, lot, drawn)
+        rest -= drawn
+        if effect.to[1] == HELD:
+            w.post(source, effect.to, drawn, lot.key)
+            continue
+        left = w.pay(source, other, drawn, lot.key)
+        if left:
+            starts = effect.starts_at or lot.available_from
+            w.new_lot(other, left, starts, effect.expires_at or lot.expires_at, w.k, lot.root)
+            w.post(source, effect.to, left, lot.key)
+    if rest:
+        raise Refusal("insufficient", have=effect.amount - rest, need=effect.amount)
+    if effect.to[1] == HELD:
+        _hold(other, effect.asset, effect.amount)
+
+
+def _hold(account: Account, asset: str, amount: int) -> None:
+    account.held[asset] = account.held.get(asset, 0) + amount
+
+
+def _draw(w: _Writing, account: Account, lot: Lot, drawn: int, gone: bool = False) -> None:
+    """A lot has so much less."""
+    asset, ended = w.effect.asset, w.at if w.effect.reverses == lot.root else None
+    w.rows.draws.append((*lot.key, drawn, drawn if gone else 0, ended))
+    account.available[asset] = account.available.get(asset, 0) - drawn
+    if not lot.spendable(w.at):
+        account.stale[asset] = account.stale.get(asset, 0) - drawn
+    lot.remaining -= drawn
+
+
+def _draws(account: Account, effect: Effect, at: datetime) -> Iterator[tuple[Lot, int]]:
+    """Which lots give how much."""
+    if effect.pieces is not None:
+        lots = {lot.key: lot for lot in account.lots}
+        for key, amount in effect.pieces:
+            lot = lots.get(key)
+            if lot and lot.remaining:
+                yield lot, min(amount, lot.remaining)
+        return
+    rest = effect.amount
+    for lot in _order(account, effect, at):
+        drawn = min(rest, lot.remaining)
+        if drawn:
+            rest -= drawn
+            yield lot, drawn
 
 
 def _order(account: Account, effect: Effect, at: datetime) -> list[Lot]:
-    """Soonest expiry first, no expiry last, then oldest, then id; expiring and undoing may touch lots past expiry."""
+    """Soonest expiry first, no expiry last, then oldest, then id; expiring and undoing may touch lots past expiry.
+
+    Of what an undone sale gave, what is still pending goes first.
+    """
     lots = [lot for lot in account.lots if lot.asset == effect.asset and lot.remaining]
     if effect.rule == GONE:
         return [lot for lot in lots if lot.expires_at and lot.expires_at <= at]
-    own = [lot for lot in lots if lot.key == effect.reverses]
-    others = [lot for lot in lots if lot.key != effect.reverses and lot.spendable(at)]
+    own = [lot for lot in lots if lot.root == effect.reverses]
+    own.sort(key=lambda lot: lot.available_from, reverse=True)
+    others = [lot for lot in lots if lot.root != effect.reverses and lot.spendable(at)]
     others.sort(key=lambda lot: (lot.expires_at or _FAR, lot.available_from, lot.key))
     return own + others
 
@@ -134,28 +299,33 @@ def expire(lots: Iterable[Lot], at: datetime, ladder: bool = False) -> list[Effe
     return [Effect("take", asset, n, n, GONE, -1, None, {"amount": n}) for asset, n in gone.items()]
 
 
-def undo(standing: Iterable[Standing], account: Account) -> list[Effect]:
-    """Take back all that an event gave. Units that had expired are gone already and are not taken twice."""
-    lots = {lot.key: lot for lot in account.lots}
-    effects = []
-    for entry in standing:
-        lot = lots.get(entry.key)
-        amount = entry.amount - (lot.expired if lot else 0)
-        if entry.verb != "give" or not amount:
-            continue
-        inputs: dict[str, Any] = {"given": entry.amount, "version": entry.rule_version}
-        effects.append(
-            Effect(
-                "take",
-                entry.asset,
-                amount,
-                amount,
-                entry.rule,
-                -1,
-                None,
-                inputs,
-                reverses=entry.key,
-                counts_at=entry.counts_at,
-            )
-        )
-    return effects
+def moved(
+    rule: str,
+    asset: str,
+    amount: int,
+    to: tuple[UUID, str],
+    change: int,
+    *,
+    holder: UUID | None = None,
+    drawn: str = AVAILABLE,
+    pieces: Sequence[tuple[LotKey, int]] | None = None,
+    ends: datetime | None = None,
+    starts: datetime | None = None,
+    inputs: Mapping[str, Any] | None = None,
+) -> Effect:
+    """Units move on by a built-in rule. `change` is by how much the event's first holder has more to spend."""
+    return Effect(
+        "move",
+        asset,
+        amount,
+        amount,
+        rule,
+        -1,
+        ends,
+        {"amount": amount, "change": change, **(inputs or {})},
+        holder=holder,
+        drawn=drawn,
+        to=to,
+        pieces=pieces,
+        starts_at=starts,
+    )

@@ -8,9 +8,9 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q, Sum
 
-from setia.journal.models import Balance, Entry, Holder, Lot
+from setia.journal.models import Balance, Entry, Holder, Lot, Posting
 from setia.journal.rules import LADDER
-from setia.journal.types import AVAILABLE, DEBT, Account, LotKey, Standing
+from setia.journal.types import AVAILABLE, Account, EntryKey, LotKey, Standing
 from setia.journal.types import Lot as LotState
 from setia.kit import time
 
@@ -20,51 +20,141 @@ def open_holder(program: UUID, holder: UUID) -> None:
     Holder.objects.bulk_create([Holder(id=holder, program_id=program)], ignore_conflicts=True)
 
 
-def lock(holder: UUID) -> None:
-    """Hold this holder until the transaction ends, so that what is read now still stands when it is written."""
-    list(Holder.objects.select_for_update().filter(id=holder).values_list("version"))
+def lock(*holders: UUID) -> None:
+    """Hold these until the transaction ends, in the order of their ids, so that what is read now stands when written."""
+    list(Holder.objects.select_for_update().filter(id__in=holders).order_by("id").values_list("version"))
 
 
-def lots(holder: UUID, of_event: UUID | None = None) -> list[LotState]:
-    """Lots with something left, and those an event filled, whatever became of them."""
-    rows = Lot.objects.filter(holder_id=holder)
-    rows = (
-        rows.filter(Q(remaining__gt=0) | Q(event_id=of_event)) if of_event else rows.filter(remaining__gt=0)
-    )
-    return [
-        LotState(
-            (row.event_id, row.n),
-            row.asset,
-            row.amount,
-            row.remaining,
-            row.expired,
-            row.available_from,
-            row.expires_at,
+def lock_event(event: UUID) -> None:
+    """Hold an event that has no holder, such as a sale nobody claimed, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(event.bytes[8:], "big", signed=True)]
         )
-        for row in rows
-    ]
 
 
-def standing(event: UUID) -> list[Standing]:
-    """The entries an event made."""
-    rows = Entry.objects.filter(event_id=event).order_by("n")
+def _lot(row: Lot) -> LotState:
+    own = row.event_id, row.n
+    root = (row.root_event_id, row.root_n) if row.root_event_id and row.root_n is not None else own
+    return LotState(
+        (*own, row.k),
+        row.holder_id,
+        row.asset,
+        row.amount,
+        row.remaining,
+        row.expired,
+        row.available_from,
+        row.expires_at,
+        root,
+    )
+
+
+def lots(holder: UUID, of_events: Iterable[UUID] = (), keys: Iterable[LotKey] = ()) -> list[LotState]:
+    """Lots with something left, and those that stem from some events or are named, whatever became of them."""
+    of, named = list(of_events), list(keys)
+    wish = Q(remaining__gt=0)
+    if of:
+        wish |= Q(event_id__in=of) | Q(root_event_id__in=of)
+    if named:
+        wish |= Q(event_id__in=[key[0] for key in named])
+    return [_lot(row) for row in Lot.objects.filter(wish, holder_id=holder)]
+
+
+def standing(events: Sequence[UUID]) -> list[Standing]:
+    """The entries of an event and of its corrections (the first is the event), with what was undone of them since."""
+    rows = list(Entry.objects.filter(event_id__in=events))
+    rows.sort(key=lambda row: (events.index(row.event_id), row.n))
+    undone: dict[EntryKey, int] = {}
+    for row in rows:
+        if row.reverses_event_id and row.reverses_n is not None:
+            key = row.reverses_event_id, row.reverses_n
+            undone[key] = undone.get(key, 0) + row.wanted
+    expired = _expired(events)
+    moves: dict[EntryKey, list[Posting]] = {}
+    for posting in Posting.objects.filter(event_id__in=events).order_by("event_id", "n", "k"):
+        moves.setdefault((posting.event_id, posting.n), []).append(posting)
+    back = _given_back(rows, moves)
     return [
         Standing(
-            (row.event_id, row.n), row.verb, row.asset, row.amount, row.rule, row.rule_version, row.counts_at
+            key := (row.event_id, row.n),
+            _whose(row, moves.get(key, ())),
+            row.verb,
+            row.asset,
+            row.amount,
+            undone.get(key, 0),
+            expired.get(key, 0),
+            row.rule,
+            row.rule_version,
+            row.round,
+            row.counts_at,
+            _pieces(moves.get(key, ()), back.get(key, {})),
+            row.reverses_event_id is not None,
         )
         for row in rows
     ]
 
 
-def account(holder: UUID, at: datetime) -> Account:
-    """What somebody holds at an instant, lots included."""
-    state = Account(holder, lots=lots(holder))
+def _expired(events: Sequence[UUID]) -> dict[EntryKey, int]:
+    """How many of the units that entries gave have run out, wherever they were by then."""
+    found: dict[EntryKey, int] = {}
+    for row in Lot.objects.filter(Q(event_id__in=events) | Q(root_event_id__in=events), expired__gt=0):
+        root = _lot(row).root
+        found[root] = found.get(root, 0) + row.expired
+    return found
+
+
+def _whose(row: Entry, postings: Sequence[Posting]) -> UUID:
+    """The holder whose account an entry touched; the event's own where it moved nothing."""
+    if not postings:
+        return row.member_id
+    return postings[0].to_holder_id if row.verb == "give" else postings[0].from_holder_id
+
+
+def _pieces(postings: Sequence[Posting], back: dict[LotKey, int]) -> list[tuple[LotKey, int]]:
+    """What an entry drew from which lot, less what went back there."""
+    drawn: dict[LotKey, int] = {}
+    for p in postings:
+        if p.lot_event_id and p.lot_n is not None:
+            key = p.lot_event_id, p.lot_n, p.lot_k
+            drawn[key] = drawn.get(key, 0) + p.amount
+    return [(key, amount - back.get(key, 0)) for key, amount in drawn.items()]
+
+
+def _given_back(
+    rows: Iterable[Entry], moves: dict[EntryKey, list[Posting]]
+) -> dict[EntryKey, dict[LotKey, int]]:
+    """For each entry, what its corrections put back for which of its lots."""
+    found: dict[EntryKey, dict[LotKey, int]] = {}
+    for row in rows:
+        if row.verb == "give" and row.reverses_event_id and row.reverses_n is not None:
+            place = found.setdefault((row.reverses_event_id, row.reverses_n), {})
+            for p in moves.get((row.event_id, row.n), ()):
+                if p.lot_event_id and p.lot_n is not None:
+                    key = p.lot_event_id, p.lot_n, p.lot_k
+                    place[key] = place.get(key, 0) + p.amount
+    return found
+
+
+def account(
+    holder: UUID,
+    at: datetime,
+    now: datetime | None = None,
+    of_events: Iterable[UUID] = (),
+    keys: Iterable[LotKey] = (),
+) -> Account:
+    """What somebody holds at an instant, lots included. `now`, when later, says what is pending still."""
+    state = Account(holder, lots=lots(holder, of_events, keys))
     for row in Balance.objects.filter(holder_id=holder):
-        {AVAILABLE: state.available, DEBT: state.debt}.get(row.kind, {})[row.asset] = row.amount
+        state.of(row.kind)[row.asset] = row.amount
     for lot in state.lots:
-        if not lot.spendable(at):
+        if lot.available_from > max(at, now or at) or (lot.expires_at and lot.expires_at <= at):
             state.stale[lot.asset] = state.stale.get(lot.asset, 0) + lot.remaining
     return state
+
+
+def holders_with(kind: str) -> list[UUID]:
+    """Who has anything in an account of this kind, such as on hold."""
+    return list(Balance.objects.filter(kind=kind, amount__gt=0).values_list("holder_id", flat=True))
 
 
 def spendable(holder: UUID, asset: str, at: datetime | None = None) -> int:
@@ -132,7 +222,7 @@ _FAULTS = {
         FULL JOIN (SELECT holder_id, asset, kind, sum(amount) AS amount FROM (
             SELECT to_holder_id AS holder_id, asset, to_kind AS kind, amount, program_id FROM journal_posting
             UNION ALL SELECT from_holder_id, asset, from_kind, -amount, program_id FROM journal_posting) p
-          WHERE program_id = %(program)s AND kind IN ('available', 'debt') GROUP BY 1, 2, 3) s
+          WHERE program_id = %(program)s AND kind IN ('available', 'held', 'debt') GROUP BY 1, 2, 3) s
         USING (holder_id, asset, kind)
         WHERE coalesce(b.program_id, %(program)s) = %(program)s AND coalesce(b.amount, 0) <> coalesce(s.amount, 0)""",
     "balance differs from its lots": """
@@ -141,12 +231,24 @@ _FAULTS = {
         USING (holder_id, asset)
         WHERE b.program_id = %(program)s AND b.kind = 'available' AND b.amount <> coalesce(l.left_over, 0)""",
     "lot differs from its postings": """
-        SELECT l.event_id || '/' || l.n FROM journal_lot l LEFT JOIN (
-          SELECT lot_event_id, lot_n, sum(CASE WHEN to_kind = 'available' THEN amount ELSE -amount END) AS left_over,
-            sum(amount) FILTER (WHERE to_kind = 'available') AS filled FROM journal_posting
-          WHERE lot_event_id IS NOT NULL GROUP BY 1, 2) p ON p.lot_event_id = l.event_id AND p.lot_n = l.n
-        WHERE l.program_id = %(program)s
-          AND (coalesce(p.left_over, 0) <> l.remaining OR coalesce(p.filled, 0) <> l.amount)""",
+        SELECT l.event_id || '/' || l.n || '/' || l.k FROM journal_lot l LEFT JOIN (
+          SELECT event_id, n, k, sum(amount) AS left_over, sum(amount) FILTER (WHERE filled) AS filled,
+            sum(-amount) FILTER (WHERE gone) AS gone FROM (
+            SELECT lot_event_id AS event_id, lot_n AS n, lot_k AS k,
+              CASE WHEN from_kind = 'available' THEN -amount WHEN to_kind = 'available' THEN amount ELSE 0 END AS amount,
+              from_kind <> 'available' AND lot_event_id = event_id AND lot_n = n AS filled, to_kind = 'expired' AS gone
+            FROM journal_posting WHERE lot_event_id IS NOT NULL
+            UNION ALL SELECT event_id, n, k, amount, true, false FROM journal_posting
+            WHERE from_kind = 'available' AND to_kind = 'available') one GROUP BY 1, 2, 3) p USING (event_id, n, k)
+        WHERE l.program_id = %(program)s AND (coalesce(p.left_over, 0) <> l.remaining
+          OR coalesce(p.filled, 0) <> l.amount OR coalesce(p.gone, 0) <> l.expired)""",
+    "lot without its row": """
+        SELECT DISTINCT p.lot_event_id || '/' || p.lot_n || '/' || p.lot_k FROM journal_posting p
+        LEFT JOIN journal_lot l ON l.event_id = p.lot_event_id AND l.n = p.lot_n AND l.k = p.lot_k
+        WHERE p.program_id = %(program)s AND p.lot_event_id IS NOT NULL AND l.event_id IS NULL""",
+    "held below zero": """
+        SELECT holder_id || ' ' || asset FROM journal_balance
+        WHERE program_id = %(program)s AND kind = 'held' AND amount < 0""",
     "debt and balance both positive": """
         SELECT DISTINCT d.holder_id || ' ' || d.asset FROM journal_balance d JOIN journal_lot l USING (holder_id, asset)
         WHERE d.program_id = %(program)s AND d.kind = 'debt' AND d.amount < 0 AND l.remaining > 0
@@ -160,7 +262,7 @@ _FAULTS = {
         WHERE e.program_id = %(program)s AND e.verb <> 'ask' AND e.amount <> coalesce(p.amount, 0)""",
     "more taken back than given": """
         SELECT e.event_id || '/' || e.n FROM journal_entry e JOIN (
-          SELECT reverses_event_id, reverses_n, sum(amount) AS amount FROM journal_entry
+          SELECT reverses_event_id, reverses_n, sum(wanted) AS amount FROM journal_entry
           WHERE reverses_event_id IS NOT NULL GROUP BY 1, 2) r
           ON r.reverses_event_id = e.event_id AND r.reverses_n = e.n
         WHERE e.program_id = %(program)s AND r.amount > e.amount""",
@@ -189,9 +291,9 @@ def entries(events: Iterable[UUID]) -> Sequence[Entry]:
     return list(Entry.objects.filter(event_id__in=list(events)).order_by("event_id", "n"))
 
 
-def lot_ends(events: Iterable[UUID]) -> dict[LotKey, datetime | None]:
+def lot_ends(events: Iterable[UUID]) -> dict[EntryKey, datetime | None]:
     """When what these events gave runs out."""
-    rows = Lot.objects.filter(event_id__in=list(events)).values_list("event_id", "n", "expires_at")
+    rows = Lot.objects.filter(event_id__in=list(events), k=0).values_list("event_id", "n", "expires_at")
     return {(event, n): ends for event, n, ends in rows}
 
 

@@ -86,28 +86,31 @@ PARTS = {
     verb text, asset text, amount bigint, wanted bigint, after bigint, counts_at timestamptz, reverses uuid,
     reverses_n smallint, reason jsonb))""",
     "postings": """postings AS (INSERT INTO journal_posting (event_id, n, k, program_id, asset, from_holder_id, from_kind,
-  to_holder_id, to_kind, amount, lot_event_id, lot_n)
-  SELECT $1::uuid, p.n, p.k, $2::uuid, p.asset, p.from_holder, p.from_kind, p.to_holder, p.to_kind, p.amount, p.lot, p.lot_n
+  to_holder_id, to_kind, amount, lot_event_id, lot_n, lot_k)
+  SELECT $1::uuid, p.n, p.k, $2::uuid, p.asset, p.from_holder, p.from_kind, p.to_holder, p.to_kind, p.amount, p.lot,
+    p.lot_n, p.lot_k
   FROM head, jsonb_to_recordset($6::jsonb -> 'postings') AS p(n smallint, k smallint, asset text, from_holder uuid,
-    from_kind text, to_holder uuid, to_kind text, amount bigint, lot uuid, lot_n smallint))""",
-    "lots": """lots AS (INSERT INTO journal_lot (event_id, n, program_id, holder_id, asset, amount, remaining,
-  available_from, expires_at)
-  SELECT $1::uuid, l.n, $2::uuid, $3::uuid, l.asset, l.amount, l.amount, l.starts, l.ends
-  FROM head, jsonb_to_recordset($6::jsonb -> 'lots')
-    AS l(n smallint, asset text, amount bigint, starts timestamptz, ends timestamptz))""",
+    from_kind text, to_holder uuid, to_kind text, amount bigint, lot uuid, lot_n smallint, lot_k smallint))""",
+    "lots": """lots AS (INSERT INTO journal_lot (event_id, n, k, program_id, holder_id, asset, amount, remaining,
+  available_from, expires_at, root_event_id, root_n)
+  SELECT $1::uuid, l.n, l.k, $2::uuid, l.holder, l.asset, l.amount, l.amount, l.starts, l.ends, l.root, l.root_n
+  FROM head, jsonb_to_recordset($6::jsonb -> 'lots') AS l(n smallint, asset text, amount bigint, starts timestamptz,
+    ends timestamptz, holder uuid, k smallint, root uuid, root_n smallint))""",
     "draws": """draws AS (UPDATE journal_lot SET remaining = remaining - d.drawn, expired = expired + d.gone,
     ended_at = coalesce(d.ended, ended_at)
-  FROM head, (SELECT lot, n, sum(drawn) AS drawn, sum(gone) AS gone, max(ended) AS ended
+  FROM head, (SELECT lot, n, k, sum(drawn) AS drawn, sum(gone) AS gone, max(ended) AS ended
     FROM jsonb_to_recordset($6::jsonb -> 'draws')
-      AS one(lot uuid, n smallint, drawn bigint, gone bigint, ended timestamptz) GROUP BY lot, n) d
-  WHERE journal_lot.event_id = d.lot AND journal_lot.n = d.n)""",
+      AS one(lot uuid, n smallint, k smallint, drawn bigint, gone bigint, ended timestamptz) GROUP BY lot, n, k) d
+  WHERE journal_lot.event_id = d.lot AND journal_lot.n = d.n AND journal_lot.k = d.k)""",
+    "others": """others AS (UPDATE journal_holder SET version = version + 1
+  FROM head WHERE journal_holder.id IN (SELECT jsonb_array_elements_text($6::jsonb -> 'others')::uuid))""",
     "gained": """gained AS (INSERT INTO journal_balance (holder_id, asset, kind, program_id, amount, floor)
-  SELECT $3::uuid, b.asset, b.kind, $2::uuid, b.amount, CASE b.kind WHEN 'available' THEN 0 END
-  FROM head, jsonb_to_recordset($6::jsonb -> 'gained') AS b(asset text, kind text, amount bigint)
+  SELECT b.holder, b.asset, b.kind, $2::uuid, b.amount, CASE b.kind WHEN 'debt' THEN NULL ELSE 0 END
+  FROM head, jsonb_to_recordset($6::jsonb -> 'gained') AS b(holder uuid, asset text, kind text, amount bigint)
   ON CONFLICT (holder_id, asset, kind) DO UPDATE SET amount = journal_balance.amount + excluded.amount)""",
     "lost": """lost AS (UPDATE journal_balance SET amount = journal_balance.amount + b.amount
-  FROM head, jsonb_to_recordset($6::jsonb -> 'lost') AS b(asset text, kind text, amount bigint)
-  WHERE journal_balance.holder_id = $3::uuid AND journal_balance.asset = b.asset AND journal_balance.kind = b.kind)""",
+  FROM head, jsonb_to_recordset($6::jsonb -> 'lost') AS b(holder uuid, asset text, kind text, amount bigint)
+  WHERE journal_balance.holder_id = b.holder AND journal_balance.asset = b.asset AND journal_balance.kind = b.kind)""",
     "promises": """promises AS (INSERT INTO outbox_promise (event_id, n, program_id, ask, payload)
   SELECT $1::uuid, p.n, $2::uuid, p.ask, p.payload
   FROM head, jsonb_to_recordset($6::jsonb -> 'promises') AS p(n smallint, ask text, payload jsonb))""",
@@ -129,9 +132,21 @@ _ENTRY = (
     "reverses_n",
     "reason",
 )
-_POSTING = ("n", "k", "asset", "from_holder", "from_kind", "to_holder", "to_kind", "amount", "lot", "lot_n")
-_LOT = ("n", "asset", "amount", "starts", "ends")
-_DRAW = ("lot", "n", "drawn", "gone", "ended")
+_POSTING = (
+    "n",
+    "k",
+    "asset",
+    "from_holder",
+    "from_kind",
+    "to_holder",
+    "to_kind",
+    "amount",
+    "lot",
+    "lot_n",
+    "lot_k",
+)
+_LOT = ("n", "asset", "amount", "starts", "ends", "holder", "k", "root", "root_n")
+_DRAW = ("lot", "n", "k", "drawn", "gone", "ended")
 _PROMISE = ("n", "ask", "payload")
 
 
@@ -139,11 +154,12 @@ def parts(plan: Plan) -> dict[str, list[dict[str, Any]]]:
     """The plan as named rows, only the parts that have any."""
     gained: list[dict[str, Any]] = []
     lost: list[dict[str, Any]] = []
-    for (asset, kind), amount in plan.moved.items():
+    for (holder, asset, kind), amount in plan.moved.items():
         # A row's floor is checked before its conflict is seen, so what shrinks an account must be an UPDATE.
-        (lost if amount < 0 and kind == "available" else gained).append(
-            {"asset": asset, "kind": kind, "amount": amount}
-        )
+        if amount:
+            (lost if amount < 0 and kind != "debt" else gained).append(
+                {"holder": holder, "asset": asset, "kind": kind, "amount": amount}
+            )
     found = {
         "entries": [dict(zip(_ENTRY, row, strict=True)) for row in plan.entries],
         "postings": [dict(zip(_POSTING, row, strict=True)) for row in plan.postings],

@@ -5,22 +5,26 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-AVAILABLE, DEBT = "available", "debt"  # a holder's accounts; debt is zero or less
-ISSUED, REDEEMED, EXPIRED = "issued", "redeemed", "expired"  # the programme's, whose balances are derived
-LotKey = tuple[UUID, int]
+AVAILABLE, HELD, DEBT = "available", "held", "debt"  # a holder's accounts; debt is zero or less
+# The programme's accounts, whose balances are derived.
+ISSUED, REDEEMED, EXPIRED, ADJUSTED = "issued", "redeemed", "expired", "adjusted"
+EntryKey = tuple[UUID, int]
+LotKey = tuple[UUID, int, int]  # the entry that made it, and which of that entry's lots
 
 
 @dataclass(slots=True)
 class Lot:
-    """What an earlier entry gave and how much of it is left."""
+    """What an earlier entry gave and how much of it is left. `root` is the entry whose units these once were."""
 
     key: LotKey
+    holder: UUID
     asset: str
     amount: int
     remaining: int
     expired: int
     available_from: datetime
     expires_at: datetime | None
+    root: EntryKey
 
     def spendable(self, at: datetime) -> bool:
         """Whether it can be spent at an instant."""
@@ -29,13 +33,21 @@ class Lot:
 
 @dataclass(slots=True)
 class Account:
-    """A holder as read under its version: ledger balances, units past expiry but not yet booked so, and lots."""
+    """A holder as read under its version: ledger balances, units that can't be spent now though they are there, lots.
+
+    `stale` counts units past expiry but not yet booked so, and units that are still pending.
+    """
 
     holder: UUID
     available: dict[str, int] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
     debt: dict[str, int] = field(default_factory=dict)
     stale: dict[str, int] = field(default_factory=dict)
     lots: list[Lot] = field(default_factory=list)
+
+    def of(self, kind: str) -> dict[str, int]:
+        """The balances of one of the holder's accounts."""
+        return {AVAILABLE: self.available, HELD: self.held, DEBT: self.debt}[kind]
 
     def spendable(self, asset: str) -> int:
         """Units that can be spent now."""
@@ -44,15 +56,21 @@ class Account:
 
 @dataclass(slots=True)
 class Standing:
-    """An entry that stands in the journal, as far as undoing it needs to know."""
+    """An entry of a sale as far as correcting it needs to know: what it moved and how much of that was undone."""
 
-    key: LotKey
+    key: EntryKey
+    holder: UUID
     verb: str
     asset: str
     amount: int
+    undone: int
+    expired: int
     rule: str
     rule_version: int
+    round: int
     counts_at: datetime
+    pieces: list[tuple[LotKey, int]] = field(default_factory=list)  # what it drew and was not given back
+    is_undoing: bool = False  # it takes another entry back itself
 
 
 @dataclass(slots=True)
@@ -63,10 +81,10 @@ class Plan:
     postings: list[tuple[Any, ...]] = field(default_factory=list)
     lots: list[tuple[Any, ...]] = field(default_factory=list)
     draws: list[tuple[Any, ...]] = field(default_factory=list)
-    moved: dict[tuple[str, str], int] = field(default_factory=dict)
+    moved: dict[tuple[UUID, str, str], int] = field(default_factory=dict)
     promises: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def move(self, asset: str, kind: str, amount: int) -> None:
-        """Note that the holder's account changes by so much."""
-        key = asset, kind
+    def move(self, holder: UUID, asset: str, kind: str, amount: int) -> None:
+        """Note that a holder's account changes by so much."""
+        key = holder, asset, kind
         self.moved[key] = self.moved.get(key, 0) + amount

@@ -59,3 +59,8 @@ def moment(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
 def iso(at: datetime) -> str:
     """ISO 8601 in UTC to the second or microsecond, as the API writes it."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse(text: str) -> datetime:
+    """The instant that `iso` wrote."""
+    return datetime.fromisoformat(text)

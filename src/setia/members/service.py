@@ -76,6 +76,17 @@ def by_phone(program: UUID, text: str) -> Person | None:
     return _person(row) if row else None
 
 
+def resolve(program: UUID, named: tuple[str, str]) -> UUID | None:
+    """Who is meant by an id, a phone number or another system's id (`source`, newline, id); None when nobody."""
+    how, value = named
+    if how == "external":
+        source, _, name = value.partition("\n")
+        rows = ExternalId.objects.filter(program_id=program, source=source, external_id=name)
+        return rows.values_list("member_id", flat=True).first()
+    wish = {"phone": value} if how == "phone" else {"id": ids.parse("mem", value)}
+    return Member.objects.filter(program_id=program, **wish).values_list("id", flat=True).first()
+
+
 def search(program: UUID, text: str, limit: int = 20, after: UUID | None = None) -> list[Person]:
     """Members whose number ends with the digits typed, or whose name contains the letters; newest first."""
     rows = Member.objects.filter(program_id=program)

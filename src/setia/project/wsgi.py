@@ -28,6 +28,7 @@ HOT = {
 _PHRASES = {
     200: "200 OK",
     201: "201 Created",
+    202: "202 Accepted",
     400: "400 Bad Request",
     401: "401 Unauthorized",
     403: "403 Forbidden",

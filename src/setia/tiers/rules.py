@@ -63,9 +63,7 @@ def _rule(step: Step, steps: Sequence[Step]) -> Rule:
         step.asset,
         nodes.Const(1),
         step.keep_months,
-        None,
-        None,
-        reads,
+        reads=reads,
     )
 
 

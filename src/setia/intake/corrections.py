@@ -1,0 +1,266 @@
+"""Corrections: finding the event that another speaks of, what is left of a sale, and undoing by target.
+
+Everything here runs under a lock on the corrected event, so that two corrections of it never see the same remainder.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+
+from setia.engine.decide import Effect, decide
+from setia.engine.vocabulary import (
+    ACTIVATED,
+    CAPTURED,
+    CLAIMED,
+    HELD,
+    LAPSED,
+    MADE,
+    RELEASED,
+    RETURNED,
+    SPENT,
+    VOIDED,
+)
+from setia.intake import gather
+from setia.intake.models import Event
+from setia.intake.types import Line, ReturnedItem, Sale, Told
+from setia.journal import service as journal
+from setia.journal import undo
+from setia.journal.types import HELD as ON_HOLD
+from setia.journal.types import Standing
+from setia.kit import ids, time
+from setia.kit.refusals import NotFound, Refusal
+from setia.programs import service as programs
+
+if TYPE_CHECKING:
+    from setia.intake.service import Case
+
+_SPEAKS_OF = {
+    RETURNED: MADE,
+    CLAIMED: MADE,
+    ACTIVATED: MADE,
+    CAPTURED: HELD,
+    RELEASED: HELD,
+    LAPSED: HELD,
+}
+
+
+def find(program: UUID, told: Told) -> Event | None:
+    """The event that this one corrects, by its number (the teller's own first) or by its id, as a void must."""
+    rows, id = Event.objects.filter(program_id=program), ids.parse("evt", told.corrects or "")
+    if told.kind == VOIDED or id:
+        return rows.filter(id=id).first() if id else None
+    rows = rows.filter(kind=_SPEAKS_OF[told.kind], external_id=told.corrects)
+    return rows.filter(source=told.source).first() or rows.first()
+
+
+def sale_of(row: Event) -> Sale:
+    """A recorded sale with everything that was corrected of it since."""
+    claim = Event.objects.filter(corrects_id=row.id, kind=CLAIMED).first()
+    changes = list(
+        Event.objects.filter(corrects_id=row.id, kind__in=(RETURNED, VOIDED)).order_by("booked_at", "id")
+    )
+    lines = [
+        Line(sku, Decimal(str(qty)), amount, net) for sku, qty, amount, net in row.payload.get("lines", ())
+    ]
+    for line, category in zip(lines, row.facts.get("categories", ()), strict=False):
+        line.category = category
+    left = [replace(line) for line in lines]
+    for change in changes:
+        for _, qty, amount, net, place in change.payload.get("lines", ()):
+            left[place].qty -= Decimal(str(qty))
+            left[place].amount -= amount
+            left[place].net -= net
+    booked = claim or row
+    return Sale(
+        row.id,
+        row.external_id,
+        row.source,
+        booked.member_id,
+        booked.id,
+        [change.id for change in changes],
+        booked.rule_version,
+        row.at,
+        row.net,
+        row.total,
+        row.visits,
+        lines,
+        left,
+        row.net + sum(change.net for change in changes),
+        row.total + sum(change.total for change in changes),
+        row.payload.get("outlet"),
+        row.payload.get("channel", ""),
+        booked.facts,
+    )
+
+
+def take_part(told: Told, sale: Sale) -> None:
+    """What a return takes of what is left of a sale: into `told` as negative amounts and the lines that go.
+
+    Refuses `already_returned` when nothing is left of it, `return_too_large`, and `not_found` for an unknown article.
+    """
+    whole = not told.items and told.refund is None
+    if sale.left_total == 0 and sale.left_net == 0 and _nothing_left(sale):
+        raise Refusal("already_returned", param="order_id", value=sale.external_id)
+    left = [replace(line) for line in sale.left]
+    for place, item in enumerate(told.items):
+        _take_item(sale, left, item, f"items[{place}]")
+    net = sum(line.net for line in left) if sale.lines else sale.left_net
+    total = sale.left_total - (sum(line.net for line in sale.left) - net)
+    if told.refund is not None and not told.items:
+        if told.refund > sale.left_total:
+            raise Refusal(
+                "return_too_large", status=422, param="refund", asked=told.refund, left=sale.left_total
+            )
+        total = sale.left_total - told.refund
+        net = _spread(sale, left, total) if sale.lines else min(total, sale.left_net)
+    if whole or (not any(line.qty for line in left) and sale.lines) or (not sale.lines and total == 0):
+        left, net, total = [Line(line.sku, Decimal(0), 0, 0) for line in left], 0, 0
+    told.lines = left
+    told.net, told.total = net - sale.left_net, total - sale.left_total
+    told.visits = -sale.visits if total == 0 and net == 0 else 0
+
+
+def _nothing_left(sale: Sale) -> bool:
+    return bool(sale.corrections) and not any(line.qty for line in sale.left)
+
+
+def _take_item(sale: Sale, left: Sequence[Line], item: ReturnedItem, param: str) -> None:
+    """Take an article off the lines that have it, in their order; by number, or by money.
+
+    What is kept is worked out from the sale's own line, so any split of the same return ends the same.
+    """
+    mine = [(was, line) for was, line in zip(sale.lines, left, strict=True) if line.sku == item.sku]
+    if not mine:
+        raise NotFound("article", item.sku, param=param)
+    if not any(line.qty for _, line in mine):
+        raise Refusal("already_returned", param=param, value=item.sku)
+    by_money = item.amount is not None
+    asked = rest = Decimal(str(item.amount if by_money else item.qty))
+    have = sum((Decimal(line.amount if by_money else line.qty) for _, line in mine), Decimal(0))
+    if asked > have:
+        raise Refusal("return_too_large", status=422, param=param, asked=float(asked), left=float(have))
+    for was, line in mine:
+        part = min(rest, Decimal(line.amount if by_money else line.qty))
+        rest -= part
+        if part:
+            kept = line.amount - int(part) if by_money else None
+            _keep(was, line, Decimal(line.qty) if by_money else Decimal(line.qty) - part, kept)
+
+
+def _keep(was: Line, line: Line, qty: Decimal, amount: int | None) -> None:
+    """Leave so many, or so much money, of a line; none of either is the whole line gone."""
+    if amount is None:
+        amount = min(line.amount, int(was.amount * qty // Decimal(was.qty)))
+    line.qty, line.amount = (qty, amount) if qty and (amount or not was.amount) else (Decimal(0), 0)
+    line.net = min(line.net, was.net * line.amount // was.amount) if was.amount else 0
+
+
+def _spread(sale: Sale, left: Sequence[Line], total: int) -> int:
+    """Money back on the whole receipt is shared by its lines, by largest remainder. What still earns."""
+    untouched = all(line.qty == was.qty for was, line in zip(sale.lines, left, strict=True))
+    base, of = (sale.lines, sale.total) if untouched else (sale.left, sale.left_total)
+    have = sum(line.net for line in base)
+    keep = min(sum(line.net for line in left), have * total // of if of else 0)
+    shares = [divmod(line.net * keep, have) if have else (0, 0) for line in base]
+    spare = keep - sum(share for share, _ in shares)
+    lucky = sorted(range(len(left)), key=lambda place: (-shares[place][1], place))[:spare]
+    for place, line in enumerate(left):
+        line.net = shares[place][0] + (place in lucky)
+    return keep
+
+
+def gone(sale: Sale, told: Told) -> list[tuple[str, float, int, int, int]]:
+    """The lines a return takes, for the record: article, how many, amount, net, and which line of the sale."""
+    return [
+        (
+            before.sku,
+            float(Decimal(before.qty) - Decimal(after.qty)),
+            before.amount - after.amount,
+            before.net - after.net,
+            place,
+        )
+        for place, (before, after) in enumerate(zip(sale.left, told.lines, strict=True))
+        if (before.qty, before.amount, before.net) != (after.qty, after.amount, after.net)
+    ]
+
+
+def chain(sale: Sale) -> list[UUID]:
+    """The event whose entries stand and its corrections."""
+    return [sale.booked_under, *sale.corrections]
+
+
+def spends(program: UUID, sale: Sale) -> list[UUID]:
+    """The events that spent points on a sale, and their own corrections."""
+    paid = Event.objects.filter(
+        program_id=program, order_ref=sale.external_id, source=sale.source, kind__in=(SPENT, CAPTURED)
+    )
+    first = list(paid.values_list("id", flat=True))
+    return first + list(Event.objects.filter(corrects_id__in=first, kind=VOIDED).values_list("id", flat=True))
+
+
+def target(case: "Case", sale: Sale) -> list[Effect]:
+    """What the corrected sale would have earned: the rules and facts of its day over what is left of it."""
+    told, book = case.told, case.book
+    net, total = sale.left_net + told.net, sale.left_total + told.total
+    if not net and not total and not any(line.qty for line in told.lines):
+        return []
+    facts = dict(sale.facts)
+    zone = facts.pop("zone", book.zone)
+    lines = [
+        Line(line.sku, line.qty, line.amount, line.net, was.category)
+        for line, was in zip(told.lines, sale.lines, strict=True)
+        if line.qty
+    ]
+    made = Told(MADE, sale.source, sale.external_id, b"", outlet=sale.outlet, channel=sale.channel)
+    made.lines, made.net, made.total, made.visits = lines, net, total, sale.visits
+    facts.update(gather.carried(made, sale.at, book.zone, zone, {}))
+    return decide(book, MADE, facts)
+
+
+def effects(case: "Case", found: Sequence[Standing]) -> list[Effect]:
+    """Everything a return or a void of a sale does: points that paid for it go back, what it earned goes."""
+    sale, accounts = case.sale, case.accounts
+    assert sale is not None
+    own = set(chain(sale))
+    paid = [entry for entry in found if entry.key[0] not in own]
+    earned = [entry for entry in found if entry.key[0] in own and not entry.is_undoing]
+    left = sale.left_total + case.told.total
+    back = undo.restore(paid, left, sale.total or 1, case.at, grace_ends(case))
+    coming: dict[str, int] = {}
+    for effect in back:
+        coming[effect.asset] = coming.get(effect.asset, 0) + effect.amount
+    return back + undo.claw(earned, target(case, sale), accounts, case.book.returns, case.at, coming)
+
+
+def grace_ends(case: "Case") -> datetime:
+    """Until when points given back can be used although their lot has run out meanwhile."""
+    days = case.book.returns.grace_days
+    if not days:
+        return case.at
+    local = (case.at + timedelta(days=days + 1)).astimezone(time.zone(case.book.zone))
+    return local.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def is_resolved(event: UUID) -> Event | None:
+    """What already captured, released or ended a hold, or voided an event."""
+    return Event.objects.filter(kind__in=(CAPTURED, RELEASED, LAPSED, VOIDED), corrects_id=event).first()
+
+
+def open_holds() -> list[Event]:
+    """Holds that nothing resolved yet, of all programmes."""
+    waiting = journal.holders_with(ON_HOLD)
+    resolved = Event.objects.filter(corrects_id=OuterRef("id"), kind__in=(CAPTURED, RELEASED, LAPSED, VOIDED))
+    rows = Event.objects.filter(kind=HELD, member_id__in=waiting)
+    return list(rows.filter(~Exists(resolved)).order_by("at"))
+
+
+def book_of(case: "Case", version: int) -> Any:
+    """The book by which a sale was judged, by its number; the one of the day for a sale before any was."""
+    return programs.version(case.caller.programme.id, version) or programs.book(
+        case.caller.programme.id, case.at
+    )

@@ -1,0 +1,289 @@
+"""Kinds of event with a decision of our own: spending, holds, transfers, corrections. What each needs and does.
+
+They all run under the locks of every holder they touch. Each refuses what can't be, and then nothing is written.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from setia.engine.decide import UNTIL_RELEASED, Effect
+from setia.engine.vocabulary import (
+    ACTIVATED,
+    ADJUSTED,
+    CAPTURED,
+    EXPIRED,
+    EXTENDED,
+    HELD,
+    LAPSED,
+    MADE,
+    RELEASED,
+    RETURNED,
+    SPENT,
+    TRANSFERRED,
+    VOIDED,
+)
+from setia.intake import corrections
+from setia.journal import rules as ledger
+from setia.journal import undo
+from setia.journal.types import AVAILABLE, Standing
+from setia.journal.types import HELD as ON_HOLD
+from setia.kit import ids, time
+from setia.kit.refusals import Refusal
+
+if TYPE_CHECKING:
+    from setia.intake.service import Case
+
+POINTS = "points"
+HOLD_FOR = timedelta(minutes=10)  # what a hold lasts when nobody says
+LONGEST_HOLD = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """How one kind of event is decided. `standing` names the events whose entries it works on."""
+
+    decide: Callable[["Case", list[Standing]], list[Effect]]
+    standing: Callable[["Case"], list[UUID]] | None = None
+
+
+def _spend(case: "Case", found: list[Standing]) -> list[Effect]:
+    return ledger.spend(POINTS, case.told.amount)
+
+
+def _expire(case: "Case", found: list[Standing]) -> list[Effect]:
+    return ledger.expire(case.account.lots, case.at)
+
+
+def _adjust(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A member of staff corrects a balance. Refuses nothing to correct."""
+    amount = case.told.amount
+    if not amount:
+        raise Refusal("nothing_to_adjust", status=422, param="data.points")
+    verb, size = ("give", amount) if amount > 0 else ("take", -amount)
+    inputs = {"amount": size, "why": case.told.note}
+    return [Effect(verb, POINTS, size, size, ledger.CORRECTED, -1, None, inputs)]
+
+
+# Holds
+
+
+def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
+    """Points set aside: nobody can spend them until the hold is captured, released or over. Refuses a bad length."""
+    until = case.told.until or case.at + HOLD_FOR
+    if not case.at < until <= case.at + LONGEST_HOLD:
+        raise Refusal("bad_hold", status=422, param="data.until", days=LONGEST_HOLD.days)
+    amount, to = case.told.amount, (case.account.holder, ON_HOLD)
+    case.told.until = until
+    return [ledger.moved("held", POINTS, amount, to, -amount, inputs={"until": time.iso(until)})]
+
+
+def _of_hold(case: "Case") -> list[UUID]:
+    assert case.target is not None
+    return [case.target.id]
+
+
+def _open_hold(case: "Case", found: list[Standing]) -> Standing:
+    """The entry of a hold that is still open. Refuses `hold_resolved`."""
+    assert case.target is not None
+    before = corrections.is_resolved(case.target.id)
+    if before:
+        raise Refusal("hold_resolved", param="data.hold", value=case.told.corrects, kind=before.kind)
+    return found[0]
+
+
+def _capture(case: "Case", found: list[Standing]) -> list[Effect]:
+    """The held points are spent, all or some; the rest can be spent again. Refuses a hold that ran out."""
+    held = _open_hold(case, found)
+    assert case.target is not None
+    if time.parse(case.target.payload["until"]) <= case.now:
+        raise Refusal("hold_over", param="data.hold", value=case.told.corrects)
+    amount = case.told.amount or held.amount
+    if amount > held.amount:
+        raise Refusal("insufficient", have=held.amount, need=amount)
+    case.told.amount, case.told.order = amount, case.target.order_ref
+    taken, rest = _split(held, amount)
+    spent = Effect(
+        "take",
+        POINTS,
+        amount,
+        amount,
+        ledger.SPENT,
+        -1,
+        None,
+        {"amount": amount},
+        holder=held.holder,
+        drawn=ON_HOLD,
+        pieces=taken,
+    )
+    return [spent, *_freed(case, held, rest)]
+
+
+def _split(held: Standing, amount: int) -> tuple[list[tuple[tuple[UUID, int, int], int]], ...]:
+    """What a hold drew, parted into the first so many units and the rest."""
+    first, rest = [], []
+    for key, size in held.pieces:
+        part = min(size, amount)
+        amount -= part
+        first += [(key, part)] if part else []
+        rest += [(key, size - part)] if size > part else []
+    return first, rest
+
+
+def _freed(case: "Case", held: Standing, pieces: list[tuple[tuple[UUID, int, int], int]]) -> list[Effect]:
+    amount = sum(size for _, size in pieces)
+    if not amount:
+        return []
+    to = held.holder, AVAILABLE
+    return [
+        ledger.moved("released", POINTS, amount, to, amount, holder=held.holder, drawn=ON_HOLD, pieces=pieces)
+    ]
+
+
+def _release(case: "Case", found: list[Standing]) -> list[Effect]:
+    """The held points can be spent again, with the dates they had."""
+    held = _open_hold(case, found)
+    return _freed(case, held, held.pieces)
+
+
+# Moving on
+
+
+def _transfer(case: "Case", found: list[Standing]) -> list[Effect]:
+    """Points go to another member lot by lot, their dates kept. Refuses a transfer to oneself."""
+    other = case.other
+    assert other is not None
+    if other == case.account.holder:
+        raise Refusal("to_oneself", status=422, param="data.to")
+    amount = case.told.amount
+    to = {"to": ids.public("mem", other)}
+    return [ledger.moved("transferred", POINTS, amount, (other, AVAILABLE), -amount, inputs=to)]
+
+
+def _extend(case: "Case", found: list[Standing]) -> list[Effect]:
+    """All that runs out before a date runs out then instead: an entry for each old date. Refuses when there is none."""
+    until, account = case.told.until, case.account
+    assert until is not None
+    dates: dict[str, list[tuple[tuple[UUID, int, int], int]]] = {}
+    for lot in account.lots:
+        if lot.asset == POINTS and lot.expires_at and case.at < lot.expires_at < until and lot.remaining:
+            dates.setdefault(time.iso(lot.expires_at), []).append((lot.key, lot.remaining))
+    if not dates:
+        raise Refusal("nothing_to_extend", param="data.until")
+    return [
+        ledger.moved(
+            "extended",
+            POINTS,
+            sum(size for _, size in pieces),
+            (account.holder, AVAILABLE),
+            0,
+            pieces=pieces,
+            ends=until,
+            inputs={"from": ends, "until": time.iso(until), "why": case.told.note},
+        )
+        for ends, pieces in sorted(dates.items())
+    ]
+
+
+def _of_sale(case: "Case") -> list[UUID]:
+    assert case.sale is not None
+    return corrections.chain(case.sale)
+
+
+def _activate(case: "Case", found: list[Standing]) -> list[Effect]:
+    """What a sale gave and waited for an event can be spent from now on. Refuses when nothing waits."""
+    roots = {entry.key for entry in found}
+    effects = []
+    for lot in case.account.lots:
+        if lot.root in roots and lot.remaining and lot.available_from >= UNTIL_RELEASED:
+            to, pieces = (case.account.holder, AVAILABLE), [(lot.key, lot.remaining)]
+            effects.append(
+                ledger.moved(
+                    "activated", lot.asset, lot.remaining, to, lot.remaining, pieces=pieces, starts=case.at
+                )
+            )
+    if not effects:
+        raise Refusal("nothing_pending", param="data.order_id", value=case.told.corrects)
+    return effects
+
+
+# Corrections
+
+
+def _return(case: "Case", found: list[Standing]) -> list[Effect]:
+    return _reviewed(corrections.effects(case, found))
+
+
+def _of_return(case: "Case") -> list[UUID]:
+    assert case.sale is not None
+    return corrections.chain(case.sale) + corrections.spends(case.caller.programme.id, case.sale)
+
+
+def _reviewed(effects: list[Effect]) -> list[Effect]:
+    return effects + [after for more in AFTER_RETURN for after in more(effects)]
+
+
+AFTER_RETURN: list[Callable[[list[Effect]], list[Effect]]] = []
+
+
+def _of_void(case: "Case") -> list[UUID]:
+    assert case.target is not None
+    return _of_return(case) if case.sale else [case.target.id]
+
+
+_CAN_BE_VOIDED = (MADE, SPENT, ADJUSTED, TRANSFERRED, CAPTURED)
+
+
+def _void(case: "Case", found: list[Standing]) -> list[Effect]:
+    """An event is undone whole, because it was a mistake. Refuses one that was undone, and kinds that can't be."""
+    target = case.target
+    assert target is not None
+    if target.kind not in _CAN_BE_VOIDED:
+        raise Refusal("not_voidable", status=422, param="data.event", kind=target.kind)
+    if target.kind == MADE:
+        return _return(case, found)
+    if corrections.is_resolved(target.id):
+        raise Refusal("already_voided", param="data.event", value=case.told.corrects)
+    if target.kind == TRANSFERRED:
+        return _sent_back(case, found)
+    back = undo.restore(found, 0, 1, case.at, corrections.grace_ends(case))
+    return back + undo.claw(found, [], case.accounts, case.book.returns, case.at)
+
+
+def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A transfer is undone from what its receiver still has of it. Refuses `insufficient` when that is spent."""
+    target, receiver = case.target, case.other
+    assert target is not None and receiver is not None
+    got = [lot for lot in case.accounts[receiver].lots if lot.key[0] == target.id and lot.remaining]
+    amount, have = found[0].amount, sum(lot.remaining for lot in got)
+    if have < amount:
+        raise Refusal("insufficient", have=have, need=amount)
+    return [
+        ledger.moved(
+            "transferred",
+            POINTS,
+            amount,
+            (case.account.holder, AVAILABLE),
+            amount,
+            holder=receiver,
+            pieces=[(lot.key, lot.remaining) for lot in got],
+        )
+    ]
+
+
+DEEDS: dict[str, Deed] = {
+    SPENT: Deed(_spend),
+    EXPIRED: Deed(_expire),
+    ADJUSTED: Deed(_adjust),
+    HELD: Deed(_hold),
+    CAPTURED: Deed(_capture, _of_hold),
+    RELEASED: Deed(_release, _of_hold),
+    LAPSED: Deed(_release, _of_hold),
+    TRANSFERRED: Deed(_transfer),
+    EXTENDED: Deed(_extend),
+    ACTIVATED: Deed(_activate, _of_sale),
+    RETURNED: Deed(_return, _of_return),
+    VOIDED: Deed(_void, _of_void),
+}
