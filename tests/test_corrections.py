@@ -470,3 +470,144 @@ def test_corrections_told_twice_are_one(shop):
         shop.happens("hold.released", "L", NOON, hold="H")
     assert shop.points(person) == 10 + 25 + 90
     shop.sound()
+
+
+# Merging
+
+
+def _two():
+    shop = found_shop()
+    rani = shop.member(RANI, NOON - timedelta(days=300))
+    budi = shop.member(BUDI, NOON - timedelta(days=300))
+    shop.buy("A", 300_000, at=NOON - timedelta(days=200))
+    shop.buy("B", 6_000_000, phone=BUDI, at=NOON - timedelta(days=100))
+    return shop, rani, budi
+
+
+def _merge(shop, id="M", at=NOON):
+    from setia.intake import understand
+    from setia.intake.types import EventBody, MemberRef
+
+    body = EventBody(
+        kind="member.merged",
+        id=id,
+        member=MemberRef(phone=RANI),
+        at=at,
+        data={"absorbed": {"phone": BUDI}},
+    )
+    return service.accept(shop.caller, understand.event(body, "test"), f"merge {id}")
+
+
+def test_a_merge_keeps_lots_dates_and_names_and_can_be_taken_back():
+    shop, rani, budi = _two()
+    own = [journal.expiring(person.id, "points", NOON) for person in (rani, budi)]
+    both = sorted(own[0] + own[1])
+    merged = _merge(shop)
+    assert merged.points == 635
+    assert sum(amount for _, amount in journal.expiring(rani.id, "points", NOON)) == 10 + 55 + 635
+    assert {ends for ends, _ in journal.expiring(rani.id, "points", NOON)} == {ends for ends, _ in both}
+    assert journal.spendable(budi.id, "points", NOON) == 0
+    shop.sound()
+    assert shop.buy("C", 100_000, phone=BUDI, at=NOON + timedelta(hours=1)).balance == 10 + 55 + 635 + 10
+    assert shop.buy("D", 100_000, phone=RANI, at=NOON + timedelta(hours=2)).points == 10
+    shop.spend("S", 20, BUDI, NOON + timedelta(hours=3))
+    back = shop.happens(
+        "member.unmerged",
+        "U",
+        NOON + timedelta(hours=4),
+        event=ids.public("evt", merged.event_id),
+        reason="salah",
+    )
+    shop.sound()
+    points = [journal.spendable(person.id, "points", NOON + timedelta(hours=5)) for person in (rani, budi)]
+    assert sum(points) == 10 + 55 + 635 + 10 + 10 - 20
+    assert points[1] == -back.points == 635 + 10 - 10  # of what both shared, the oldest 20 went: 10 of each
+    assert shop.buy("E", 100_000, phone=BUDI, at=NOON + timedelta(hours=6)).balance == points[1] + 10
+    refused(
+        "already_voided",
+        shop.happens,
+        "member.unmerged",
+        "U2",
+        event=ids.public("evt", merged.event_id),
+        reason="salah",
+    )
+
+
+def test_folded_facts_follow_the_names_of_a_merge():
+    """Together they have spent enough for Silver; apart, neither has. The month's cap is one for both."""
+    shop, rani, budi = _two()
+    afternoon = NOON - timedelta(days=1) + timedelta(hours=5)
+    shop.buy("X", 290_000, at=afternoon, items=[("SODA", 290_000)])
+    merged = _merge(shop)
+    later = NOON + timedelta(hours=5)
+    said = shop.buy("C", 4_000_000, phone=BUDI, at=later, items=[("SODA", 4_000_000)])
+    assert said.points == 400 + 2  # 2 are left of the month's 60
+    assert [asset for asset, _ in journal.held(rani.id, "tier/", later)] == ["tier/silver"]
+    shop.happens("member.unmerged", "U", later, event=ids.public("evt", merged.event_id), reason="salah")
+    assert [asset for asset, _ in journal.held(budi.id, "tier/", later)] == ["tier/silver"]
+    assert journal.held(rani.id, "tier/", later) == []
+    shop.sound()
+
+
+def test_a_return_after_a_merge_finds_its_units():
+    shop, rani, budi = _two()
+    shop.spend("S", 100, BUDI, NOON - timedelta(hours=2), order_id="P")
+    shop.buy("P", 50_000, phone=BUDI, at=NOON - timedelta(hours=1))
+    before = journal.expiring(budi.id, "points", NOON - timedelta(days=1))
+    _merge(shop)
+    shop.give_back("P", NOON + timedelta(hours=1))
+    shop.sound()
+    assert journal.spendable(rani.id, "points", NOON + timedelta(hours=2)) == 65 + 635
+    assert {ends for ends, _ in before} <= {ends for ends, _ in journal.expiring(rani.id, "points", NOON)}
+    shop.give_back("B", NOON + timedelta(hours=3))
+    assert journal.spendable(rani.id, "points", NOON + timedelta(hours=4)) == 65 + 10
+    shop.sound()
+
+
+def test_debts_are_merged_too():
+    shop, rani, budi = _two()
+    shop.spend("S", 635, BUDI, NOON - timedelta(hours=2))
+    shop.give_back("B", NOON - timedelta(hours=1))
+    assert journal.account(budi.id, NOON).debt["points"] == -625
+    _merge(shop)
+    state = journal.account(rani.id, NOON)
+    assert (state.spendable("points"), state.debt["points"]) == (0, -(625 - 65))
+    assert journal.account(budi.id, NOON).debt["points"] == 0
+    shop.sound()
+
+
+def test_bad_merges_are_refused():
+    shop, rani, budi = _two()
+    sale = shop.buy("Z", 20_000)
+    refused(
+        "not_a_merge",
+        shop.happens,
+        "member.unmerged",
+        "U",
+        event=ids.public("evt", sale.event_id),
+        reason="salah",
+    )
+    shop.happens("points.held", "H", phone=RANI, points=1)
+    with pytest.raises(Refusal) as found:
+        _merge(shop)
+    assert found.value.code == "hold_open"
+    shop.happens("hold.released", "L", hold="H")
+    _merge(shop)
+    with pytest.raises(Refusal) as found:
+        _merge(shop, "M2")
+    assert found.value.code == "merge_self"
+    shop.sound()
+
+
+def test_imports_know_merged_members():
+    from setia.intake import bulk
+
+    shop, rani, budi = _two()
+    _merge(shop)
+    told = [
+        shop.sale(f"I{n}", 100_000, phone=phone, at=NOON + timedelta(hours=n))
+        for n, phone in enumerate((RANI, BUDI), 1)
+    ]
+    outcome = bulk.accept_many(shop.caller, told)
+    assert (outcome.accepted, outcome.one_by_one, outcome.points) == (2, 2, 20)
+    shop.sound()

@@ -98,6 +98,8 @@ TRANSFERRED = "points.transferred"
 ADJUSTED = "points.adjusted"
 EXTENDED = "points.extended"
 ACTIVATED = "points.activated"
+MERGED = "member.merged"
+UNMERGED = "member.unmerged"
 
 _WHEN = ("at", "date", "hour", "weekday")
 _SALE = ("net", "total", "visits", "lines", "outlet", "channel", *_WHEN)
@@ -118,6 +120,8 @@ CORE_EVENTS = (
     EventKind(ADJUSTED, ("amount", *_WHEN), scope="admin"),
     EventKind(EXTENDED, _WHEN, scope="admin"),
     EventKind(ACTIVATED, _WHEN, scope="earn"),
+    EventKind(MERGED, _WHEN, scope="admin"),
+    EventKind(UNMERGED, _WHEN, scope="admin"),
 )
 
 CORE_FACTS = (

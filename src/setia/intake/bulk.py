@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 
 from setia.catalog import service as catalog
 from setia.engine.decide import Book, decide
@@ -83,13 +84,14 @@ class Batch:
         self.categories = catalog.categories(self.program)
         self.places: dict[str, Place] = {place.code: place for place in tenancy.outlets(self.program)}
         self.members: dict[tuple[str, str], UUID] = {}
+        self.merged: set[tuple[str, str] | None] = set()  # names of members who share accounts: never in bulk
 
     def take(self, chunk: Sequence[tuple[int, Told]]) -> None:
         """A chunk, in order. What can't go in bulk ends the bulk before it and goes alone."""
         run: list[tuple[int, Told]] = []
         self._resolve([told for _, told in chunk])
         for place, told in chunk:
-            if told.kind in (JOINED, MADE):
+            if told.kind in (JOINED, MADE) and told.member not in self.merged:
                 run.append((place, told))
             else:
                 self._bulk(run)
@@ -179,6 +181,9 @@ class Batch:
         )
         for source, name, member in found.values_list("source", "external_id", "member_id"):
             self.members["external", f"{source}\n{name}"] = member
+        merged = rows.filter(Q(merged_into__isnull=False) | Q(absorbed__isnull=False))
+        sharing = set(merged.values_list("id", flat=True))
+        self.merged |= {name for name in names if self.members.get(name) in sharing} if sharing else set()
 
     def _whose(self, told: Told) -> UUID | None:
         if told.outlet and told.outlet not in self.places:

@@ -23,6 +23,8 @@ from setia.engine.vocabulary import (
     RELEASED,
     RETURNED,
     SPENT,
+    TRANSFERRED,
+    UNMERGED,
     VOIDED,
 )
 from setia.intake import gather
@@ -52,7 +54,7 @@ _SPEAKS_OF = {
 def find(program: UUID, told: Told) -> Event | None:
     """The event that this one corrects, by its number (the teller's own first) or by its id, as a void must."""
     rows, id = Event.objects.filter(program_id=program), ids.parse("evt", told.corrects or "")
-    if told.kind == VOIDED or id:
+    if told.kind in (VOIDED, UNMERGED) or id:
         return rows.filter(id=id).first() if id else None
     rows = rows.filter(kind=_SPEAKS_OF[told.kind], external_id=told.corrects)
     return rows.filter(source=told.source).first() or rows.first()
@@ -247,8 +249,8 @@ def grace_ends(case: "Case") -> datetime:
 
 
 def is_resolved(event: UUID) -> Event | None:
-    """What already captured, released or ended a hold, or voided an event."""
-    return Event.objects.filter(kind__in=(CAPTURED, RELEASED, LAPSED, VOIDED), corrects_id=event).first()
+    """What already captured, released or ended a hold, voided an event or took back a merge."""
+    return Event.objects.filter(kind__in=(CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED), corrects_id=event).first()
 
 
 def open_holds() -> list[Event]:
@@ -264,3 +266,11 @@ def book_of(case: "Case", version: int) -> Any:
     return programs.version(case.caller.programme.id, version) or programs.book(
         case.caller.programme.id, case.at
     )
+
+
+def named(program: UUID, members: Sequence[UUID], events: Sequence[UUID]) -> set[UUID]:
+    """Those of some events that named one of these members: as their own, or as the receiver of a transfer."""
+    rows = Event.objects.filter(program_id=program, id__in=events)
+    mine = rows.filter(member_id__in=members).exclude(kind=TRANSFERRED)
+    got = rows.filter(other_id__in=members, kind=TRANSFERRED)
+    return set(mine.values_list("id", flat=True)) | set(got.values_list("id", flat=True))

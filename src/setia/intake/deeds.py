@@ -3,7 +3,7 @@
 They all run under the locks of every holder they touch. Each refuses what can't be, and then nothing is written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -19,19 +19,22 @@ from setia.engine.vocabulary import (
     HELD,
     LAPSED,
     MADE,
+    MERGED,
     RELEASED,
     RETURNED,
     SPENT,
     TRANSFERRED,
+    UNMERGED,
     VOIDED,
 )
 from setia.intake import corrections
 from setia.journal import rules as ledger
 from setia.journal import undo
-from setia.journal.types import AVAILABLE, Standing
+from setia.journal.types import AVAILABLE, DEBT, Account, Lot, LotKey, Standing
 from setia.journal.types import HELD as ON_HOLD
 from setia.kit import ids, time
 from setia.kit.refusals import Refusal
+from setia.members import service as members
 
 if TYPE_CHECKING:
     from setia.intake.service import Case
@@ -47,6 +50,7 @@ class Deed:
 
     decide: Callable[["Case", list[Standing]], list[Effect]]
     standing: Callable[["Case"], list[UUID]] | None = None
+    after: Callable[["Case"], None] | None = None  # what else is written in the same transaction
 
 
 def _spend(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -121,7 +125,7 @@ def _capture(case: "Case", found: list[Standing]) -> list[Effect]:
     return [spent, *_freed(case, held, rest)]
 
 
-def _split(held: Standing, amount: int) -> tuple[list[tuple[tuple[UUID, int, int], int]], ...]:
+def _split(held: Standing, amount: int) -> tuple[list[tuple[LotKey, int]], ...]:
     """What a hold drew, parted into the first so many units and the rest."""
     first, rest = [], []
     for key, size in held.pieces:
@@ -132,7 +136,7 @@ def _split(held: Standing, amount: int) -> tuple[list[tuple[tuple[UUID, int, int
     return first, rest
 
 
-def _freed(case: "Case", held: Standing, pieces: list[tuple[tuple[UUID, int, int], int]]) -> list[Effect]:
+def _freed(case: "Case", held: Standing, pieces: list[tuple[LotKey, int]]) -> list[Effect]:
     amount = sum(size for _, size in pieces)
     if not amount:
         return []
@@ -166,7 +170,7 @@ def _extend(case: "Case", found: list[Standing]) -> list[Effect]:
     """All that runs out before a date runs out then instead: an entry for each old date. Refuses when there is none."""
     until, account = case.told.until, case.account
     assert until is not None
-    dates: dict[str, list[tuple[tuple[UUID, int, int], int]]] = {}
+    dates: dict[str, list[tuple[LotKey, int]]] = {}
     for lot in account.lots:
         if lot.asset == POINTS and lot.expires_at and case.at < lot.expires_at < until and lot.remaining:
             dates.setdefault(time.iso(lot.expires_at), []).append((lot.key, lot.remaining))
@@ -207,6 +211,86 @@ def _activate(case: "Case", found: list[Standing]) -> list[Effect]:
     if not effects:
         raise Refusal("nothing_pending", param="data.order_id", value=case.told.corrects)
     return effects
+
+
+# Merging
+
+
+def _merge(case: "Case", found: list[Standing]) -> list[Effect]:
+    """Everything one member holds becomes another's, lot by lot; their names mean the survivor from now on.
+
+    Refuses a member merged with themselves, and open holds, which must end first.
+    """
+    survivor, other = case.account, case.accounts.get(case.other or UUID(int=0))
+    if other is None or other.holder == survivor.holder:
+        raise Refusal("merge_self", status=422, param="data.absorbed")
+    if any(survivor.held.values()) or any(other.held.values()):
+        raise Refusal("hold_open", param="data.absorbed")
+    return _handed_over(other, survivor, other.lots, "merged") + _debts(other, survivor)
+
+
+def _handed_over(source: Account, target: Account, lots: Iterable[Lot], rule: str) -> list[Effect]:
+    """An entry for each asset: these lots go from one holder to another."""
+    assets: dict[str, list[tuple[LotKey, int]]] = {}
+    for lot in lots:
+        if lot.remaining:
+            assets.setdefault(lot.asset, []).append((lot.key, lot.remaining))
+    return [
+        ledger.moved(
+            rule,
+            asset,
+            sum(size for _, size in pieces),
+            (target.holder, AVAILABLE),
+            sum(size for _, size in pieces) * (1 if rule == "merged" else -1),
+            holder=source.holder,
+            pieces=pieces,
+        )
+        for asset, pieces in sorted(assets.items())
+    ]
+
+
+def _debts(source: Account, target: Account) -> list[Effect]:
+    """What one holder owes, another owes from now on, and pays at once as far as can be."""
+    return [
+        ledger.moved("merged", asset, -owed, (source.holder, DEBT), owed, holder=target.holder)
+        for asset, owed in sorted(source.debt.items())
+        if owed < 0
+    ]
+
+
+def _merged(case: "Case") -> None:
+    assert case.known.member and case.other
+    members.absorb(case.known.member, case.other)
+
+
+def _of_merge(case: "Case") -> list[UUID]:
+    assert case.target is not None
+    return [case.target.id]
+
+
+def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
+    """What is left of a merge goes back, with what came since by events that named the absorbed member.
+
+    Refuses what is no merge, and one that was taken back.
+    """
+    target, survivor = case.target, case.account
+    assert target is not None
+    if target.kind != MERGED or target.other_id is None:
+        raise Refusal("not_a_merge", status=422, param="data.event")
+    if corrections.is_resolved(target.id):
+        raise Refusal("already_voided", param="data.event", value=case.told.corrects)
+    if any(survivor.held.values()):
+        raise Refusal("hold_open", param="data.event")
+    theirs = members.selves(target.other_id)
+    events = list({lot.key[0] for lot in survivor.lots})
+    mine = corrections.named(case.caller.programme.id, theirs, events) | {target.id}
+    lots = [lot for lot in survivor.lots if lot.key[0] in mine]
+    return _handed_over(survivor, case.accounts[target.other_id], lots, "unmerged")
+
+
+def _unmerged(case: "Case") -> None:
+    assert case.known.member and case.other_named
+    members.part(case.known.member, case.other_named)
 
 
 # Corrections
@@ -286,4 +370,6 @@ DEEDS: dict[str, Deed] = {
     ACTIVATED: Deed(_activate, _of_sale),
     RETURNED: Deed(_return, _of_return),
     VOIDED: Deed(_void, _of_void),
+    MERGED: Deed(_merge, after=_merged),
+    UNMERGED: Deed(_unmerge, _of_merge, _unmerged),
 }

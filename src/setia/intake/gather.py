@@ -22,14 +22,17 @@ from setia.tenancy.types import Caller
 
 _decode = msgspec.json.decode
 
-_WHO = {
-    "id": "LEFT JOIN members_member m ON m.program_id = $1::uuid AND m.id = $2::uuid",
-    "phone": "LEFT JOIN members_member m ON m.program_id = $1::uuid AND m.phone = $2::text",
+_SHARES = "\n  LEFT JOIN members_member m ON m.id = coalesce(n.merged_into_id, n.id)"
+_WHO = {  # n is the member as named, m the one whose accounts they share since a merge
+    "id": "LEFT JOIN members_member n ON n.program_id = $1::uuid AND n.id = $2::uuid" + _SHARES,
+    "phone": "LEFT JOIN members_member n ON n.program_id = $1::uuid AND n.phone = $2::text" + _SHARES,
     "external": """LEFT JOIN members_externalid x ON x.program_id = $1::uuid
   AND x.source = split_part($2::text, chr(10), 1) AND x.external_id = split_part($2::text, chr(10), 2)
-  LEFT JOIN members_member m ON m.id = x.member_id""",
-    "none": "LEFT JOIN members_member m ON $2::text IS NOT NULL AND false",
+  LEFT JOIN members_member n ON n.id = x.member_id"""
+    + _SHARES,
+    "none": "LEFT JOIN members_member n ON $2::text IS NOT NULL AND false" + _SHARES,
 }
+_SELVES = "ANY(array_append(m.absorbed, m.id))"
 
 _COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::uuid),
   k.event_id, encode(k.body_hash, 'hex'), s.id, encode(s.body_hash, 'hex'), m.id, h.version, o.id, o.time_zone,
@@ -40,7 +43,8 @@ _COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::u
     WHERE holder_id = m.id AND asset = ANY('{{assets}}'::text[]) AND remaining > 0
     AND (expires_at <= $3::timestamptz OR available_from > greatest($3::timestamptz, $11::timestamptz))
     GROUP BY asset) stale),
-  EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL)"""
+  EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL),
+  n.id"""
 
 _FROM = """FROM (SELECT 1) one
   LEFT JOIN intake_key k ON k.program_id = $1::uuid AND k.credential = $7::text AND k.key = $8::text
@@ -50,7 +54,7 @@ _FROM = """FROM (SELECT 1) one
   {who}
   LEFT JOIN journal_holder h ON h.id = m.id"""
 
-_BEFORE = """e.member_id = m.id AND e.at <= $3::timestamptz
+_BEFORE = f"""e.member_id = {_SELVES} AND e.at <= $3::timestamptz
     AND (e.at, e.source, e.external_id) < ($3::timestamptz, $4::text, $5::text)"""
 
 
@@ -70,6 +74,7 @@ class Known:
     categories: Mapping[str, str]
     account: Account | None
     is_awaited: bool
+    named: UUID | None
     folded: dict[str, Any] = field(default_factory=dict)
 
 
@@ -108,7 +113,8 @@ def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozens
         _json(row[9]),
         _account(member, _json(row[10]), _json(row[11])) if member else None,
         row[12] == b"t",
-        {name: reader(row[13 + place]) for name, (place, reader) in readers.items()},
+        _uuid(row[13]),
+        {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
     )
 
 
@@ -229,7 +235,7 @@ def _limits(
         names = ", ".join(f"'{rule}'" for rule in used.values())
         laterals.append(
             f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM journal_entry j\n"
-            f"  WHERE j.member_id = m.id AND j.rule IN ({names}){within}) {every}s ON true"
+            f"  WHERE j.member_id = {_SELVES} AND j.rule IN ({names}){within}) {every}s ON true"
         )
 
 

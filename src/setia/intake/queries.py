@@ -18,6 +18,7 @@ from setia.intake.types import Written
 from setia.journal.models import Entry
 from setia.kit import ids, texts
 from setia.kit.refusals import NotFound, Refusal
+from setia.members import service as members
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Place, Programme
 
@@ -101,7 +102,8 @@ def timeline(
     programme: Programme, member: UUID, lang: str, after: str | None = None, limit: int = 20
 ) -> Page:
     """A member's story, newest first."""
-    mine = Event.objects.filter(Q(member_id=member) | Q(other_id=member), program_id=programme.id)
+    selves = members.selves(member)
+    mine = Event.objects.filter(Q(member_id__in=selves) | Q(other_id__in=selves), program_id=programme.id)
     rows, following = _page(mine, after, limit)
     return Page(_happenings(programme, rows, lang, member), following)
 
@@ -215,7 +217,8 @@ def entries(
 ) -> tuple[list[Written], str | None]:
     """Entries of a member or of the whole programme, by event, newest first."""
     rows = Event.objects.filter(program_id=programme.id)
-    found, following = _page(rows.filter(member_id=member) if member else rows, after, limit)
+    rows = rows.filter(member_id__in=members.selves(member)) if member else rows
+    found, following = _page(rows, after, limit)
     by_event = receipts.written([row.id for row in found])
     return [each for row in found for each in by_event.get(row.id, [])], following
 
@@ -225,7 +228,7 @@ def events(
 ) -> tuple[list[Event], str | None]:
     """Events of a member or of the whole programme, newest first."""
     rows = Event.objects.filter(program_id=programme.id)
-    rows = rows.filter(member_id=member) if member else rows
+    rows = rows.filter(member_id__in=members.selves(member)) if member else rows
     return _page(rows.filter(kind=kind) if kind else rows, after, limit)
 
 
@@ -240,7 +243,8 @@ def event(programme: Programme, public_id: str) -> Event:
 
 def qualifying(member: UUID, since: datetime, at: datetime) -> tuple[int, int]:
     """Spend and visits that count in [since, at], as known at `at`."""
-    found = Event.objects.filter(member_id=member, at__lte=at, counts_at__gte=since).aggregate(
+    selves = members.selves(member)
+    found = Event.objects.filter(member_id__in=selves, at__lte=at, counts_at__gte=since).aggregate(
         Sum("net"), Sum("visits")
     )
     return found["net__sum"] or 0, found["visits__sum"] or 0
@@ -252,8 +256,8 @@ def last_reached(member: UUID, at_least: int, at: datetime) -> datetime | None:
         cursor.execute(
             """SELECT max(counts_at) FROM (SELECT counts_at, net, sum(net) OVER (ORDER BY counts_at
                  RANGE BETWEEN interval '365 days' PRECEDING AND CURRENT ROW) AS spent
-               FROM intake_event WHERE member_id = %s AND at <= %s AND net <> 0) w
+               FROM intake_event WHERE member_id = ANY(%s) AND at <= %s AND net <> 0) w
                WHERE spent >= %s AND net > 0""",
-            [member, at, at_least],
+            [members.selves(member), at, at_least],
         )
         return cursor.fetchone()[0]  # type: ignore[no-any-return]

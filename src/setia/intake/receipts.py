@@ -47,7 +47,7 @@ def fresh(case: "Case", plan: Plan, is_preview: bool = False) -> Receipt:
     return Receipt(
         case.event_id,
         told.kind,
-        case.known.member,
+        case.known.named,
         case.at,
         told.outlet,
         told.total,

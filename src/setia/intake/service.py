@@ -18,9 +18,11 @@ from setia.engine.vocabulary import (
     EXPIRED,
     LAPSED,
     MADE,
+    MERGED,
     RELEASED,
     RETURNED,
     SPENT,
+    UNMERGED,
     VOIDED,
     Balance,
 )
@@ -67,6 +69,8 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                 plan = _decided(case)
                 if not _write(case, plan, key):
                     continue
+                if (deed := DEEDS.get(told.kind)) and deed.after:
+                    deed.after(case)
         except IntegrityError:
             continue  # the same event came in beside us: look again and find it
         if case.known.is_awaited:
@@ -101,6 +105,7 @@ class Case:
         "known",
         "now",
         "other",
+        "other_named",
         "sale",
         "standing",
         "target",
@@ -115,6 +120,7 @@ class Case:
         self.target: Event | None = None
         self.sale: Sale | None = None
         self.other: UUID | None = None
+        self.other_named: UUID | None = None
         self.waits = False
         self.at: datetime = told.at or self.now
         self.counts_at: datetime = self.at
@@ -174,13 +180,17 @@ _MISSING = {
     CAPTURED: ("hold", "data.hold"),
     RELEASED: ("hold", "data.hold"),
     LAPSED: ("hold", "data.hold"),
+    UNMERGED: ("event", "data.event"),
 }
 
 
 def _take_over(case: Case, target: Event) -> None:
     """What an event says by naming another: whose it is, what it counts against, and what is left to correct."""
     told = case.told
-    case.other = target.other_id
+    if target.other_id:
+        case.other_named = target.other_id
+        shared = members.survivors([target.other_id]) if told.kind != UNMERGED else {}
+        case.other = shared.get(target.other_id, target.other_id)
     if target.kind == MADE:
         case.sale = sale = corrections.sale_of(target)
         if told.kind == CLAIMED:
@@ -214,12 +224,16 @@ def _parties(case: Case, key: str, locked: bool) -> None:
     """Find out whom the event touches and what stands of what it corrects; hold them, in the order of their ids."""
     told, program = case.told, case.caller.programme.id
     if told.other:
-        case.other = members.resolve(program, told.other)
-        if case.other is None:
-            raise NotFound("member", param="data.to")
+        found = members.resolve(program, told.other)
+        if found is None:
+            raise NotFound("member", param="data.absorbed" if told.kind == MERGED else "data.to")
+        case.other_named, case.other = found
     deed = DEEDS.get(told.kind)
     if deed and deed.standing:
         case.standing = journal.standing(deed.standing(case))
+        shared = members.survivors({entry.holder for entry in case.standing})
+        for entry in case.standing:
+            entry.holder = shared.get(entry.holder, entry.holder)
     if locked:
         none: frozenset[str] = frozenset()
         first = (
@@ -328,7 +342,7 @@ def _settled(case: Case) -> bool:
 
 _EVENT = """event AS (INSERT INTO intake_event (id, program_id, kind, source, external_id, member_id, outlet_id, corrects_id,
   at, counts_at, received_at, net, total, visits, rule_version, actor, body_hash, payload, facts, other_id, order_ref)
-  SELECT $1::uuid, $2::uuid, $7::text, $8::text, $9::text, $3::uuid, $10::uuid, $11::uuid, $5::timestamptz,
+  SELECT $1::uuid, $2::uuid, $7::text, $8::text, $9::text, $24::uuid, $10::uuid, $11::uuid, $5::timestamptz,
     $12::timestamptz, $13::timestamptz, $14::bigint, $15::bigint, $16::smallint, $17::int, $18::text,
     decode($19::text, 'hex'), $6::jsonb -> 'payload', $6::jsonb -> 'facts', $22::uuid, $23::text{source})"""
 _KEY = """key AS (INSERT INTO intake_key (program_id, credential, key, body_hash, event_id)
@@ -369,8 +383,9 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
         told.body_hash.hex().encode(),
         case.caller.credential.encode(),
         key.encode(),
-        _b(case.other),
+        _b(case.other_named),
         _b(told.order),
+        _b(case.known.named),
     )
     return sql.run(text, params)[0][0] != b"0"
 
@@ -381,7 +396,7 @@ def _b(value: Any) -> bytes | None:
 
 @cache
 def _statement(parts: tuple[str, ...], with_holder: bool) -> str:
-    source = " FROM head" if with_holder else " FROM (SELECT $4::bigint) nobody"
+    source = " FROM head" if with_holder else " FROM (SELECT $3::uuid, $4::bigint) nobody"
     pieces = [sql.HEAD] if with_holder else []
     pieces += [_EVENT.replace("{source}", source), _KEY.replace("{source}", source)]
     pieces += [sql.PARTS[name] for name in parts]

@@ -18,10 +18,12 @@ from setia.engine.vocabulary import (
     HELD,
     JOINED,
     MADE,
+    MERGED,
     RELEASED,
     RETURNED,
     SPENT,
     TRANSFERRED,
+    UNMERGED,
     VOIDED,
 )
 from setia.intake.types import EventBody, Item, Line, MemberRef, Name, Order, PurchaseBody, ReturnBody, Told
@@ -107,14 +109,13 @@ def _read_data(told: Told, data: Any) -> None:
         told.corrects, told.order = told.order, None
     for name in ("hold", "event"):
         told.corrects = getattr(data, name, None) or told.corrects
-    if hasattr(data, "to"):
-        told.other = _who(data.to, "data.to")
+    for name in ("to", "absorbed"):
+        if hasattr(data, name):
+            told.other = _who(getattr(data, name), f"data.{name}")
     if hasattr(data, "until"):
         told.until = data.until.astimezone(UTC) if data.until and data.until.tzinfo else None
         if data.until and data.until.tzinfo is None:
             raise Refusal("no_zone", status=422, param="data.until")
-    if told.kind == TRANSFERRED and told.other == told.member:
-        raise Refusal("to_oneself", status=422, param="data.to")
 
 
 class _Data(msgspec.Struct, forbid_unknown_fields=True):
@@ -153,6 +154,10 @@ class _Transfer(_Data):
     to: MemberRef
 
 
+class _Merge(_Data):
+    absorbed: MemberRef
+
+
 class _Adjust(_Data):
     points: Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)]
     reason: Reason
@@ -175,6 +180,8 @@ _DATA: dict[str, type[_Data]] = {
     ADJUSTED: _Adjust,
     EXTENDED: _Extend,
     ACTIVATED: _Order,
+    MERGED: _Merge,
+    UNMERGED: _Void,
 }
 
 

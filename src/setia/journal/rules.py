@@ -21,6 +21,7 @@ from setia.journal.types import (
     ISSUED,
     REDEEMED,
     Account,
+    EntryKey,
     Lot,
     LotKey,
     Plan,
@@ -76,7 +77,7 @@ def plan(
                 effect.asset,
                 effect.amount,
                 effect.wanted,
-                account.spendable(effect.asset),
+                first.spendable(effect.asset),
                 at,
                 effect.counts_at or at,
                 *reverses,
@@ -122,7 +123,7 @@ class _Writing:
         starts: datetime,
         ends: datetime | None,
         place: int = 0,
-        root: tuple[UUID, int] | None = None,
+        root: EntryKey | None = None,
     ) -> LotKey:
         """A lot for an account, spendable from and until."""
         asset, key = self.effect.asset, (self.event, self.n, place)
@@ -130,6 +131,8 @@ class _Writing:
             (self.n, asset, amount, starts, ends, account.holder, place, *(root or (None, None)))
         )
         self.into(account, amount, starts, ends)
+        if root:  # what moved on may move again in the same plan; what is given may not
+            account.lots.append(Lot(key, account.holder, asset, amount, amount, 0, starts, ends, root))
         return key
 
     def into(self, account: Account, amount: int, starts: datetime, ends: datetime | None) -> None:
@@ -169,14 +172,13 @@ def _refill(w: _Writing, source: tuple[UUID, str], account: Account, rest: int) 
         back = min(amount, rest)
         if not back:
             continue
-        lot = lots.get(key)
-        late = lot is not None and lot.expires_at is not None and lot.expires_at <= w.at
+        lot, origin = lots.get(key), account.origins.get(key)
+        was = lot or origin
+        assert was is not None, "whoever gives back into a lot has read it"
+        late = was.expires_at is not None and was.expires_at <= w.at
         if lot is None or (late and w.effect.expires_at):
-            ends = w.effect.expires_at if lot is None or late else lot.expires_at
-            starts = lot.available_from if lot else w.at
-            root = lot.root if lot else key[:2]
-            fresh = w.new_lot(account, back, starts, ends, w.k, root)
-            account.lots.append(Lot(fresh, account.holder, w.effect.asset, back, back, 0, starts, ends, root))
+            ends = w.effect.expires_at if late and w.effect.expires_at else was.expires_at
+            fresh = w.new_lot(account, back, was.available_from, ends, w.k, was.root)
             w.post(source, (account.holder, AVAILABLE), back, fresh)
         else:
             w.rows.draws.append((*key, -back, 0, None))
@@ -220,7 +222,7 @@ def _move(w: _Writing, account: Account, other: Account) -> None:
     for lot, drawn in _draws(account, effect, w.at):
         _draw(w, account, lot, drawn)
         rest -= drawn
-        if effect.to[1] == HELD:
+        if effect.to[1] != AVAILABLE:
             w.post(source, effect.to, drawn, lot.key)
             continue
         left = w.pay(source, other, drawn, lot.key)
@@ -228,7 +230,12 @@ def _move(w: _Writing, account: Account, other: Account) -> None:
             starts = effect.starts_at or lot.available_from
             w.new_lot(other, left, starts, effect.expires_at or lot.expires_at, w.k, lot.root)
             w.post(source, effect.to, left, lot.key)
-    if rest:
+    if effect.to[1] == DEBT:
+        other.debt[effect.asset] = other.debt.get(effect.asset, 0) + effect.amount
+    if rest and effect.to[1] == DEBT:  # what can't be paid is owed by another from now on
+        w.post((account.holder, DEBT), effect.to, rest, None)
+        account.debt[effect.asset] = account.debt.get(effect.asset, 0) - rest
+    elif rest:
         raise Refusal("insufficient", have=effect.amount - rest, need=effect.amount)
     if effect.to[1] == HELD:
         _hold(other, effect.asset, effect.amount)
@@ -240,7 +247,9 @@ def _hold(account: Account, asset: str, amount: int) -> None:
 
 def _draw(w: _Writing, account: Account, lot: Lot, drawn: int, gone: bool = False) -> None:
     """A lot has so much less."""
-    asset, ended = w.effect.asset, w.at if w.effect.reverses == lot.root else None
+    asset = w.effect.asset
+    given_up = w.effect.reverses == lot.root or (w.effect.verb == "move" and asset.startswith(LADDER))
+    ended = w.at if given_up else None
     w.rows.draws.append((*lot.key, drawn, drawn if gone else 0, ended))
     account.available[asset] = account.available.get(asset, 0) - drawn
     if not lot.spendable(w.at):

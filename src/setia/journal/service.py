@@ -143,7 +143,11 @@ def account(
     keys: Iterable[LotKey] = (),
 ) -> Account:
     """What somebody holds at an instant, lots included. `now`, when later, says what is pending still."""
-    state = Account(holder, lots=lots(holder, of_events, keys))
+    named = list(keys)
+    state = Account(holder, lots=lots(holder, of_events, named))
+    if named:
+        moved = Lot.objects.filter(event_id__in=[key[0] for key in named]).exclude(holder_id=holder)
+        state.origins = {lot.key: lot for lot in map(_lot, moved)}
     for row in Balance.objects.filter(holder_id=holder):
         state.of(row.kind)[row.asset] = row.amount
     for lot in state.lots:

@@ -73,14 +73,14 @@ def _first(driver: psycopg.Connection[Any], names: dict[str, bytes], sql: str, p
 
 
 # One write: the head of the statement locks the holder and moves its version on, or writes nothing at all.
-# $1 event, $2 program, $3 holder, $4 version as read, $5 at, $6 the plan.
+# $1 event, $2 program, $3 holder, $4 version as read, $5 at, $6 the plan, $24 the member as named.
 HEAD = """head AS (UPDATE journal_holder SET version = version + 1
   WHERE id = $3::uuid AND version = $4::bigint RETURNING id)"""
 
 PARTS = {
     "entries": """entries AS (INSERT INTO journal_entry (event_id, n, program_id, member_id, rule_version, rule, round,
   verb, asset, amount, wanted, balance_after, at, counts_at, reverses_event_id, reverses_n, reason)
-  SELECT $1::uuid, e.n, $2::uuid, $3::uuid, e.version, e.rule, e.round, e.verb, e.asset, e.amount, e.wanted, e.after,
+  SELECT $1::uuid, e.n, $2::uuid, $24::uuid, e.version, e.rule, e.round, e.verb, e.asset, e.amount, e.wanted, e.after,
     $5::timestamptz, coalesce(e.counts_at, $5::timestamptz), e.reverses, e.reverses_n, e.reason
   FROM head, jsonb_to_recordset($6::jsonb -> 'entries') AS e(n smallint, version int, rule text, round smallint,
     verb text, asset text, amount bigint, wanted bigint, after bigint, counts_at timestamptz, reverses uuid,

@@ -44,6 +44,7 @@ class Account:
     debt: dict[str, int] = field(default_factory=dict)
     stale: dict[str, int] = field(default_factory=dict)
     lots: list[Lot] = field(default_factory=list)
+    origins: dict[LotKey, Lot] = field(default_factory=dict)  # lots of others that units may go back to
 
     def of(self, kind: str) -> dict[str, int]:
         """The balances of one of the holder's accounts."""

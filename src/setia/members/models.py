@@ -1,5 +1,6 @@
 """Tables of members."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from setia.kit import ids, time
@@ -16,6 +17,8 @@ class Member(models.Model):
     joined_at = models.DateTimeField()
     is_invented = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=time.now)
+    merged_into = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
+    absorbed = ArrayField(models.UUIDField(), null=True, help_text="whose names are this member's too")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["program", "phone"], name="member_phone")]

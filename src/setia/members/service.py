@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.core import signing
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from setia.kit import ids, phones
 from setia.kit.refusals import NotFound, Refusal
@@ -46,7 +47,13 @@ class Person:
 
 
 def _person(row: Member) -> Person:
+    """The member, or the one they were merged into."""
+    row = row.merged_into or row
     return Person(row.id, row.program_id, row.nickname, row.phone, row.joined_at, row.is_invented)
+
+
+def _rows(program: UUID) -> QuerySet[Member]:
+    return Member.objects.select_related("merged_into").filter(program_id=program)
 
 
 def phone_number(text: str, param: str = "phone") -> str:
@@ -59,7 +66,7 @@ def phone_number(text: str, param: str = "phone") -> str:
 
 def get(program: UUID, member: UUID | None) -> Person:
     """A member of this programme. Refuses `not_found`, for another merchant's too."""
-    row = Member.objects.filter(program_id=program, id=member).first() if member else None
+    row = _rows(program).filter(id=member).first() if member else None
     if row is None:
         raise NotFound("member", param="member")
     return _person(row)
@@ -72,24 +79,62 @@ def by_public_id(program: UUID, text: str) -> Person:
 
 def by_phone(program: UUID, text: str) -> Person | None:
     """The member with this number, however it was typed, or None."""
-    row = Member.objects.filter(program_id=program, phone=phones.e164(text) or "").first()
+    row = _rows(program).filter(phone=phones.e164(text) or "").first()
     return _person(row) if row else None
 
 
-def resolve(program: UUID, named: tuple[str, str]) -> UUID | None:
-    """Who is meant by an id, a phone number or another system's id (`source`, newline, id); None when nobody."""
+def resolve(program: UUID, named: tuple[str, str]) -> tuple[UUID, UUID] | None:
+    """Who is meant by an id, a phone number or another system's id (`source`, newline, id); None when nobody.
+
+    The member so named, and the one whose accounts they share since a merge (mostly the same).
+    """
     how, value = named
+    rows = Member.objects.filter(program_id=program)
     if how == "external":
         source, _, name = value.partition("\n")
-        rows = ExternalId.objects.filter(program_id=program, source=source, external_id=name)
-        return rows.values_list("member_id", flat=True).first()
-    wish = {"phone": value} if how == "phone" else {"id": ids.parse("mem", value)}
-    return Member.objects.filter(program_id=program, **wish).values_list("id", flat=True).first()
+        known = ExternalId.objects.filter(program_id=program, source=source, external_id=name)
+        rows = rows.filter(id__in=known.values("member_id"))
+    else:
+        rows = rows.filter(**({"phone": value} if how == "phone" else {"id": ids.parse("mem", value)}))
+    row = rows.first()
+    return (row.id, row.merged_into_id or row.id) if row else None
+
+
+def survivors(members: Iterable[UUID]) -> dict[UUID, UUID]:
+    """Whose accounts these share since they were merged; those who weren't are left out."""
+    rows = Member.objects.filter(id__in=list(members), merged_into__isnull=False)
+    return {id: into for id, into in rows.values_list("id", "merged_into_id") if into}
+
+
+def selves(member: UUID) -> list[UUID]:
+    """A member's own id and those they absorbed."""
+    row = Member.objects.filter(id=member).values_list("absorbed", flat=True).first()
+    return [member, *(row or ())]
+
+
+def absorb(survivor: UUID, member: UUID) -> None:
+    """From now on a member's names mean the survivor. Inside the transaction of the event that says so."""
+    row = Member.objects.select_for_update().get(id=member)
+    names = [member, *(row.absorbed or ())]
+    into = Member.objects.select_for_update().get(id=survivor)
+    Member.objects.filter(id=survivor).update(absorbed=[*(into.absorbed or ()), *names])
+    Member.objects.filter(id__in=names).update(merged_into=survivor)
+
+
+def part(survivor: UUID, member: UUID) -> None:
+    """A merge is taken back: a member's names, and those they had absorbed themselves, mean them again."""
+    row = Member.objects.select_for_update().get(id=member)
+    into = Member.objects.select_for_update().get(id=survivor)
+    own = list(row.absorbed or ())
+    left = [id for id in into.absorbed or () if id != member and id not in own]
+    Member.objects.filter(id=survivor).update(absorbed=left or None)
+    Member.objects.filter(id=member).update(merged_into=None)
+    Member.objects.filter(id__in=own).update(merged_into=member)
 
 
 def search(program: UUID, text: str, limit: int = 20, after: UUID | None = None) -> list[Person]:
     """Members whose number ends with the digits typed, or whose name contains the letters; newest first."""
-    rows = Member.objects.filter(program_id=program)
+    rows = _rows(program).filter(merged_into=None)
     digits = "".join(letter for letter in text if letter.isdigit())
     if len(digits) >= 3 and digits.lstrip("0"):
         whole = phones.e164(text)
@@ -103,7 +148,7 @@ def search(program: UUID, text: str, limit: int = 20, after: UUID | None = None)
 
 def several(program: UUID, members: Iterable[UUID]) -> dict[UUID, Person]:
     """Members by id, those there are."""
-    return {row.id: _person(row) for row in Member.objects.filter(program_id=program, id__in=list(members))}
+    return {row.id: _person(row) for row in _rows(program).filter(id__in=list(members))}
 
 
 def create(
@@ -175,7 +220,7 @@ def by_link(token: str) -> Person:
         member = ids.parse("mem", "mem_" + signing.Signer(salt=_LINK).unsign(token))
     except signing.BadSignature as error:
         raise NotFound("member") from error
-    row = Member.objects.filter(id=member).first() if member else None
+    row = Member.objects.select_related("merged_into").filter(id=member).first() if member else None
     if row is None:
         raise NotFound("member")
     return _person(row)
@@ -183,7 +228,7 @@ def by_link(token: str) -> Person:
 
 def count(program: UUID) -> int:
     """How many members a programme has."""
-    return Member.objects.filter(program_id=program).count()
+    return Member.objects.filter(program_id=program, merged_into=None).count()
 
 
 @dataclass(frozen=True, slots=True)
