@@ -115,7 +115,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @allowed("reports")
 def overview(request: HttpRequest, programme: Programme) -> HttpResponse:
     """Six figures, the weeks, tiers and what happened last."""
-    now, lang = time.now(), pages.lang(request)
+    now, lang = programme.now(), pages.lang(request)
     figures = kpi.overview(programme, now)
     rungs = tiers.counts(programme, now, lang)
     values = {
@@ -140,7 +140,7 @@ def members_list(request: HttpRequest, programme: Programme) -> HttpResponse:
         programme.id, wanted, limit=A_PAGE + 1, after=ids.parse("mem", request.GET.get("after", ""))
     )
     shown, more = found[:A_PAGE], len(found) > A_PAGE
-    points = journal.spendables((person.id for person in shown), "points", time.now())
+    points = journal.spendables((person.id for person in shown), "points", programme.now())
     values = {
         "q": wanted,
         "found": [(person, points.get(person.id, 0)) for person in shown],
@@ -156,7 +156,7 @@ def members_list(request: HttpRequest, programme: Programme) -> HttpResponse:
 def member(request: HttpRequest, programme: Programme, member: str) -> HttpResponse:
     """Everything about one member: what they hold, what runs out, and every happening with its reasons."""
     person = members.by_public_id(programme.id, member)
-    now, lang = time.now(), pages.lang(request)
+    now, lang = programme.now(), pages.lang(request)
     ends = journal.expiring(person.id, "points", now)
     values = {
         "person": person,

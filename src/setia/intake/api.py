@@ -83,7 +83,7 @@ def _member(call: Call, person: Person) -> dict[str, Any]:
         "nickname": person.nickname,
         "joined_at": time.iso(person.joined_at),
         "is_invented": person.is_invented,
-        "points": journal.spendable(person.id, "points"),
+        "points": journal.spendable(person.id, "points", call.caller.programme.now()),
     }
 
 
@@ -114,7 +114,7 @@ def get_member(call: Call) -> tuple[int, Any]:
 
 def balances(call: Call) -> tuple[int, Any]:
     """Everything a member holds now, and when it runs out."""
-    person, now = members.by_public_id(call.caller.programme.id, call.path["id"]), time.now()
+    person, now = members.by_public_id(call.caller.programme.id, call.path["id"]), call.caller.programme.now()
     account = journal.account(person.id, now)
     assets = sorted(
         asset for asset in account.available if account.spendable(asset) or not asset.startswith("tier/")

@@ -21,7 +21,7 @@ from setia.catalog import service as catalog
 from setia.engine.decide import Book, decide
 from setia.engine.folds import Memory, period_of
 from setia.engine.vocabulary import JOINED, MADE, Balance, Used
-from setia.intake import gather, service
+from setia.intake import gather, service, understand
 from setia.intake.types import Told
 from setia.journal import rules as ledger
 from setia.journal import service as journal
@@ -248,6 +248,7 @@ class Batch:
 
     def _one(self, rows: _Rows, told: Told, member: UUID | None) -> None:
         assert told.at is not None
+        understand.not_to_come(told, self.caller.programme.now())
         at, programme = told.at, self.caller.programme
         book = programs.book(self.program, at)
         place = self.places.get(told.outlet or "")
@@ -262,8 +263,10 @@ class Batch:
             )
             needs = book.needs.get(told.kind, frozenset())
             kept = mind.memory.read(book, needs, at, facts["date"])
+            kept.update(_balances(book, needs, mind.account))
             facts.update(kept)
-            _balances(book, needs, mind.account, at, facts)
+            if place and place.zone != programme.zone:
+                kept["zone"] = place.zone
             effects = decide(book, told.kind, facts)
             plan = ledger.plan(self.program, mind.account, event, at, book.version, effects)
             mind.memory.step(book, at, facts["date"], told.net, told.visits, effects)
@@ -295,7 +298,7 @@ def accept_many(
     """Take in a batch, best in order of time. Bad rows are told, good rows go in; told again, nothing changes."""
     batch, numbered = Batch(caller), enumerate(events)
     with _uncollected():
-        while chunk := _next(numbered):
+        while chunk := _next(numbered, caller.programme.now()):
             batch.take(chunk)
             if progress:
                 progress(len(chunk))
@@ -314,11 +317,11 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _next(numbered: Iterator[tuple[int, Told]]) -> list[tuple[int, Told]]:
+def _next(numbered: Iterator[tuple[int, Told]], now: datetime) -> list[tuple[int, Told]]:
     """The next chunk in the total order of events."""
     chunk = list(islice(numbered, CHUNK))
     for _, told in chunk:
-        told.at = told.at or time.now()
+        told.at = told.at or now
     chunk.sort(key=lambda pair: (_order(pair[1]), pair[1].kind != JOINED))
     return chunk
 
@@ -327,13 +330,9 @@ def _order(told: Told) -> Order:
     return told.at or datetime.max.replace(tzinfo=UTC), told.source, told.external_id
 
 
-def _balances(
-    book: Book, needs: Iterable[str], account: Account, at: datetime, facts: dict[str, Any]
-) -> None:
-    for name in needs:
-        fold = book.folds[name]
-        if isinstance(fold, Balance):
-            facts[name] = account.spendable(fold.asset)
+def _balances(book: Book, needs: Iterable[str], account: Account) -> dict[str, int]:
+    folds = ((name, book.folds[name]) for name in needs)
+    return {name: account.spendable(fold.asset) for name, fold in folds if isinstance(fold, Balance)}
 
 
 # Learning what is on record of some members

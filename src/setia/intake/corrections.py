@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 
-from setia.engine.decide import Effect, decide
+from setia.engine.decide import Book, Effect, decide
 from setia.engine.vocabulary import (
     ACTIVATED,
     CAPTURED,
@@ -206,16 +206,20 @@ def spends(program: UUID, sale: Sale) -> list[UUID]:
 
 
 def target(case: "Case", sale: Sale) -> list[Effect]:
-    """What the corrected sale would have earned: the rules and facts of its day over what is left of it."""
-    told, book = case.told, case.book
-    net, total = sale.left_net + told.net, sale.left_total + told.total
-    if not net and not total and not any(line.qty for line in told.lines):
+    """What the corrected sale would have earned."""
+    told = case.told
+    return would_earn(case.book, sale, told.lines, sale.left_net + told.net, sale.left_total + told.total)
+
+
+def would_earn(book: Book, sale: Sale, left: Sequence[Line], net: int, total: int) -> list[Effect]:
+    """What so much of a sale would have earned, by the rules and facts of its day; nothing when nothing is left."""
+    if not net and not total and not any(line.qty for line in left):
         return []
-    facts = dict(sale.facts)
+    facts = {**gather.nothing(book), **sale.facts}
     zone = facts.pop("zone", book.zone)
     lines = [
         Line(line.sku, line.qty, line.amount, line.net, was.category)
-        for line, was in zip(told.lines, sale.lines, strict=True)
+        for line, was in zip(left, sale.lines, strict=True)
         if line.qty
     ]
     made = Told(MADE, sale.source, sale.external_id, b"", outlet=sale.outlet, channel=sale.channel)
@@ -250,14 +254,17 @@ def grace_ends(case: "Case") -> datetime:
 
 def is_resolved(event: UUID) -> Event | None:
     """What already captured, released or ended a hold, voided an event or took back a merge."""
-    return Event.objects.filter(kind__in=(CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED), corrects_id=event).first()
+    return Event.objects.filter(
+        kind__in=(CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED), corrects_id=event
+    ).first()
 
 
-def open_holds() -> list[Event]:
-    """Holds that nothing resolved yet, of all programmes."""
+def open_holds(clock: journal.Clock) -> list[Event]:
+    """Holds that nothing resolved yet, of the programmes with this clock."""
     waiting = journal.holders_with(ON_HOLD)
     resolved = Event.objects.filter(corrects_id=OuterRef("id"), kind__in=(CAPTURED, RELEASED, LAPSED, VOIDED))
     rows = Event.objects.filter(kind=HELD, member_id__in=waiting)
+    rows = rows.filter(program_id=clock.of) if clock.of else rows.exclude(program_id__in=clock.but)
     return list(rows.filter(~Exists(resolved)).order_by("at"))
 
 

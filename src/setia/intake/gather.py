@@ -96,7 +96,7 @@ def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozens
         key.encode(),
         told.outlet.encode() if told.outlet else None,
         _array(line.sku for line in told.lines),
-        time.now().isoformat().encode(),
+        caller.programme.now().isoformat().encode(),
     )
     row = sql.run(text, params)[0]
     member = _uuid(row[5])

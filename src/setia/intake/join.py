@@ -8,7 +8,7 @@ from setia.intake import gather, service
 from setia.intake.types import Told
 from setia.intake.understand import fingerprint
 from setia.journal import service as journal
-from setia.kit import ids, time
+from setia.kit import ids
 from setia.kit.refusals import Refusal
 from setia.members import service as members
 from setia.members.service import Person
@@ -27,7 +27,7 @@ def join(
     external: tuple[str, str] | None = None,
 ) -> Person:
     """A new member with whatever joining gives. Refuses `bad_phone`, `phone_taken`, `no_program`; then nobody joined."""
-    now = time.now()
+    now = programme.now()
     with transaction.atomic():
         person = members.create(
             programme.id,
@@ -48,7 +48,7 @@ def join(
 
 def welcome_points(programme: Programme) -> int:
     """What joining gives today, for the promise on the page."""
-    now = time.now()
+    now = programme.now()
     try:
         book = programs.book(programme.id, now)
     except Refusal:

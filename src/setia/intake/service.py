@@ -26,7 +26,7 @@ from setia.engine.vocabulary import (
     VOIDED,
     Balance,
 )
-from setia.intake import corrections, gather, parking, receipts
+from setia.intake import corrections, gather, parking, receipts, understand
 from setia.intake.deeds import AFTER_RETURN, DEEDS
 from setia.intake.gather import Known
 from setia.intake.models import Event, Key
@@ -116,7 +116,7 @@ class Case:
     def __init__(self, caller: Caller, told: Told) -> None:
         self.caller, self.told = caller, told
         self.event_id = ids.new()
-        self.now = time.now()
+        self.now = caller.programme.now()
         self.target: Event | None = None
         self.sale: Sale | None = None
         self.other: UUID | None = None
@@ -141,6 +141,7 @@ def _look(caller: Caller, told: Told, key: str, locked: bool) -> Case:
     """Find who and what is meant and all facts the book asks for; `locked`, under the locks of all it touches."""
     case = Case(caller, told)
     program = caller.programme.id
+    understand.not_to_come(told, case.now)
     case.book = _book(case)
     if told.corrects is not None and not _corrected(case, key, locked):
         return case
@@ -458,29 +459,37 @@ def expire(caller: Caller, holder: UUID, now: datetime) -> Receipt:
     return accept(caller, told, f"expire:{name}")
 
 
+def clocks() -> list[journal.Clock]:
+    """Everybody's clock, and that of each sandbox with its own."""
+    own = tenancy.with_own_clocks()
+    shared = journal.Clock(time.now(), but=tuple(programme.id for programme in own))
+    return [shared, *(journal.Clock(programme.now(), of=programme.id) for programme in own)]
+
+
 def expire_due() -> int:
     """Book all expiry that is due, holder by holder. How many holders."""
-    now, count = time.now(), 0
-    while due := journal.due(now, ladder=False):
-        for program, holder in due:
-            expire(system(program), holder, now)
-            count += 1
+    count = 0
+    for clock in clocks():
+        while due := journal.due(clock, ladder=False):
+            for program, holder in due:
+                expire(system(program), holder, clock.now)
+                count += 1
     return count
 
 
-def lapse(now: datetime) -> int:
+def lapse_due() -> int:
     """Free what holds still hold after their time. How many."""
-    due = [row for row in corrections.open_holds() if time.parse(row.payload["until"]) <= now]
+    due = [
+        row
+        for clock in clocks()
+        for row in corrections.open_holds(clock)
+        if time.parse(row.payload["until"]) <= clock.now
+    ]
     for row in due:
         name = ids.public("evt", row.id)
         told = Told(LAPSED, "setia", name, fingerprint(name), corrects=name)
         accept(system(row.program_id), told, f"lapse:{name}")
     return len(due)
-
-
-def lapse_due() -> int:
-    """Free what holds still hold after their time, as of now."""
-    return lapse(time.now())
 
 
 def system(program: UUID) -> Caller:

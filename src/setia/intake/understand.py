@@ -27,7 +27,7 @@ from setia.engine.vocabulary import (
     VOIDED,
 )
 from setia.intake.types import EventBody, Item, Line, MemberRef, Name, Order, PurchaseBody, ReturnBody, Told
-from setia.kit import money, phones, time
+from setia.kit import money, phones
 from setia.kit.refusals import NotFound, Refusal
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -248,11 +248,15 @@ def _who(member: MemberRef | None, param: str = "member") -> tuple[str, str] | N
 
 
 def _past(at: datetime | None) -> datetime | None:
-    """The instant in UTC. Refuses a date to come, and one without a zone, which could be any of three."""
+    """The instant in UTC. Refuses one without a zone, which could be any of three."""
     if at is None:
         return None
     if at.tzinfo is None:
         raise Refusal("no_zone", status=422, param="at")
-    if at > time.now() + CLOCK_SLACK:
-        raise Refusal("in_future", status=422, param="at", at=at)
     return at.astimezone(UTC)
+
+
+def not_to_come(told: Told, now: datetime) -> None:
+    """Refuses a date to come, by the programme's clock."""
+    if told.at and told.at > now + CLOCK_SLACK:
+        raise Refusal("in_future", status=422, param="at", at=told.at)

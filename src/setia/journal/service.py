@@ -15,6 +15,15 @@ from setia.journal.types import Lot as LotState
 from setia.kit import time
 
 
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What time it is, for one programme with a clock of its own, or for all but those."""
+
+    now: datetime
+    of: UUID | None = None
+    but: tuple[UUID, ...] = ()
+
+
 def open_holder(program: UUID, holder: UUID) -> None:
     """Give somebody accounts. Nothing happens when they have them."""
     Holder.objects.bulk_create([Holder(id=holder, program_id=program)], ignore_conflicts=True)
@@ -196,9 +205,10 @@ def held(holder: UUID, prefix: str, at: datetime) -> list[tuple[str, datetime | 
     return [(row.asset, row.expires_at) for row in rows]
 
 
-def due(at: datetime, ladder: bool, limit: int = 500) -> list[tuple[UUID, UUID]]:
+def due(clock: Clock, ladder: bool, limit: int = 500) -> list[tuple[UUID, UUID]]:
     """Holders, with their programme, who have lots past expiry not yet booked so: those on ladders, or all others."""
-    rows = Lot.objects.filter(expires_at__lte=at, remaining__gt=0)
+    rows = Lot.objects.filter(expires_at__lte=clock.now, remaining__gt=0)
+    rows = rows.filter(program_id=clock.of) if clock.of else rows.exclude(program_id__in=clock.but)
     rows = rows.filter(asset__startswith=LADDER) if ladder else rows.exclude(asset__startswith=LADDER)
     return list(rows.values_list("program_id", "holder_id").distinct()[:limit])
 

@@ -118,7 +118,7 @@ def of_member(page: MemberPage) -> Callable[..., HttpResponse]:
 @of_member
 def home(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
     """Balance, what runs out soon, the way to the next tier and the last three happenings."""
-    now, lang = time.now(), pages.lang(request)
+    now, lang = programme.now(), pages.lang(request)
     values = {
         "points": journal.spendable(person.id, "points", now),
         "expiring": _expiring(person, now),
@@ -168,7 +168,7 @@ def happening(
 @of_member
 def level(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
     """The ladder, what each rung gives, and where this member stands."""
-    now, lang = time.now(), pages.lang(request)
+    now, lang = programme.now(), pages.lang(request)
     values = {
         "status": tiers.status(programme, person.id, now, lang),
         "rungs": ladder.rungs(programme, now, lang),

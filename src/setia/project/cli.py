@@ -317,7 +317,7 @@ def balance(who: Who, slug: Slug = None, data: Data = None, as_json: Json = Fals
     from setia.tiers import service as tiers
 
     programme = _programme(slug)
-    person, now = _person(programme, who), time.now()
+    person, now = _person(programme, who), programme.now()
     held, expiring = journal.spendable(person.id, "points", now), journal.expiring(person.id, "points", now)
     tier = tiers.status(programme, person.id, now, lang())
     if as_json:
@@ -566,6 +566,9 @@ def staff_code(email: str, data: Data = None) -> None:
     from setia.tenancy import service as tenancy
 
     typer.echo(tenancy.new_staff_code(email))
+
+
+from setia.project import record_cli as record_cli  # noqa: E402 - its commands stand on this module's
 
 
 def main() -> None:

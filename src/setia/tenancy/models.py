@@ -1,5 +1,7 @@
 """Tables of tenancy."""
 
+from datetime import timedelta
+
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -26,6 +28,7 @@ class Program(models.Model):
     currency = models.CharField(max_length=3, default=money.CURRENCY)
     time_zone = models.CharField(max_length=40, default=time.DEFAULT_ZONE)
     is_test = models.BooleanField(default=True)
+    ahead = models.DurationField(default=timedelta, help_text="how far a sandbox's own clock runs ahead")
     point_value = models.PositiveIntegerField(default=50, help_text="rupiah a point is worth in reports")
     created_at = models.DateTimeField(default=time.now)
 

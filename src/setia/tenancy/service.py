@@ -5,7 +5,7 @@ import secrets
 import time as clock
 import zlib
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Lock
 from uuid import UUID
 
@@ -37,6 +37,7 @@ def _programme(row: Program) -> Programme:
         row.time_zone,
         row.is_test,
         row.point_value,
+        row.ahead,
     )
 
 
@@ -74,6 +75,29 @@ def programmes(merchant: UUID | None = None) -> list[Programme]:
     """All programmes, or those of one merchant, oldest first."""
     rows = Program.objects.select_related("merchant").order_by("created_at")
     return [_programme(row) for row in (rows.filter(merchant_id=merchant) if merchant else rows)]
+
+
+# A sandbox's clock
+
+
+def set_clock(program: UUID, at: datetime) -> Programme:
+    """Make it this instant in a sandbox; from there its clock runs on. Refuses `clock_live` and `clock_back`."""
+    row = Program.objects.select_related("merchant").get(id=program)
+    if not row.is_test:
+        raise Refusal("clock_live", status=403)
+    if at < _programme(row).now():
+        raise Refusal("clock_back", status=422, param="at", now=_programme(row).now())
+    row.ahead = at - time.now()
+    row.save(update_fields=["ahead"])
+    with _lock:
+        _remembered.clear()
+    return _programme(row)
+
+
+def with_own_clocks() -> list[Programme]:
+    """The sandboxes whose clock isn't everybody's."""
+    rows = Program.objects.select_related("merchant").exclude(ahead=timedelta())
+    return [_programme(row) for row in rows]
 
 
 # Outlets

@@ -45,10 +45,11 @@ def settle(program: UUID, member: UUID, at: datetime) -> bool:
 
 def review_due() -> int:
     """Review all tiers that ran out. How many members."""
-    now, count = time.now(), 0
-    while due := journal.due(now, ladder=True):
-        for program, member in due:
-            count += settle(program, member, now)
+    count = 0
+    for clock in intake.clocks():
+        while due := journal.due(clock, ladder=True):
+            for program, member in due:
+                count += settle(program, member, clock.now)
     return count
 
 

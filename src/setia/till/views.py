@@ -19,7 +19,7 @@ from setia.intake import queries, receipts, understand
 from setia.intake import service as intake
 from setia.intake.types import MemberRef, Money, Order, PurchaseBody, Receipt, ReturnBody, Told
 from setia.journal import service as journal
-from setia.kit import ids, money, time
+from setia.kit import ids, money
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
@@ -129,7 +129,7 @@ def _chosen(caller: Caller, member: str) -> Person | None:
 
 def _card(request: HttpRequest, caller: Caller, person: Person) -> dict[str, Any]:
     """What a cashier sees of a member before giving anything: enough to be sure, no more."""
-    now = time.now()
+    now = caller.programme.now()
     status = tiers.status(caller.programme, person.id, now, pages.lang(request))
     return {"person": person, "points": journal.spendable(person.id, "points", now), "status": status}
 
@@ -219,7 +219,7 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     found = queries.happening(caller.programme, event, lang)
     receipt = receipts.stored(caller.programme, _id(event))
     person = members.get(caller.programme.id, receipt.member_id)
-    left = int((found.at + UNDO - time.now()).total_seconds())
+    left = int((found.at + UNDO - caller.programme.now()).total_seconds())
     values = {
         "happening": found,
         "receipt": receipt,
@@ -250,7 +250,7 @@ def undo(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     if (
         sale.kind != "purchase.made"
         or not sale.external_id.startswith("till-")
-        or time.now() > sale.at + UNDO + LATE
+        or caller.programme.now() > sale.at + UNDO + LATE
     ):
         raise Refusal("undo_late", status=409)
     told = understand.returned(ReturnBody(order_id=sale.external_id, reason="undo"), caller.source)
