@@ -115,7 +115,7 @@ def test_any_split_of_refunds_ends_as_one(total, parts, spent, whole):
         person = shop.member(RANI, NOON)
         shop.buy("A0", 300_000, at=NOON - timedelta(minutes=5))
         shop.buy("A", total, at=NOON)
-        if 0 < spent:
+        if spent > 0:
             shop.spend("S", min(spent, shop.points(person)), at=NOON + timedelta(minutes=1))
         for n, refund in enumerate(refunds):
             shop.give_back("A", NOON + timedelta(hours=n + 1), id=f"R{n}", refund=refund)
@@ -438,8 +438,8 @@ def test_every_kind_that_can_be_voided_leaves_things_as_they_were():
     deeds = [
         shop.spend("S", 30),
         shop.happens("points.transferred", "T", phone=RANI, to=BUDI, points=40),
-        shop.happens("points.adjusted", "J", phone=RANI, points=15, reason="salah kasir"),
-        shop.happens("points.adjusted", "K", phone=RANI, points=-15, reason="salah kasir"),
+        shop.happens("points.adjusted", "J", phone=RANI, points=15, reason="wrong_entry"),
+        shop.happens("points.adjusted", "K", phone=RANI, points=-15, reason="goodwill"),
         shop.buy("B", 90_000),
     ]
     for n, deed in enumerate(deeds):
@@ -579,7 +579,7 @@ def test_debts_are_merged_too():
 
 
 def test_bad_merges_are_refused():
-    shop, rani, budi = _two()
+    shop, _rani, _budi = _two()
     sale = shop.buy("Z", 20_000)
     refused(
         "not_a_merge",
@@ -604,7 +604,7 @@ def test_bad_merges_are_refused():
 def test_imports_know_merged_members():
     from setia.intake import bulk
 
-    shop, rani, budi = _two()
+    shop, _rani, _budi = _two()
     _merge(shop)
     told = [
         shop.sale(f"I{n}", 100_000, phone=phone, at=NOON + timedelta(hours=n))

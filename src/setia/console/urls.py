@@ -13,5 +13,9 @@ urlpatterns = [
     path("member/<str:member>", views.member, name="member"),
     path("member/<str:member>/nomor", views.phone, name="phone"),
     path("member/<str:member>/tarik-izin", views.withdraw, name="withdraw"),
+    path("member/<str:member>/koreksi", views.adjust, name="adjust"),
+    path("persetujuan", views.approvals, name="approvals"),
+    path("persetujuan/<str:waiting>", views.approve, name="approve"),
+    path("jejak", views.trail, name="trail"),
     path("qr", views.poster, name="poster"),
 ]

@@ -13,13 +13,17 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from setia.engine.vocabulary import ADJUSTED
 from setia.insights import kpi
+from setia.intake import deeds, parking, queries, understand
 from setia.intake import join as joining
-from setia.intake import queries
+from setia.intake import service as intake
+from setia.intake.types import EventBody, MemberRef, Receipt
 from setia.journal import service as journal
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
+from setia.programs import service as programs
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -59,7 +63,9 @@ def _programme(merchant: UUID) -> Programme:
     return found[0]
 
 
-def _show(request: HttpRequest, page: str, programme: Programme, values: dict[str, Any]) -> HttpResponse:
+def _show(
+    request: HttpRequest, page: str, programme: Programme, values: dict[str, Any], status: int = 200
+) -> HttpResponse:
     staff: Any = request.user
     shared = {
         "programme": programme,
@@ -67,8 +73,11 @@ def _show(request: HttpRequest, page: str, programme: Programme, values: dict[st
         "here": page,
         "may_members": tenancy.may(staff, "members"),
         "may_till": tenancy.may(staff, "till"),
+        "may_adjust": tenancy.may(staff, "adjust"),
+        "may_approve": tenancy.may(staff, "approve"),
+        "may_trail": tenancy.may(staff, "trail"),
     }
-    return render(request, f"console/{page}.html", {**shared, **values})
+    return render(request, f"console/{page}.html", {**shared, **values}, status=status)
 
 
 # Signing in
@@ -178,6 +187,8 @@ def phone(request: HttpRequest, programme: Programme, member: str) -> HttpRespon
     if request.method == "GET":
         return redirect("console:member", member)
     person = members.by_public_id(programme.id, member)
+    staff: Any = request.user
+    tenancy.note(programme, f"staff:{staff.id}", "phone.shown", person.public_id)
     return _show(request, "phone", programme, {"person": person})
 
 
@@ -189,6 +200,81 @@ def withdraw(request: HttpRequest, programme: Programme, member: str) -> HttpRes
     if request.method == "POST":
         members.agree(programme.id, person.id, {"marketing": False}, "console", time.now())
     return redirect("console:member", person.public_id)
+
+
+# Corrections and the audit trail
+
+
+@require_http_methods(["GET", "POST"])
+@allowed("adjust")
+def adjust(request: HttpRequest, programme: Programme, member: str) -> HttpResponse:
+    """Correct a member's points, with a reason; beyond the limit it waits for a second person."""
+    person = members.by_public_id(programme.id, member)
+    typed = {key: request.POST.get(key, "") for key in ("points", "reason", "way", "id")}
+    values = {
+        "person": person,
+        "points": journal.spendable(person.id, "points", programme.now()),
+        "typed": typed if typed["id"] else {"id": f"adj-{ids.new()}", "way": "add"},
+        "reasons": deeds.REASONS,
+        "alone": programs.book(programme.id, programme.now()).alone_up_to,
+    }
+    if request.method == "GET":
+        return _show(request, "adjust", programme, values)
+    try:
+        receipt = _adjusted(request, programme, person, typed)
+    except Refusal as refusal:
+        lang = pages.lang(request)
+        wrong = {"param": refusal.param, "message": refusal.message(lang), "fix": refusal.fix(lang)}
+        return _show(request, "adjust", programme, {**values, "wrong": wrong}, status=422)
+    if receipt.is_parked:
+        return redirect("console:approvals")
+    return redirect("console:member", person.public_id)
+
+
+def _adjusted(request: HttpRequest, programme: Programme, person: Any, typed: dict[str, str]) -> Receipt:
+    if not typed["points"].isascii() or not typed["points"].isdecimal():
+        raise Refusal("nothing_to_adjust", status=422, param="data.points")
+    points = int(typed["points"][:12]) * (-1 if typed["way"] == "take" else 1)
+    body = EventBody(
+        kind=ADJUSTED,
+        id=typed["id"][:100],
+        member=MemberRef(id=person.public_id),
+        data={"points": points, "reason": typed["reason"] or "-?-"},
+    )
+    staff: Any = request.user
+    caller = tenancy.staff_caller(staff, programme)
+    return intake.accept(caller, understand.event(body, "console"), f"adjust:{body.id}")
+
+
+@require_GET
+@allowed("approve")
+def approvals(request: HttpRequest, programme: Programme) -> HttpResponse:
+    """The corrections that wait for a second person."""
+    waiting = parking.corrections(programme)
+    staff: Any = request.user
+    people = {row.member: members.by_public_id(programme.id, row.member) for row in waiting}
+    known = tenancy.names(programme.merchant_id)
+    rows = [
+        (row, people[row.member], known.get(row.asked_by, row.asked_by), row.asked_by == f"staff:{staff.id}")
+        for row in waiting
+    ]
+    return _show(request, "approvals", programme, {"rows": rows})
+
+
+@require_POST
+@allowed("approve")
+def approve(request: HttpRequest, programme: Programme, waiting: str) -> HttpResponse:
+    """Let a correction through or turn it down. Refuses what `parking.decide` does."""
+    staff: Any = request.user
+    parking.decide(programme, waiting, f"staff:{staff.id}", yes=request.POST.get("verdict") == "yes")
+    return redirect("console:approvals")
+
+
+@require_GET
+@allowed("trail")
+def trail(request: HttpRequest, programme: Programme) -> HttpResponse:
+    """Who did what by hand, when and why, newest first."""
+    return _show(request, "trail", programme, {"rows": tenancy.trail(programme.merchant_id)})
 
 
 # Joining

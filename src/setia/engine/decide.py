@@ -97,6 +97,7 @@ class Book:
     title: Mapping[str, str]
     document: str = ""
     returns: Returns = Returns()
+    alone_up_to: int = 1_000  # points one member of staff may correct without a second person
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
     by_id: Mapping[str, Rule] = field(init=False)
     needs: Mapping[str, frozenset[str]] = field(init=False)

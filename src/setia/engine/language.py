@@ -340,7 +340,7 @@ def read(
 ) -> tuple[Book | None, list[Problem]]:
     """The book a document makes, or None and everything that is wrong with it."""
     reader = Reader(words)
-    keys = ["program", "assets", "rules", "returns", *words.sections]
+    keys = ["program", "assets", "rules", "returns", "corrections", *words.sections]
     document = reader.mapping("$", document, keys, ["program", "assets", "rules"])
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
     assets = document.get("assets") if isinstance(document.get("assets"), dict) else {}
@@ -361,10 +361,14 @@ def read(
     for id in sorted({id for id in ids if ids.count(id) > 1}):
         reader.wrong("rules", "id_twice", value=id)
     returns = reader.returns(document.get("returns"))
+    corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
+    alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
     if reader.problems:
         return None, reader.problems
     folds = {name: fact.fold for name, fact in words.facts.items() if fact.fold is not None}
-    return Book(version, zone, tuple(rules), ladders, {**folds, **limits(rules)}, title, text, returns), []
+    return Book(
+        version, zone, tuple(rules), ladders, {**folds, **limits(rules)}, title, text, returns, alone
+    ), []
 
 
 def _sections(reader: Reader, document: dict[str, Any]) -> tuple[list[Rule], dict[str, tuple[Step, ...]]]:

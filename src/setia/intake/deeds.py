@@ -61,11 +61,22 @@ def _expire(case: "Case", found: list[Standing]) -> list[Effect]:
     return ledger.expire(case.account.lots, case.at)
 
 
+REASONS = ("wrong_entry", "complaint", "goodwill", "system_fault", "fraud")
+
+
+def needs_second(case: "Case") -> bool:
+    """Whether a correction is more than one person may do alone."""
+    told = case.told
+    return told.kind == ADJUSTED and not told.approved_by and abs(told.amount) > case.book.alone_up_to
+
+
 def _adjust(case: "Case", found: list[Standing]) -> list[Effect]:
     """A member of staff corrects a balance. Refuses nothing to correct."""
     amount = case.told.amount
     if not amount:
         raise Refusal("nothing_to_adjust", status=422, param="data.points")
+    if case.told.note not in REASONS:
+        raise Refusal("bad_reason", status=422, param="data.reason", choices=", ".join(REASONS))
     verb, size = ("give", amount) if amount > 0 else ("take", -amount)
     inputs = {"amount": size, "why": case.told.note}
     return [Effect(verb, POINTS, size, size, ledger.CORRECTED, -1, None, inputs)]

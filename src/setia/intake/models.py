@@ -75,14 +75,17 @@ class Key(models.Model):
 
 
 class Parked(models.Model):
-    """A return that came before its sale: it waits, and is taken in as told when the sale is on record."""
+    """What was told and isn't taken in yet: a return that waits for its sale, a correction for a second person.
+
+    It is taken in as it was told. `refused` says why it never was.
+    """
 
     id = models.UUIDField(primary_key=True)
     program = HotProgram()
     source = models.CharField(max_length=64)
     external_id = models.CharField(max_length=128)
     kind = models.CharField(max_length=32)
-    corrects = models.CharField(max_length=128, help_text="the number of the sale it waits for")
+    corrects = models.CharField(max_length=128, blank=True, help_text="the number of the sale it waits for")
     credential = models.CharField(max_length=40)
     actor = models.CharField(max_length=64)
     key = models.CharField(max_length=255)
@@ -91,6 +94,7 @@ class Parked(models.Model):
     received_at = models.DateTimeField(db_default=Now())
     matched_at = models.DateTimeField(null=True)
     refused = models.CharField(max_length=64, blank=True)
+    decided_by = models.CharField(max_length=64, blank=True)
 
     class Meta:
         constraints = [

@@ -1,16 +1,19 @@
-"""A return that comes before its sale waits here and is taken in, as it was told, when the sale is on record."""
+"""What can't be taken in yet waits here, as it was told: a return for its sale, a correction for a second person."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import msgspec
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef
 
-from setia.engine.vocabulary import MADE
+from setia.engine.vocabulary import ADJUSTED, MADE
 from setia.intake.models import Event, Parked
 from setia.intake.types import Receipt, Told
 from setia.kit import ids, time
-from setia.kit.refusals import Refusal
+from setia.kit.refusals import NotFound, Refusal
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Programme
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def park(case: "Case", key: str) -> Receipt:
-    """Keep a return until its sale comes. Told again it waits once. Refuses other words under the same number."""
+    """Keep what was told until it can be taken in. Told again it waits once. Refuses other words under its number."""
     told, caller = case.told, case.caller
     names = {
         "program_id": caller.programme.id,
@@ -34,7 +37,7 @@ def park(case: "Case", key: str) -> Receipt:
                 row = Parked.objects.create(
                     id=case.event_id,
                     **names,
-                    corrects=told.corrects or "",
+                    corrects=(told.corrects or "") if case.waits else "",
                     credential=caller.credential,
                     actor=caller.actor,
                     key=key,
@@ -45,25 +48,83 @@ def park(case: "Case", key: str) -> Receipt:
             row = Parked.objects.get(**names)
     if bytes(row.body_hash) != told.body_hash:
         raise Refusal("already_recorded", param="id", value=told.external_id)
+    if row.refused:
+        raise Refusal("turned_down", param="id", value=told.external_id)
     return Receipt(row.id, told.kind, None, case.at, None, 0, 0, 0, 0, is_parked=True)
 
 
 def match(programme: Programme, order: str) -> int:
     """Take in what waited for a sale. How many."""
-    from setia.intake import service
-
     rows = Parked.objects.filter(program_id=programme.id, corrects=order, matched_at=None)
     for row in rows.order_by("received_at", "id"):
-        caller = Caller(programme, row.actor, row.credential, row.source, frozenset({"earn"}))
-        refused = ""
         try:
-            service.accept(caller, msgspec.convert(row.told, Told), row.key)
+            _take_in(programme, row)
         except Refusal as refusal:
-            if refusal.retryable:
-                continue
-            refused = refusal.code
-        Parked.objects.filter(id=row.id).update(matched_at=time.now(), refused=refused)
+            if not refusal.retryable:
+                Parked.objects.filter(id=row.id).update(matched_at=time.now(), refused=refusal.code)
     return len(rows)
+
+
+def _take_in(programme: Programme, row: Parked, by: str = "") -> Receipt:
+    """Tell it again, in its teller's name."""
+    from setia.intake import service
+
+    told = msgspec.convert(row.told, Told)
+    told.approved_by = by
+    caller = Caller(programme, row.actor, row.credential, row.source, frozenset({"earn"}))
+    receipt = service.accept(caller, told, row.key)
+    Parked.objects.filter(id=row.id).update(matched_at=time.now(), decided_by=by)
+    return receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A correction that waits for a second person."""
+
+    id: str
+    member: str
+    points: int
+    why: str
+    asked_by: str
+    at: datetime
+
+
+def corrections(programme: Programme) -> list[Waiting]:
+    """The corrections that wait for a second person, oldest first."""
+    rows = Parked.objects.filter(program_id=programme.id, kind=ADJUSTED, matched_at=None)
+    return [
+        Waiting(
+            ids.public("prk", row.id),
+            row.told["member"][1],
+            row.told["amount"],
+            row.told["note"],
+            row.actor,
+            row.received_at,
+        )
+        for row in rows.order_by("received_at")
+    ]
+
+
+def decide(programme: Programme, waiting: str, by: str, yes: bool) -> Receipt | None:
+    """A second person lets a correction through or turns it down; either is noted.
+
+    Refuses `not_found`, `own_correction` for whoever asked for it, and what the correction itself refuses.
+    """
+    id = ids.parse("prk", waiting) or UUID(int=0)
+    with transaction.atomic():
+        rows = Parked.objects.select_for_update().filter(program_id=programme.id, kind=ADJUSTED, id=id)
+        row = rows.filter(matched_at=None).first()
+        if row is None:
+            raise NotFound("correction", waiting[:40])
+        if row.actor == by:
+            raise Refusal("own_correction", status=403)
+        receipt = _take_in(programme, row, by) if yes else None
+        if not yes:
+            rows.update(matched_at=time.now(), refused="turned_down", decided_by=by)
+        action = "correction.approved" if yes else "correction.turned_down"
+        after = {"points": row.told["amount"], "asked_by": row.actor}
+        tenancy.note(programme, by, action, row.told["member"][1], after=after, why=row.told["note"])
+    return receipt
 
 
 def match_due() -> int:
@@ -78,9 +139,5 @@ def match_due() -> int:
 def waiting(programme: Programme) -> list[tuple[str, str, str]]:
     """What waits: the return's number, the sale's, and why it was refused in the end, if it was."""
     rows = Parked.objects.filter(program_id=programme.id).exclude(matched_at__isnull=False, refused="")
+    rows = rows.exclude(kind=ADJUSTED)
     return [(row.external_id, row.corrects, row.refused) for row in rows.order_by("received_at")]
-
-
-def name(receipt: Receipt) -> str:
-    """What a waiting return is called."""
-    return ids.public("prk", receipt.event_id)

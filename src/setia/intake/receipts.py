@@ -158,7 +158,7 @@ def shown(receipt: Receipt, programme: Programme) -> dict[str, Any]:
 def summary(receipt: Receipt) -> dict[str, str]:
     """What happened, in one sentence each."""
     if receipt.is_parked:
-        return texts.pair("event.purchase.returned.said.parked")
+        return texts.pair(f"event.{receipt.kind}.said.parked")
     points = abs(receipt.points)
     values = {"total": abs(receipt.total), "points": points, "n": points, "outlet": receipt.outlet or ""}
     key = f"event.{receipt.kind}.said"

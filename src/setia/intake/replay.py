@@ -60,7 +60,7 @@ def replay(programme: Programme, member: UUID | None = None) -> Replay:
         program_id=programme.id, kind__in=(RETURNED, VOIDED), corrects_id__isnull=False
     )
     sales = sales.filter(member_id=member) if member else sales
-    for sale in sorted(set(sales.values_list("corrects_id", flat=True))):
+    for sale in sorted({id for id in sales.values_list("corrects_id", flat=True) if id}):
         _target(programme, sale, found)
     return found
 

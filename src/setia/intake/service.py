@@ -27,7 +27,7 @@ from setia.engine.vocabulary import (
     Balance,
 )
 from setia.intake import corrections, gather, parking, receipts, understand
-from setia.intake.deeds import AFTER_RETURN, DEEDS
+from setia.intake.deeds import AFTER_RETURN, DEEDS, needs_second
 from setia.intake.gather import Known
 from setia.intake.models import Event, Key
 from setia.intake.types import Receipt, Sale, Told
@@ -64,6 +64,8 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                 if case.waits:
                     return parking.park(case, key)
                 _resolved(case)
+                if needs_second(case):
+                    return parking.park(case, key)
                 if attempt < TRIES - 1 and _settled(case):
                     continue  # something had run out before this event: it is booked now, so look again
                 plan = _decided(case)
@@ -420,6 +422,8 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["note"] = told.note
     if told.until:
         payload["until"] = time.iso(told.until)
+    if told.approved_by:
+        payload["approved_by"] = told.approved_by
     return payload
 
 

@@ -133,6 +133,7 @@ class Told:
     items: Sequence["ReturnedItem"] = ()
     refund: int | None = None
     until: datetime | None = None
+    approved_by: str = ""
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from setia.kit import feature, texts, time
 from setia.kit.refusals import Refusal
 from setia.programs import document
 from setia.programs.models import Version
+from setia.tenancy import service as tenancy
 
 LONGEST_DOCUMENT = 1_000_000  # characters; five hundred rules with room to spare
 
@@ -102,6 +103,8 @@ def publish(program: UUID, text: str, *, zone: str, by: str, effective_from: dat
                 )
         except IntegrityError:
             continue
+        programme = tenancy.programme_by_id(program)
+        tenancy.note(programme, by, "program.published", programme.slug, before=number - 1, after=number)
         return check(text, zone, number)
     raise Refusal("busy", status=503, retryable=True)
 

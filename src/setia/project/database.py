@@ -8,7 +8,7 @@ import django
 from django.core.management import call_command
 from django.db import connections
 
-APPEND_ONLY = ("journal_entry", "journal_posting", "programs_version", "intake_event")
+APPEND_ONLY = ("journal_entry", "journal_posting", "programs_version", "intake_event", "tenancy_trail")
 _KEY_FILE = "secret_key"
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 from setia.kit import ids, money, time
 
@@ -87,3 +88,20 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(default=time.now)
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
+
+
+class Trail(models.Model):
+    """Who did what by hand: before, after and why. Append-only; it names people by opaque ids."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+    actor = models.CharField(max_length=64)
+    action = models.CharField(max_length=48)
+    subject = models.CharField(max_length=160)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    why = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["merchant", "at"], name="trail_at")]

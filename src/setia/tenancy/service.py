@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from threading import Lock
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.hashers import check_password, make_password
@@ -15,8 +16,8 @@ from django.db.models import F
 
 from setia.kit import time
 from setia.kit.refusals import NotFound, Refusal
-from setia.tenancy.models import ApiKey, Merchant, Outlet, Program, Staff
-from setia.tenancy.types import ROLES, SCOPES, Caller, Place, Programme
+from setia.tenancy.models import ApiKey, Merchant, Outlet, Program, Staff, Trail
+from setia.tenancy.types import ROLES, SCOPES, Caller, Place, Programme, Trace
 
 REMEMBERED_SECONDS = (
     5  # a revoked key stops working within this; looking each up anew would cost a round trip
@@ -77,18 +78,62 @@ def programmes(merchant: UUID | None = None) -> list[Programme]:
     return [_programme(row) for row in (rows.filter(merchant_id=merchant) if merchant else rows)]
 
 
+# The audit trail
+
+
+def note(
+    program: Programme,
+    actor: str,
+    action: str,
+    subject: str,
+    *,
+    before: Any = None,
+    after: Any = None,
+    why: str = "",
+) -> None:
+    """Write down what somebody did by hand. Names of people never go in, only opaque ids."""
+    Trail.objects.create(
+        merchant_id=program.merchant_id,
+        actor=actor,
+        action=action,
+        subject=subject[:160],
+        before=before,
+        after=after,
+        why=why[:80],
+    )
+
+
+def trail(merchant: UUID, before: datetime | None = None, limit: int = 50) -> list[Trace]:
+    """The audit trail, newest first."""
+    rows = Trail.objects.filter(merchant_id=merchant)
+    rows = rows.filter(at__lt=before) if before else rows
+    known = names(merchant)
+    return [
+        Trace(
+            row.at, known.get(row.actor, row.actor), row.action, row.subject, row.before, row.after, row.why
+        )
+        for row in rows.order_by("-at", "-id")[:limit]
+    ]
+
+
+def names(merchant: UUID) -> dict[str, str]:
+    """What the merchant's staff are called, by actor."""
+    return {f"staff:{row.id}": row.name for row in Staff.objects.filter(merchant_id=merchant)}
+
+
 # A sandbox's clock
 
 
-def set_clock(program: UUID, at: datetime) -> Programme:
+def set_clock(program: UUID, at: datetime, actor: str = "cli") -> Programme:
     """Make it this instant in a sandbox; from there its clock runs on. Refuses `clock_live` and `clock_back`."""
     row = Program.objects.select_related("merchant").get(id=program)
     if not row.is_test:
         raise Refusal("clock_live", status=403)
     if at < _programme(row).now():
         raise Refusal("clock_back", status=422, param="at", now=_programme(row).now())
-    row.ahead = at - time.now()
+    before, row.ahead = time.iso(_programme(row).now()), at - time.now()
     row.save(update_fields=["ahead"])
+    note(_programme(row), actor, "clock.set", row.slug, before=before, after=time.iso(at))
     with _lock:
         _remembered.clear()
     return _programme(row)
@@ -132,7 +177,7 @@ def open_outlets(
 # Keys
 
 
-def make_key(program: UUID, name: str, scopes: Iterable[str], source: str = "api") -> str:
+def make_key(program: UUID, name: str, scopes: Iterable[str], source: str = "api", actor: str = "cli") -> str:
     """A new key, shown this once: `sk_test_` or `sk_live_`, 256 random bits and a checksum for secret scanners."""
     scopes = sorted(set(scopes))
     assert set(scopes) <= set(SCOPES), scopes
@@ -142,14 +187,18 @@ def make_key(program: UUID, name: str, scopes: Iterable[str], source: str = "api
     ApiKey.objects.create(
         program_id=program, name=name, hint=key[:12], digest=_digest(key), scopes=scopes, source=source
     )
+    note(programme_by_id(program), actor, "key.made", key[:12], after={"name": name, "scopes": scopes})
     return key
 
 
-def revoke_key(program: UUID, hint: str) -> int:
+def revoke_key(program: UUID, hint: str, actor: str = "cli") -> int:
     """Stop keys that begin so, within `REMEMBERED_SECONDS` everywhere. How many."""
-    return ApiKey.objects.filter(program_id=program, hint=hint[:12], revoked_at=None).update(
+    stopped = ApiKey.objects.filter(program_id=program, hint=hint[:12], revoked_at=None).update(
         revoked_at=time.now()
     )
+    if stopped:
+        note(programme_by_id(program), actor, "key.revoked", hint[:12])
+    return stopped
 
 
 def _digest(key: str) -> bytes:

@@ -2,16 +2,28 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from setia.kit import ids, time
 
 SCOPES = ("earn", "spend", "read", "admin")
 ROLES = {  # what each role may do on the console and at the till
-    "owner": {"console", "till", "members", "programs", "reports", "staff", "keys"},
-    "manager": {"console", "till", "members", "programs", "reports"},
+    "owner": {
+        "console",
+        "till",
+        "members",
+        "adjust",
+        "approve",
+        "programs",
+        "reports",
+        "trail",
+        "staff",
+        "keys",
+    },
+    "manager": {"console", "till", "members", "adjust", "approve", "programs", "reports", "trail"},
     "cashier": {"till"},
-    "accountant": {"console", "reports"},
+    "accountant": {"console", "reports", "trail"},
 }
 
 
@@ -49,6 +61,19 @@ class Caller:
     credential: str
     source: str
     scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One line of the audit trail. `who` is a name where the actor is one of the staff, else the actor."""
+
+    at: datetime
+    who: str
+    action: str
+    subject: str
+    before: Any
+    after: Any
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
