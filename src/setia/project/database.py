@@ -8,7 +8,15 @@ import django
 from django.core.management import call_command
 from django.db import connections
 
-APPEND_ONLY = ("journal_entry", "journal_posting", "programs_version", "intake_event", "tenancy_trail")
+APPEND_ONLY = (
+    "journal_entry",
+    "journal_posting",
+    "programs_version",
+    "intake_event",
+    "tenancy_trail",
+    "proof_leaf",
+    "proof_checkpoint",
+)
 _KEY_FILE = "secret_key"
 
 

@@ -3,8 +3,9 @@
 from setia.insights.feature import FEATURE as INSIGHTS
 from setia.intake.feature import FEATURE as INTAKE
 from setia.kit import feature
+from setia.proof.feature import FEATURE as PROOF
 from setia.tiers.feature import FEATURE as TIERS
 
-FEATURES = (INTAKE, TIERS, INSIGHTS)
+FEATURES = (INTAKE, TIERS, INSIGHTS, PROOF)
 
 feature.install(FEATURES)

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "setia.programs",
     "setia.outbox",
     "setia.intake",
+    "setia.proof",
     "setia.web",
     "setia.console",
     "setia.till",

@@ -1,0 +1,51 @@
+"""The log's key and the last head it signed, in files outside the database and outside its backups.
+
+A database that was put back to an older state can't fool it: it has seen more than the database knows.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from setia.kit.refusals import Refusal
+from setia.proof.notes import Checkpoint, read_checkpoint
+
+
+def folder() -> Path:
+    """Where keys and heads are kept: SETIA_SIGNER_DIR, or `signer` in the data folder."""
+    wish, data = os.environ.get("SETIA_SIGNER_DIR"), os.environ.get("SETIA_DATA_DIR")
+    if not wish and not data:
+        raise Refusal("no_signer", status=503)
+    path = Path(wish) if wish else Path(str(data)) / "signer"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def key(program: UUID) -> Ed25519PrivateKey:
+    """The log's private key, made on first use."""
+    path = folder() / f"{program}.key"
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(os.urandom(32))
+    except FileExistsError:
+        pass
+    return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+
+
+def last(program: UUID) -> Checkpoint | None:
+    """The last head that was signed, as kept here."""
+    path = folder() / f"{program}.head"
+    return read_checkpoint(path.read_text("utf-8"))[0] if path.exists() else None
+
+
+def keep(program: UUID, note: str) -> None:
+    """Note a head before anybody sees it, whole or not at all."""
+    target = folder() / f"{program}.head"
+    with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False, encoding="utf-8") as file:
+        file.write(note)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(file.name, target)
