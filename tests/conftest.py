@@ -251,6 +251,8 @@ class Served:
     code: str
     outlet: str
     shop: Shop
+    second: tuple[str, str]  # another member of staff: address and code
+    link: str  # the member's own page
 
 
 @pytest.fixture(scope="session")
@@ -261,14 +263,20 @@ def served() -> Iterator[Served]:
     from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
     from setia.kit import time
+    from setia.members import service as members
     from setia.project.wsgi import application
+    from setia.proof import service as record
     from setia.tenancy import service as tenancy
 
     shop = found_shop()
     now = time.now()
-    shop.member("081234567890", now - timedelta(days=300), "Rani Permata")
+    rani = shop.member("081234567890", now - timedelta(days=300), "Rani Permata")
     for i in range(12):
         shop.buy(f"R{i}", 184_500 + 950_000 * (i % 4), at=now - timedelta(days=290 - 24 * i))
+    record.sequence(shop.programme)
+    record.sign(shop.programme)
+    second = f"sari-{shop.programme.slug}@demo.test"
+    second_code = tenancy.hire(shop.programme.merchant_id, second, "Sari", "manager")
     email = f"{shop.programme.slug}@demo.test"
     code = tenancy.hire(shop.programme.merchant_id, email, "Pemilik", "owner")
     server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
@@ -276,6 +284,15 @@ def served() -> Iterator[Served]:
     server.set_app(application)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield Served(f"http://127.0.0.1:{server.server_port}", shop.programme.slug, email, code, "kemang", shop)
+    yield Served(
+        f"http://127.0.0.1:{server.server_port}",
+        shop.programme.slug,
+        email,
+        code,
+        "kemang",
+        shop,
+        (second, second_code),
+        f"/m/{members.link_token(rani)}",
+    )
     server.shutdown()
     thread.join()

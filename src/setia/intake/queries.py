@@ -32,6 +32,7 @@ class Row:
     asset_label: str
     verb: str
     amount: int
+    change: int
     wanted: int
     name: str
     worked_out: str
@@ -121,10 +122,13 @@ def happening(programme: Programme, public_id: str, lang: str, member: UUID | No
     """One event, of one member when one is named. Refuses `not_found`."""
     id = ids.parse("evt", public_id)
     rows = Event.objects.filter(program_id=programme.id, id=id) if id else Event.objects.none()
-    row = (rows.filter(member_id=member) if member else rows).first()
+    if member:
+        selves = members.selves(member)
+        rows = rows.filter(Q(member_id__in=selves) | Q(other_id__in=selves))
+    row = rows.first()
     if row is None:
         raise NotFound("event", public_id[:40])
-    return _happenings(programme, [row], lang)[0]
+    return _happenings(programme, [row], lang, member)[0]
 
 
 def _happenings(
@@ -174,13 +178,13 @@ def _happening(
         row.total,
         points,
         receipts.summary(receipt)[lang],
-        [_row(entry, programme, lang) for entry in entries if entry.verb != "ask"],
+        [_row(entry, programme, lang, receives) for entry in entries if entry.verb != "ask"],
         row.payload.get("note", ""),
         undone,
     )
 
 
-def _row(entry: Written, programme: Programme, lang: str) -> Row:
+def _row(entry: Written, programme: Programme, lang: str, receives: bool) -> Row:
     why = receipts.reason(entry, programme, lang)
     label = f"asset.{entry.asset}"
     named = texts.say(label, lang) if texts.has(label) else entry.asset.rpartition("/")[2].capitalize()
@@ -191,6 +195,7 @@ def _row(entry: Written, programme: Programme, lang: str) -> Row:
         named,
         entry.verb,
         entry.amount,
+        receipts.change(entry, receives),
         entry.wanted,
         why.name,
         why.worked_out,

@@ -12,5 +12,7 @@ urlpatterns = [
     path("m/<str:token>", views.home, name="home"),
     path("m/<str:token>/riwayat", views.history, name="history"),
     path("m/<str:token>/riwayat/<str:event>", views.happening, name="happening"),
+    path("m/<str:token>/bukti/<str:entry>", views.proof, name="proof"),
+    path("bukti", views.verifier, name="verifier"),
     path("m/<str:token>/level", views.level, name="level"),
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import wraps
+from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
@@ -11,13 +12,14 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from setia.intake import join as joining
-from setia.intake import queries
+from setia.intake import queries, receipts
 from setia.journal import service as journal
-from setia.kit import time
+from setia.kit import ids, time
 from setia.kit.refusals import Refusal
 from setia.members import service as members
 from setia.members.service import Person
 from setia.portal import ladder
+from setia.proof import service as record
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -162,7 +164,27 @@ def happening(
 ) -> HttpResponse:
     """Why one happening gave what it gave."""
     found = queries.happening(programme, event, pages.lang(request), member=person.id)
-    return _show(request, "happening", programme, person, token, {"happening": found})
+    values = {"happening": found, "log_key": record.verifier_key(programme)}
+    return _show(request, "happening", programme, person, token, values)
+
+
+@of_member
+def proof(request: HttpRequest, programme: Programme, person: Person, token: str, entry: str) -> HttpResponse:
+    """The signed proof of one of a member's own entries, as a file to keep. Refuses `not_signed` within the minute."""
+    written = queries.entry(programme, entry)
+    queries.happening(programme, ids.public("evt", written.event_id), pages.lang(request), member=person.id)
+    response = HttpResponse(record.receipt(programme, written), content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{receipts.entry_id(written)}.tlog-proof"'
+    return response
+
+
+@require_GET
+def verifier(request: HttpRequest) -> HttpResponse:
+    """The page that checks proofs without us: one file, to be kept and opened offline."""
+    page = files("setia.proof").joinpath("verifier.html").read_bytes()
+    response = HttpResponse(page, content_type="text/html; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="setia-verifier.html"'
+    return response
 
 
 @of_member

@@ -1,0 +1,98 @@
+"""The record in a browser: a member keeps a proof and checks it offline; staff correct, approve and read the trail."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.test_journeys import RULES, SIZES, Axe, Browser, Page, browser, expect, sign_in
+
+__all__ = ["browser"]
+
+
+@pytest.fixture(params=[("phone", "id"), ("desk", "en")], ids=lambda each: "-".join(each))
+def place(request: Any, browser: Browser, served: Any) -> Iterator[tuple[Page, str, str]]:
+    size, lang = request.param
+    context = browser.new_context(
+        base_url=served.url, locale=lang, viewport=SIZES[size], accept_downloads=True
+    )
+    page, broken = context.new_page(), []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    yield page, size, lang
+    context.close()
+    assert broken == []
+
+
+def _fine(page: Page) -> None:
+    """No finding of axe that is serious, and nothing wider than the screen."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    serious = [each["id"] for each in found if each["impact"] in ("serious", "critical")]
+    assert serious == [], page.url
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
+
+
+def test_a_member_keeps_a_proof_and_checks_it_without_us(place: Any, served: Any, tmp_path: Path) -> None:
+    page, _, lang = place
+    page.goto(f"{served.link}/riwayat?lang={lang}")
+    page.locator(".rows a").first.click()
+    page.locator("details summary").last.click()
+    _fine(page)
+    key = page.locator("details code").last.inner_text().strip()
+    with page.expect_download() as proof:
+        page.locator("a[href*='/bukti/']").first.click()
+    with page.expect_download() as tool:
+        page.locator("a[href$='/bukti']").click()
+    kept, checker = tmp_path / "bukti.tlog-proof", tmp_path / "verifier.html"
+    proof.value.save_as(kept)
+    tool.value.save_as(checker)
+    page.context.set_offline(True)
+    page.goto(checker.as_uri())
+    page.set_input_files("#file", kept)
+    page.fill("#key", key)
+    page.click("form button")
+    expect(page.locator("#said.ok h2")).to_contain_text("Asli" if lang == "id" else "Genuine")
+    expect(page.locator("#said pre")).to_contain_text('"amount"')
+    _fine(page)
+    text = kept.read_text("utf-8")
+    place_of = text.index("index")
+    for changed in (
+        text.replace("index ", "index 1", 1),
+        text[: place_of - 9] + "AAAA" + text[place_of - 5 :],
+    ):
+        page.fill("#proof", changed)
+        page.click("form button")
+        expect(page.locator("#said.bad")).to_be_visible()
+    page.fill("#proof", text)
+    page.fill("#key", key[:-6] + "AAAAA=")
+    page.click("form button")
+    expect(page.locator("#said.bad")).to_be_visible()
+
+
+def test_a_correction_goes_through_two_hands(place: Any, served: Any, browser: Browser) -> None:
+    page, size, lang = place
+    sign_in(page, served)
+    page.goto(f"/console/member?lang={lang}")
+    page.locator("#found a").first.click()
+    page.locator("a[href$='/koreksi']").click()
+    _fine(page)
+    page.fill("#points", "2500")
+    page.select_option("#reason", "goodwill")
+    page.click("main form button")
+    page.wait_for_url("**/persetujuan")
+    _fine(page)
+    expect(page.locator("main button[value=yes]")).to_have_count(0)
+    other = browser.new_context(base_url=served.url, locale=lang, viewport=SIZES[size])
+    second = other.new_page()
+    second.goto("/console/masuk?next=/console/persetujuan")
+    second.fill("#email", served.second[0])
+    second.fill("#code", served.second[1])
+    second.click("main form .button")
+    second.wait_for_url("**/persetujuan")
+    _fine(second)
+    second.locator("main button[value=yes]").first.click()
+    expect(second.locator("main button[value=yes]")).to_have_count(0)
+    second.goto(f"/console/jejak?lang={lang}")
+    expect(second.locator("main")).to_contain_text("Sari")
+    _fine(second)
+    other.close()
