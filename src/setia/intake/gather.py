@@ -18,6 +18,7 @@ from setia.intake.types import Line, Told
 from setia.journal import sql
 from setia.journal.types import AVAILABLE, DEBT, Account
 from setia.kit import ids, time
+from setia.programs import service as programs
 from setia.tenancy.types import Caller
 
 _decode = msgspec.json.decode
@@ -41,7 +42,7 @@ _COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::u
   (SELECT json_object_agg(asset || ' ' || kind, amount) FROM journal_balance WHERE holder_id = m.id),
   (SELECT json_object_agg(asset, gone) FROM (SELECT asset, sum(remaining) AS gone FROM journal_lot
     WHERE holder_id = m.id AND asset = ANY('{{assets}}'::text[]) AND remaining > 0
-    AND (expires_at <= $3::timestamptz OR available_from > greatest($3::timestamptz, $11::timestamptz))
+    AND ({gone})
     GROUP BY asset) stale),
   EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL),
   n.id"""
@@ -84,7 +85,7 @@ def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozens
     if who == "id" and value is not None:
         member = ids.parse("mem", value)
         value = str(member) if member else str(UUID(int=0))
-    text, readers = statement(book, needs, who)
+    text, readers = statement(book, needs, who, programs.shelf(caller.programme.id).waits)
     params = (
         str(caller.programme.id).encode(),
         value.encode() if value else None,
@@ -150,8 +151,13 @@ def _account(holder: UUID, balances: dict[str, int], stale: dict[str, int]) -> A
 
 
 @lru_cache(maxsize=1024)
-def statement(book: Book, needs: frozenset[str], who: str) -> tuple[str, Mapping[str, tuple[int, Any]]]:
-    """The text, and for each folded fact where its value stands and how to read it."""
+def statement(
+    book: Book, needs: frozenset[str], who: str, waits: bool = False
+) -> tuple[str, Mapping[str, tuple[int, Any]]]:
+    """The text, and for each folded fact where its value stands and how to read it.
+
+    Only where something may wait to be spent is every lot looked at; else the index finds those past their date.
+    """
     columns: list[str] = []
     laterals: list[str] = []
     readers: dict[str, tuple[int, Any]] = {}
@@ -168,7 +174,12 @@ def statement(book: Book, needs: frozenset[str], who: str) -> tuple[str, Mapping
                 held[column] = len(columns) - 1
             readers[name] = held[column], _reader(fold, steps)
     assets = ",".join(sorted({rule.asset for rule in book.rules}))
-    text = "SELECT " + ",\n  ".join([_COLUMNS.replace("{assets}", assets), *columns])
+    waiting = " OR available_from > greatest($3::timestamptz, $11::timestamptz)" if waits else ""
+    gone = "expires_at <= $3::timestamptz" + waiting
+    if not waits:
+        gone += " AND $11::timestamptz IS NOT NULL"  # a parameter must be used to have a type
+    head = _COLUMNS.replace("{assets}", assets).replace("{gone}", gone)
+    text = "SELECT " + ",\n  ".join([head, *columns])
     return "\n".join([text, _FROM.replace("{who}", _WHO[who]), *laterals]), readers
 
 

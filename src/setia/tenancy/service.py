@@ -110,10 +110,25 @@ def trail(merchant: UUID, before: datetime | None = None, limit: int = 50) -> li
     known = names(merchant)
     return [
         Trace(
-            row.at, known.get(row.actor, row.actor), row.action, row.subject, row.before, row.after, row.why
+            row.at,
+            known.get(row.actor, row.actor),
+            row.action,
+            row.subject,
+            _words(row.before),
+            _words(row.after),
+            row.why,
         )
         for row in rows.order_by("-at", "-id")[:limit]
     ]
+
+
+def _words(thing: Any) -> str:
+    """What stood or stands there, as people read it."""
+    if isinstance(thing, dict):
+        return " · ".join(f"{key}: {_words(value)}" for key, value in thing.items())
+    if isinstance(thing, list):
+        return ", ".join(map(str, thing))
+    return "" if thing is None else str(thing)
 
 
 def names(merchant: UUID) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from setia.kit import ids, time
@@ -71,8 +70,8 @@ class Trace:
     who: str
     action: str
     subject: str
-    before: Any
-    after: Any
+    before: str
+    after: str
     why: str
 
 
