@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test check fix bench lock clean
+.PHONY: demo test check fix bench faults clean
 
 demo: $(STAMP)-demo
 	@$(BIN)/setia demo
@@ -15,15 +15,18 @@ test: $(STAMP)-dev
 	@$(BIN)/python -m pytest
 
 check: $(STAMP)-dev
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench faults
+	$(BIN)/ruff check src tests bench faults
 	SETIA_SECRET_KEY="$$($(BIN)/setia secret)" $(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.checks
 
+faults: $(STAMP)-dev
+	@$(BIN)/python -m faults $(ONLY)
+
 fix: $(STAMP)-dev
-	$(BIN)/ruff format src tests bench
-	$(BIN)/ruff check --fix src tests bench
+	$(BIN)/ruff format src tests bench faults
+	$(BIN)/ruff check --fix src tests bench faults
 
 bench: $(STAMP)-dev
 	@$(BIN)/python -m bench $(ONLY)

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import agree, bulk, decide, requests, site, whole
+from bench import agree, bulk, decide, proof_check, requests, site, whole
 from bench.report import Unequal
 
 WITH_SHOP: dict[str, Callable[[site.Shop], None]] = {
@@ -15,7 +15,11 @@ WITH_SHOP: dict[str, Callable[[site.Shop], None]] = {
     "purchase_http_64": lambda shop: requests.purchase(shop, 64),
 }
 WITH_DATABASE = {"import_bulk": bulk.import_bulk, "agreement": agree.agreement}
-WITH_NOTHING = {"idle_memory": whole.idle_memory, "demo_seconds": whole.demo_seconds}
+WITH_NOTHING = {
+    "proof_check": proof_check.proof_check,
+    "idle_memory": whole.idle_memory,
+    "demo_seconds": whole.demo_seconds,
+}
 NAMES = (*WITH_SHOP, *WITH_DATABASE, *WITH_NOTHING)
 
 

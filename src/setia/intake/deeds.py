@@ -113,7 +113,7 @@ def _capture(case: "Case", found: list[Standing]) -> list[Effect]:
     """The held points are spent, all or some; the rest can be spent again. Refuses a hold that ran out."""
     held = _open_hold(case, found)
     assert case.target is not None
-    if time.parse(case.target.payload["until"]) <= case.now:
+    if time.parse(case.target.payload["until"]) <= case.at:
         raise Refusal("hold_over", param="data.hold", value=case.told.corrects)
     amount = case.told.amount or held.amount
     if amount > held.amount:

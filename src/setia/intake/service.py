@@ -73,12 +73,16 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                     continue
                 if (deed := DEEDS.get(told.kind)) and deed.after:
                     deed.after(case)
-        except IntegrityError:
-            continue  # the same event came in beside us: look again and find it
+        except (IntegrityError, _Merged):
+            continue  # the same event came in beside us, or a merge: look again
         if case.known.is_awaited:
             parking.match(caller.programme, told.external_id)
         return receipts.fresh(case, plan)
     raise Refusal("busy", status=503, retryable=True)
+
+
+class _Merged(Exception):
+    """Somebody this event touches was merged after it was looked up and before it was held."""
 
 
 def preview(caller: Caller, told: Told) -> Receipt:
@@ -244,6 +248,9 @@ def _parties(case: Case, key: str, locked: bool) -> None:
         )
         holders = {first, case.other, *(entry.holder for entry in case.standing)}
         journal.lock(*(holder for holder in holders if holder))
+        own = {case.other} if told.kind == UNMERGED else set()
+        if members.survivors({holder for holder in holders if holder} - own):
+            raise _Merged  # while we waited for them: look again whom we mean
 
 
 def _book(case: Case) -> Book:
