@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from setia.intake import join, queries, receipts, service, understand
+from setia.intake import join, queries, receipts, rejudging, service, understand
 from setia.intake.models import Event
 from setia.intake.types import Body as Struct
 from setia.intake.types import EventBody, Name, PurchaseBody, Receipt, ReturnBody, Told
@@ -205,6 +205,28 @@ def get_event(call: Call) -> tuple[int, Any]:
     row = queries.event(call.caller.programme, call.path["id"])
     receipt = receipts.stored(call.caller.programme, row.id)
     return 200, {**_event(row), "receipt": receipts.shown(receipt, call.caller.programme)}
+
+
+def later(call: Call) -> tuple[int, Any]:
+    """What later purchases would have got had this event come in time. Nothing is written; book each with `purchase.rejudged`."""
+    row = queries.event(call.caller.programme, call.path["id"])
+    found = rejudging.later(call.caller, row)
+    return 200, {
+        "event": ids.public("evt", row.id),
+        "more": sum(each.more for each in found),
+        "data": [
+            {
+                "event": each.event,
+                "order_id": each.external_id,
+                "at": time.iso(each.at),
+                "more": each.more,
+                "changes": [
+                    {"rule": c.rule, "asset": c.asset, "had": c.had, "would": c.would} for c in each.changes
+                ],
+            }
+            for each in found
+        ],
+    }
 
 
 _SALE = {
@@ -452,6 +474,32 @@ ROUTES = [
         {},
         None,
         {"id": _RECEIPT["id"], "kind": "purchase.made", "receipt": _RECEIPT},
+        ("not_found",),
+    ),
+    Route(
+        "events.later",
+        "GET",
+        "/events/{id}/later",
+        later,
+        "read",
+        "What later purchases would have got had this event come in time",
+        None,
+        False,
+        {},
+        None,
+        {
+            "event": _RECEIPT["id"],
+            "more": 3,
+            "data": [
+                {
+                    "event": "evt_01jc7s5x0000000000000000ey",
+                    "order_id": "A-1207",
+                    "at": "2026-11-18T01:14:00Z",
+                    "more": 3,
+                    "changes": [{"rule": "poin-silver", "asset": "points", "had": 0, "would": 3}],
+                }
+            ],
+        },
         ("not_found",),
     ),
 ]

@@ -20,6 +20,7 @@ from setia.engine.vocabulary import (
     HELD,
     LAPSED,
     MADE,
+    REJUDGED,
     RELEASED,
     RETURNED,
     SPENT,
@@ -54,7 +55,7 @@ _SPEAKS_OF = {
 def find(program: UUID, told: Told) -> Event | None:
     """The event that this one corrects, by its number (the teller's own first) or by its id, as a void must."""
     rows, id = Event.objects.filter(program_id=program), ids.parse("evt", told.corrects or "")
-    if told.kind in (VOIDED, UNMERGED) or id:
+    if told.kind in (VOIDED, UNMERGED, REJUDGED) or id:
         return rows.filter(id=id).first() if id else None
     rows = rows.filter(kind=_SPEAKS_OF[told.kind], external_id=told.corrects)
     return rows.filter(source=told.source).first() or rows.first()
@@ -66,6 +67,7 @@ def sale_of(row: Event) -> Sale:
     changes = list(
         Event.objects.filter(corrects_id=row.id, kind__in=(RETURNED, VOIDED)).order_by("booked_at", "id")
     )
+    rejudged = list(Event.objects.filter(corrects_id=row.id, kind=REJUDGED).order_by("booked_at", "id"))
     lines = [
         Line(sku, Decimal(str(qty)), amount, net) for sku, qty, amount, net in row.payload.get("lines", ())
     ]
@@ -85,6 +87,7 @@ def sale_of(row: Event) -> Sale:
         booked.member_id,
         booked.id,
         [change.id for change in changes],
+        [again.id for again in rejudged],
         booked.rule_version,
         row.at,
         row.net,
@@ -96,7 +99,7 @@ def sale_of(row: Event) -> Sale:
         row.total + sum(change.total for change in changes),
         row.payload.get("outlet"),
         row.payload.get("channel", ""),
-        booked.facts,
+        (rejudged[-1] if rejudged else booked).facts,
     )
 
 
@@ -192,8 +195,8 @@ def gone(sale: Sale, told: Told) -> list[tuple[str, float, int, int, int]]:
 
 
 def chain(sale: Sale) -> list[UUID]:
-    """The event whose entries stand and its corrections."""
-    return [sale.booked_under, *sale.corrections]
+    """The event whose entries stand, its corrections, and what a later judgement added."""
+    return [sale.booked_under, *sale.corrections, *sale.rejudged]
 
 
 def spends(program: UUID, sale: Sale) -> list[UUID]:

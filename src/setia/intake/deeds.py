@@ -20,6 +20,7 @@ from setia.engine.vocabulary import (
     LAPSED,
     MADE,
     MERGED,
+    REJUDGED,
     RELEASED,
     RETURNED,
     SPENT,
@@ -27,7 +28,7 @@ from setia.engine.vocabulary import (
     UNMERGED,
     VOIDED,
 )
-from setia.intake import corrections
+from setia.intake import corrections, rejudging
 from setia.journal import rules as ledger
 from setia.journal import undo
 from setia.journal.types import AVAILABLE, DEBT, Account, Lot, LotKey, Standing
@@ -224,6 +225,17 @@ def _activate(case: "Case", found: list[Standing]) -> list[Effect]:
     return effects
 
 
+def _rejudge(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A sale gets what it would have earned had late news come in time. Refuses when that is no more than it has."""
+    sale = case.sale
+    assert sale is not None
+    case.known.folded, would = rejudging.judge(case.caller, sale, case.book)
+    effects = rejudging.more(found, would, sale.at)
+    if not effects:
+        raise Refusal("nothing_more", param="data.event", value=sale.external_id)
+    return effects
+
+
 # Merging
 
 
@@ -379,6 +391,7 @@ DEEDS: dict[str, Deed] = {
     TRANSFERRED: Deed(_transfer),
     EXTENDED: Deed(_extend),
     ACTIVATED: Deed(_activate, _of_sale),
+    REJUDGED: Deed(_rejudge, _of_sale),
     RETURNED: Deed(_return, _of_return),
     VOIDED: Deed(_void, _of_void),
     MERGED: Deed(_merge, after=_merged),

@@ -72,7 +72,7 @@ def read(
         done += more
         progress(done, len(told))
 
-    caller = Caller(programme, "import:csv", "import", SOURCE, frozenset({"earn"}))
+    caller = Caller(programme, "import:csv", "import", SOURCE, frozenset({"earn", "late"}))
     result.outcome = bulk.accept_many(caller, (made for _, made in told), count)
     for place, refusal in result.outcome.refused:
         for number, row in told[place][0].rows:

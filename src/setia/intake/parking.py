@@ -71,7 +71,7 @@ def _take_in(programme: Programme, row: Parked, by: str = "") -> Receipt:
 
     told = msgspec.convert(row.told, Told)
     told.approved_by = by
-    caller = Caller(programme, row.actor, row.credential, row.source, frozenset({"earn"}))
+    caller = Caller(programme, row.actor, row.credential, row.source, frozenset({"earn", "late"}))
     receipt = service.accept(caller, told, row.key)
     Parked.objects.filter(id=row.id).update(matched_at=time.now(), decided_by=by)
     return receipt

@@ -19,6 +19,7 @@ from setia.engine.vocabulary import (
     LAPSED,
     MADE,
     MERGED,
+    REJUDGED,
     RELEASED,
     RETURNED,
     SPENT,
@@ -64,6 +65,7 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                 if case.waits:
                     return parking.park(case, key)
                 _resolved(case)
+                in_time(caller, told)
                 if needs_second(case):
                     return parking.park(case, key)
                 if attempt < TRIES - 1 and _settled(case):
@@ -91,7 +93,21 @@ def preview(caller: Caller, told: Told) -> Receipt:
     if case.waits:
         raise NotFound("order", told.corrects or "", param="order_id")
     _resolved(case)
+    in_time(caller, told)
     return receipts.fresh(case, _decided(case), is_preview=True)
+
+
+def in_time(caller: Caller, told: Told) -> None:
+    """Refuses `too_late` for news older than the programme's window by somebody who may not tell such."""
+    now = caller.programme.now()
+    if told.at is None or told.at > now - timedelta(days=1) or caller.scopes & _MAY_BE_LATE:
+        return
+    days = programs.book(caller.programme.id, now).late_days
+    if told.at < now - timedelta(days=days):
+        raise Refusal("too_late", status=422, param="at", at=told.at, days=days)
+
+
+_MAY_BE_LATE = {"late", "admin", "internal"}
 
 
 class Case:
@@ -206,9 +222,13 @@ def _take_over(case: Case, target: Event) -> None:
         case.counts_at = sale.at
         told.outlet, told.channel = sale.outlet, sale.channel
         case.book = corrections.book_of(case, sale.rule_version)
+        if told.kind == REJUDGED and sale.member_id is None:
+            raise Refusal("not_a_sale", status=422, param="data.event")
         if told.kind in (RETURNED, VOIDED):
             corrections.take_part(told, sale)
         whose = sale.member_id
+    elif told.kind == REJUDGED:
+        raise Refusal("not_a_sale", status=422, param="data.event")
     else:
         whose = target.member_id
     told.member = ("id", ids.public("mem", whose)) if whose else None

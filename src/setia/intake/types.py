@@ -146,6 +146,7 @@ class Sale:
     member_id: UUID | None
     booked_under: UUID  # the event whose entries stand: the sale's own, or its claim's
     corrections: Sequence[UUID]
+    rejudged: Sequence[UUID]
     rule_version: int
     at: datetime
     net: int

@@ -19,6 +19,7 @@ from setia.engine.vocabulary import (
     JOINED,
     MADE,
     MERGED,
+    REJUDGED,
     RELEASED,
     RETURNED,
     SPENT,
@@ -182,6 +183,7 @@ _DATA: dict[str, type[_Data]] = {
     ACTIVATED: _Order,
     MERGED: _Merge,
     UNMERGED: _Void,
+    REJUDGED: _Void,
 }
 
 

@@ -503,7 +503,7 @@ def create_key(
     slug: Slug = None,
     data: Data = None,
     scope: Annotated[
-        list[str] | None, typer.Option(help="earn, spend, read or admin; may be repeated.")
+        list[str] | None, typer.Option(help="earn, spend, read, late or admin; may be repeated.")
     ] = None,
     source: Annotated[str, typer.Option(help="Where its events come from.")] = "api",
 ) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from setia.kit import ids, time
 
-SCOPES = ("earn", "spend", "read", "admin")
+SCOPES = ("earn", "spend", "read", "late", "admin")
 ROLES = {  # what each role may do on the console and at the till
     "owner": {
         "console",
