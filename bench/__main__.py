@@ -5,11 +5,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import agree, bulk, decide, proof_check, requests, site, whole
+from bench import agree, bulk, decide, proof_check, requests, site, statement, whole
 from bench.report import Unequal
 
 WITH_SHOP: dict[str, Callable[[site.Shop], None]] = {
     "engine_decide": decide.engine_decide,
+    "statement_asof": statement.statement_asof,
     "quote_http": requests.quote,
     "purchase_http_16": lambda shop: requests.purchase(shop, 16),
     "purchase_http_64": lambda shop: requests.purchase(shop, 64),

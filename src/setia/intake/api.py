@@ -1,8 +1,9 @@
 """The API of the road in: purchases, returns, events, preview, and reading what was written."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from setia.intake import join, queries, receipts, rejudging, service, understand
+from setia.intake import join, queries, receipts, rejudging, service, statements, understand
 from setia.intake.models import Event
 from setia.intake.types import Body as Struct
 from setia.intake.types import EventBody, Name, PurchaseBody, Receipt, ReturnBody, Told
@@ -135,6 +136,33 @@ def balances(call: Call) -> tuple[int, Any]:
             for asset in assets
         ],
     }
+
+
+def statement(call: Call) -> tuple[int, Any]:
+    """What a member held at an instant and how it came: the same bytes for the same `since`, `as_of` and `booked_by`."""
+    person = members.by_public_id(call.caller.programme.id, call.path["id"])
+    now = call.caller.programme.now()
+    found = statements.statement(
+        person.id,
+        _instant(call, "since") or statements.BEGINNING,
+        _instant(call, "as_of") or now,
+        _instant(call, "booked_by"),
+    )
+    return 200, statements.shown(person.public_id, found)
+
+
+def _instant(call: Call, name: str) -> datetime | None:
+    """An instant from the query. Refuses what is none, and one without a zone."""
+    text = call.query.get(name)
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text.replace(" ", "+"))  # an unescaped + of a zone arrives as a space
+    except ValueError as error:
+        raise Refusal("invalid", status=422, param=name, problem=text[:40]) from error
+    if at.tzinfo is None:
+        raise Refusal("no_zone", status=422, param=name)
+    return at.astimezone(UTC)
 
 
 def list_entries(call: Call) -> tuple[int, Any]:
@@ -403,6 +431,55 @@ ROUTES = [
                     "amount": 1316,
                     "debt": 0,
                     "expiring": [{"at": "2027-11-16T17:00:00Z", "amount": 1316}],
+                }
+            ],
+        },
+        ("not_found",),
+    ),
+    Route(
+        "members.statement",
+        "GET",
+        "/members/{id}/statement",
+        statement,
+        "read",
+        "What a member held as of any instant",
+        None,
+        False,
+        {
+            "as_of": "an instant with its zone (now)",
+            "since": "where the movements begin (the beginning)",
+            "booked_by": "only what was booked by then, so that the answer is the same for ever (now)",
+        },
+        None,
+        {
+            "member": _MEMBER["id"],
+            "since": "2026-11-01T00:00:00Z",
+            "as_of": "2026-11-16T01:14:00Z",
+            "booked_by": "2026-11-16T01:15:00Z",
+            "data": [
+                {
+                    "asset": "points",
+                    "opening": 1313,
+                    "issued": 3,
+                    "redeemed": 0,
+                    "expired": 0,
+                    "adjusted": 0,
+                    "moved": 0,
+                    "closing": 1316,
+                    "available": 1316,
+                    "held": 0,
+                    "debt": 0,
+                    "spendable": 1316,
+                    "waiting": 0,
+                    "stale": 0,
+                }
+            ],
+            "lots": [
+                {
+                    "asset": "points",
+                    "amount": 1316,
+                    "available_from": "2026-11-16T01:14:00Z",
+                    "expires_at": "2027-11-16T17:00:00Z",
                 }
             ],
         },

@@ -24,6 +24,20 @@ class Clock:
     but: tuple[UUID, ...] = ()
 
 
+def settled() -> datetime:
+    """An instant before which nothing can still come to be booked: what was is visible, what wasn't won't be.
+
+    A transaction older than a minute that has written nothing is somebody who reads, such as a backup.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT least(statement_timestamp(), min(xact_start)) - interval '1 microsecond' FROM pg_stat_activity
+               WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+                 AND (backend_xid IS NOT NULL OR xact_start > now() - interval '1 minute')"""
+        )
+        return cursor.fetchone()[0]  # type: ignore[no-any-return]
+
+
 def open_holder(program: UUID, holder: UUID) -> None:
     """Give somebody accounts. Nothing happens when they have them."""
     Holder.objects.bulk_create([Holder(id=holder, program_id=program)], ignore_conflicts=True)
@@ -290,6 +304,9 @@ def audit(program: UUID) -> Audit:
         for what, query in _FAULTS.items():
             cursor.execute(query, {"program": program})
             faults += [f"{what}: {row[0]}" for row in cursor.fetchmany(20)]
+    from setia.journal import months
+
+    faults += months.faults(program)
     issued: dict[str, int] = {}
     for asset, kind, amount in Balance.objects.filter(program_id=program).values_list(
         "asset", "kind", "amount"

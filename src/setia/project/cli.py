@@ -337,6 +337,58 @@ def balance(who: Who, slug: Slug = None, data: Data = None, as_json: Json = Fals
         typer.echo(f"  {money.number(amount, lang()):>8}  s.d. {time.day(at, lang())}")
 
 
+@command(points, "statement")
+def statement(
+    who: Who,
+    slug: Slug = None,
+    data: Data = None,
+    as_json: Json = False,
+    as_of: Annotated[str | None, typer.Option(help="An instant with its zone; now when left out.")] = None,
+    since: Annotated[str | None, typer.Option(help="Where the movements begin.")] = None,
+    booked_by: Annotated[str | None, typer.Option(help="Only what was booked by then.")] = None,
+) -> None:
+    """What a member held at any instant, and how it came.
+
+    Examples:  setia points statement 081200000900 --as-of 2026-10-31T23:59:59+07:00 --since 2026-10-01T00:00+07:00
+    """
+    from setia.intake import statements
+    from setia.kit import money, time
+
+    programme = _programme(slug)
+    person = _person(programme, who)
+    found = statements.statement(
+        person.id,
+        _instant("since", since) or statements.BEGINNING,
+        _instant("as-of", as_of) or programme.now(),
+        _instant("booked-by", booked_by),
+    )
+    if as_json:
+        out(statements.shown(person.public_id, found))
+        return
+    typer.echo(
+        f"{person.nickname} {person.phone_masked} · {time.moment(found.as_of, lang(), programme.zone)}"
+    )
+    for each in found.holdings:
+        for name in statements.LINES:
+            if value := getattr(each, name):
+                label = texts.say(f"statement.{name}", lang())
+                typer.echo(f"  {money.number(value, lang()):>12}  {label} ({each.asset})")
+
+
+def _instant(name: str, text: str | None) -> Any:
+    from datetime import UTC, datetime
+
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refusal("invalid", status=422, param=name, problem=text[:40]) from error
+    if at.tzinfo is None:
+        raise Refusal("no_zone", status=422, param=name)
+    return at.astimezone(UTC)
+
+
 @command(points, "history")
 def history(
     who: Who,

@@ -11,6 +11,7 @@ from django.db import connections
 APPEND_ONLY = (
     "journal_entry",
     "journal_posting",
+    "journal_month",
     "programs_version",
     "intake_event",
     "tenancy_trail",

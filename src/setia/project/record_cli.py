@@ -1,20 +1,26 @@
 """Commands about the record itself: a sandbox's clock, the audit and the replay."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from setia.kit import texts
 from setia.kit.refusals import Refusal
-from setia.project.cli import Data, Json, Slug, _programme, app, command, lang, out
+from setia.project.cli import Data, Json, Slug, _instant, _programme, app, command, lang, out
 
 proof = typer.Typer(no_args_is_help=True, help="The record's signed log and its receipts.")
 app.add_typer(proof, name="proof")
 clock = typer.Typer(no_args_is_help=True, help="A sandbox's own clock, to see tomorrow today.")
 app.add_typer(clock, name="clock")
+
+month = typer.Typer(no_args_is_help=True, help="Accounting months: their figures, and closing them.")
+app.add_typer(month, name="month")
+Which = Annotated[str, typer.Argument(help="A month, such as 2026-10.")]
 
 
 @command(clock, "show")
@@ -37,13 +43,7 @@ def clock_set(
 
     Examples:  setia clock set 2027-01-31T09:00+07:00
     """
-    try:
-        instant = datetime.fromisoformat(at)
-    except ValueError as error:
-        raise Refusal("invalid", status=422, param="at", problem=at[:40]) from error
-    if instant.tzinfo is None:
-        raise Refusal("no_zone", status=422, param="at")
-    _move(slug, instant.astimezone(UTC), as_json)
+    _move(slug, _instant("at", at), as_json)
 
 
 @command(clock, "advance")
@@ -136,6 +136,63 @@ def verify(
     typer.echo(texts.say("proof.holds", lang(), index=index, size=head.size, origin=head.origin))
     typer.echo(json.dumps(json.loads(content), indent=2, ensure_ascii=False))
     typer.echo(texts.say("proof.says", lang()))
+
+
+@command(month, "show")
+def month_show(which: Which, slug: Slug = None, data: Data = None, as_json: Json = False) -> None:
+    """The figures of a month by the day things were booked. Nothing is changed.
+
+    Examples:  setia month show 2026-10    ·    setia month show 2026-10 --json
+    """
+    from setia.journal import months
+
+    programme = _programme(slug)
+    _figures(months.figures(programme.id, *months.bounds(_first(which), programme.zone)), as_json)
+
+
+@command(month, "close")
+def month_close(which: Which, slug: Slug = None, data: Data = None, as_json: Json = False) -> None:
+    """Close a month for good: its figures are kept, noted in the signed log, and compared by every audit.
+
+    Examples:  setia month close 2026-10
+    """
+    from setia.proof import closing
+
+    _figures(closing.close(_programme(slug), _first(which), "cli").figures, as_json)
+
+
+@command(month, "list")
+def month_list(slug: Slug = None, data: Data = None, as_json: Json = False) -> None:
+    """The closed months, newest first.
+
+    Examples:  setia month list
+    """
+    from setia.journal import months
+
+    found = months.closed(_programme(slug).id)
+    if as_json:
+        out([{"month": f"{each.month:%Y-%m}", "closed_at": each.at, "by": each.by} for each in found])
+    for each in [] if as_json else found:
+        typer.echo(f"{each.month:%Y-%m}  {each.at:%Y-%m-%d %H:%M}  {each.by}")
+
+
+def _first(which: str) -> date:
+    try:
+        return date.fromisoformat(f"{which}-01")
+    except ValueError as error:
+        raise Refusal("invalid", status=422, param="month", problem=which[:40]) from error
+
+
+def _figures(found: Sequence[Any], as_json: bool) -> None:
+    from setia.kit import money
+
+    if as_json:
+        out([asdict(each) for each in found])
+        return
+    for each in found:
+        typer.echo(each.asset)
+        for name, value in list(asdict(each).items())[1:]:
+            typer.echo(f"  {money.number(value, lang()):>14}  {texts.say(f'month.{name}', lang())}")
 
 
 @command(proof, "key")
