@@ -82,16 +82,17 @@ def _tell(now: datetime, as_json: bool) -> None:
 
 @command(app, "audit")
 def audit(slug: Slug = None, data: Data = None, as_json: Json = False) -> None:
-    """Recompute balances, lots and holds from postings and the signed log from entries. Changes nothing.
+    """Recompute balances, lots, holds, limits and closed months, and the signed log from entries. Changes nothing.
 
     Examples:  setia audit    ·    setia audit --json
     """
+    from setia.intake import limits
     from setia.journal import service as journal
     from setia.proof import service as record
 
     programme = _programme(slug)
     found, log = journal.audit(programme.id), record.audit(programme)
-    faults = [*found.faults, *log.faults]
+    faults = [*found.faults, *limits.faults(programme.id), *log.faults]
     if as_json:
         out(
             {
