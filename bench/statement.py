@@ -12,7 +12,7 @@ from bench import data
 from bench.report import median, tell
 from bench.site import Shop, server
 
-ENTRIES, TIMES, AT_MOST_MS = 10_000, 200, 50
+ENTRIES, SPENDS, TIMES, AT_MOST_MS = 10_000, 200, 200, 50
 _MEMBER = data.MEMBERS  # one more than the shop has
 _PRODUCTS = data.products()
 
@@ -60,15 +60,12 @@ def _live(shop: Shop) -> Any:
 
     phone, joined = data.phone(_MEMBER), shop.at - timedelta(days=396)
     member = members.create(shop.programme.id, phone=phone, at=joined, channel="bench")
-    outcome = bulk.accept_many(shop.caller, (_told(shop, n) for n in range(ENTRIES // 2)))
+    outcome = bulk.accept_many(shop.caller, (_told(shop, n) for n in range(ENTRIES)))
     assert not outcome.refused, outcome.refused[:3]
-    from setia.journal.models import Entry
-
-    made = Entry.objects.filter(member_id=member.id).count()
-    for n in range(max(200, ENTRIES - made)):
-        at = shop.at - timedelta(days=300) + timedelta(minutes=n)
+    for n in range(SPENDS):
+        at = shop.at - timedelta(days=300 - n)
         body = EventBody(
-            kind="points.spent", id=f"A{n}", member=MemberRef(phone=phone), at=at, data={"points": 1}
+            kind="points.spent", id=f"A{n}", member=MemberRef(phone=phone), at=at, data={"points": 10}
         )
         service.accept(shop.caller, understand.event(body, shop.caller.source), f"asof {n}")
     return member
@@ -81,7 +78,7 @@ def _told(shop: Shop, n: int) -> Any:
 
 
 def _when(shop: Shop, n: int) -> datetime:
-    return shop.at - timedelta(days=395) + timedelta(minutes=n * 395 * 24 * 60 // (ENTRIES // 2))
+    return shop.at - timedelta(days=395) + timedelta(minutes=n * 395 * 24 * 60 // ENTRIES)
 
 
 def _basket(n: int) -> data.Basket:

@@ -1,6 +1,8 @@
 """The record in a browser: a member keeps a proof and checks it offline; staff correct, approve and read the trail."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +98,61 @@ def test_a_correction_goes_through_two_hands(place: Any, served: Any, browser: B
     expect(second.locator("main")).to_contain_text("Sari")
     _fine(second)
     other.close()
+
+
+def test_an_accountant_closes_a_month(place: Any, served: Any) -> None:
+    page, size, lang = place
+    sign_in(page, served)
+    page.goto(f"/console/bulan?lang={lang}")
+    _fine(page)
+    due = page.locator("form[action*='/tutup']")
+    if size == "phone":  # the first to come closes it, the second finds the next one open
+        name = due.get_attribute("action").split("/")[-2]
+        due.locator("button").click()
+        expect(page.locator("section", has_text=name)).to_contain_text("ditutup")
+    _fine(page)
+    page.goto(f"/console/jejak?lang={lang}")
+    expect(page.locator(".timeline")).to_contain_text("Bulan ditutup" if lang == "id" else "Month closed")
+
+
+def _apart(deed: Any) -> Any:
+    """What a test does beside the browser, in a thread of its own: the browser's keeps an event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_closing, deed).result()
+
+
+def _closing(deed: Any) -> Any:
+    from django.db import connections
+
+    try:
+        return deed()
+    finally:
+        connections.close_all()
+
+
+def test_staff_see_what_late_news_changes_and_book_it(place: Any, served: Any) -> None:
+    page, size, lang = place
+    shop, phone = served.shop, {"phone": "081300000001", "desk": "081300000002"}[size]
+    now = shop.programme.now()
+
+    def lived() -> tuple[Any, int]:
+        person = shop.member(phone, now - timedelta(days=90), "Tono")
+        shop.buy(f"T1-{size}", 500_000, phone=phone, at=now - timedelta(days=5))
+        shop.buy(f"T0-{size}", 12_000_000, phone=phone, at=now - timedelta(days=20))
+        return person, shop.points(person)
+
+    person, before = _apart(lived)
+    sign_in(page, served)
+    page.goto(f"/console/member/{person.public_id}?lang={lang}")
+    row = page.locator(".timeline > li", has_text=f"T0-{size}")
+    row.locator("summary").click()
+    row.locator("a[href$='/sesudah']").click()
+    expect(page.locator(".timeline")).to_contain_text(f"T1-{size}")
+    _fine(page)
+    assert _apart(lambda: shop.points(person)) == before
+    page.fill("#why", "nota lama ditemukan")
+    page.locator("main form .primary").click()
+    page.wait_for_url(f"**/{person.public_id}")
+    said = "Belanja dihitung ulang" if lang == "id" else "judged again"
+    expect(page.locator(".timeline > li").first).to_contain_text(said)
+    assert _apart(lambda: shop.points(person)) == before + 100  # Silver's two points a Rp10.000

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from setia.console import views
+from setia.console import record, views
 
 app_name = "console"
 urlpatterns = [
@@ -17,5 +17,8 @@ urlpatterns = [
     path("persetujuan", views.approvals, name="approvals"),
     path("persetujuan/<str:waiting>", views.approve, name="approve"),
     path("jejak", views.trail, name="trail"),
+    path("bulan", record.months, name="months"),
+    path("bulan/<str:month>/tutup", record.close_month, name="close_month"),
+    path("kejadian/<str:event>/sesudah", record.later, name="later"),
     path("qr", views.poster, name="poster"),
 ]

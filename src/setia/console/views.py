@@ -76,6 +76,7 @@ def _show(
         "may_adjust": tenancy.may(staff, "adjust"),
         "may_approve": tenancy.may(staff, "approve"),
         "may_trail": tenancy.may(staff, "trail"),
+        "may_reports": tenancy.may(staff, "reports"),
     }
     return render(request, f"console/{page}.html", {**shared, **values}, status=status)
 
@@ -105,9 +106,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 def _onward(request: HttpRequest, address: str) -> str:
     """Where they were going, when that is one of our own pages."""
-    return (
-        address if url_has_allowed_host_and_scheme(address, {request.get_host()}, request.is_secure()) else ""
-    )
+    ours = url_has_allowed_host_and_scheme(address, {request.get_host()}, request.is_secure())
+    return address if ours and address.startswith("/") else ""
 
 
 @require_POST

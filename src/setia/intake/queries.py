@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -60,6 +60,7 @@ class Happening:
     lines: Sequence[Row]
     note: str
     is_undone: bool
+    is_late: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,9 @@ class Page:
 
     items: Sequence[Any]
     after: str | None
+
+
+_LATE = timedelta(days=1)  # what a till that was offline for an evening tells is no news
 
 
 # Cursors: opaque, signed, on (at, id), so that a page stays the same while new things come in.
@@ -181,6 +185,7 @@ def _happening(
         [_row(entry, programme, lang, receives) for entry in entries if entry.verb != "ask"],
         row.payload.get("note", ""),
         undone,
+        row.received_at - row.at > _LATE and not row.actor.startswith("import:"),
     )
 
 

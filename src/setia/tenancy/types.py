@@ -17,12 +17,13 @@ ROLES = {  # what each role may do on the console and at the till
         "programs",
         "reports",
         "trail",
+        "close",
         "staff",
         "keys",
     },
     "manager": {"console", "till", "members", "adjust", "approve", "programs", "reports", "trail"},
     "cashier": {"till"},
-    "accountant": {"console", "reports", "trail"},
+    "accountant": {"console", "reports", "trail", "close"},
 }
 
 
