@@ -478,7 +478,7 @@ ROUTES = [
                 {
                     "asset": "points",
                     "amount": 1316,
-                    "available_from": "2026-11-16T01:14:00Z",
+                    "available_from": None,
                     "expires_at": "2027-11-16T17:00:00Z",
                 }
             ],

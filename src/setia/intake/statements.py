@@ -13,13 +13,14 @@ from uuid import UUID
 from django.db import connection
 
 from setia.journal import service as journal
+from setia.journal.rules import LADDER
 from setia.journal.types import ADJUSTED, AVAILABLE, DEBT, EXPIRED, HELD, ISSUED, REDEEMED
 from setia.kit import time
 from setia.members import service as members
 
 # Every event that can have touched a holder's accounts: those naming them (or who they absorbed), as first or as second,
-# and corrections of sales that points of theirs had paid for.
-_MOVES = """
+# and corrections of sales that points of theirs had paid for. One pass over its postings serves sums and lots.
+_STATEMENT = """
 WITH mine AS MATERIALIZED (
   SELECT id, at FROM intake_event WHERE member_id = ANY(%(selves)s) AND at <= %(at)s AND booked_at <= %(booked)s
   UNION SELECT id, at FROM intake_event WHERE other_id = ANY(%(selves)s) AND at <= %(at)s AND booked_at <= %(booked)s
@@ -29,30 +30,25 @@ WITH mine AS MATERIALIZED (
     JOIN intake_event c ON c.corrects_id = sale.id
     WHERE s.member_id = ANY(%(selves)s) AND s.order_ref IS NOT NULL AND c.at <= %(at)s AND c.booked_at <= %(booked)s),
 moves AS MATERIALIZED (
-  SELECT p.*, mine.at FROM mine JOIN journal_posting p ON p.event_id = mine.id
-  WHERE p.from_holder_id = %(holder)s OR p.to_holder_id = %(holder)s)"""
-
-_ACCOUNTS = f"""{_MOVES},
-sides AS (
-  SELECT asset, to_kind AS kind, from_holder_id <> %(holder)s AS is_outside, from_kind AS other, amount, at FROM moves
-    WHERE to_holder_id = %(holder)s
-  UNION ALL SELECT asset, from_kind, to_holder_id <> %(holder)s, to_kind, -amount, at FROM moves
-    WHERE from_holder_id = %(holder)s)
-SELECT asset, kind, CASE WHEN is_outside THEN other ELSE 'own' END, sum(amount) FILTER (WHERE at < %(since)s),
-  sum(amount) FILTER (WHERE at >= %(since)s) FROM sides GROUP BY 1, 2, 3"""
-
-_LOTS = f"""{_MOVES},
+  SELECT p.event_id, p.n, p.k, p.asset, p.from_kind, p.to_kind, p.amount, p.lot_event_id, p.lot_n, p.lot_k,
+    p.from_holder_id = %(holder)s AS leaves, p.to_holder_id = %(holder)s AS comes, mine.at >= %(since)s AS is_within
+  FROM mine JOIN journal_posting p ON p.event_id = mine.id
+  WHERE p.from_holder_id = %(holder)s OR p.to_holder_id = %(holder)s),
+sums AS (
+  SELECT asset, from_kind, to_kind, leaves, comes, is_within, sum(amount)::bigint AS amount FROM moves GROUP BY 1, 2, 3, 4, 5, 6),
 pieces AS (
-  SELECT lot_event_id AS event_id, lot_n AS n, lot_k AS k,
-    CASE WHEN from_kind = 'available' AND from_holder_id = %(holder)s THEN -amount
-      WHEN to_kind = 'available' AND from_kind <> 'available' THEN amount ELSE 0 END AS amount
-  FROM moves WHERE lot_event_id IS NOT NULL
-  UNION ALL SELECT event_id, n, k, amount FROM moves
-  WHERE from_kind = 'available' AND to_kind = 'available' AND to_holder_id = %(holder)s),
-left_over AS (SELECT event_id, n, k, sum(amount) AS amount FROM pieces GROUP BY 1, 2, 3 HAVING sum(amount) <> 0)
-SELECT l.asset, o.amount, l.available_from, l.expires_at, l.event_id, l.n, l.k FROM left_over o
-JOIN journal_lot l USING (event_id, n, k)
-ORDER BY l.asset, l.expires_at NULLS LAST, l.available_from, l.event_id, l.n, l.k"""
+  SELECT lot_event_id AS event_id, lot_n AS n, lot_k AS k, CASE WHEN from_kind = 'available' THEN -amount ELSE amount END AS amount
+  FROM moves WHERE (from_kind = 'available' AND leaves) OR (to_kind = 'available' AND from_kind <> 'available')
+  UNION ALL SELECT event_id, n, k, amount FROM moves WHERE from_kind = 'available' AND to_kind = 'available' AND comes),
+left_over AS (SELECT event_id, n, k, sum(amount) AS amount FROM pieces GROUP BY 1, 2, 3 HAVING sum(amount) <> 0),
+lots AS (
+  SELECT l.asset, sum(o.amount)::bigint AS amount, CASE WHEN l.available_from > %(at)s THEN l.available_from END AS waits,
+    l.expires_at
+  FROM left_over o JOIN journal_lot l USING (event_id, n, k) GROUP BY l.asset, waits, l.expires_at)
+SELECT coalesce((SELECT json_agg(array[asset, from_kind, to_kind, leaves::text, comes::text, is_within::text, amount::text])
+    FROM sums), '[]'),
+  coalesce((SELECT json_agg(json_build_array(asset, amount, waits, expires_at)
+    ORDER BY asset, expires_at NULLS LAST, waits NULLS FIRST) FROM lots), '[]')"""
 
 LINES = (
     "opening",
@@ -68,16 +64,16 @@ LINES = (
     "held",
     "debt",
 )
-_INTO = {ISSUED: "issued", REDEEMED: "redeemed", EXPIRED: "expired", ADJUSTED: "adjusted", "own": "own"}
+_INTO = {ISSUED: "issued", REDEEMED: "redeemed", EXPIRED: "expired", ADJUSTED: "adjusted"}
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Units of one lot that were there, and from when until when they could be spent."""
+    """Units that run out together; `available_from` only where they couldn't be spent yet."""
 
     asset: str
     amount: int
-    available_from: datetime
+    available_from: datetime | None
     expires_at: datetime | None
 
 
@@ -133,31 +129,42 @@ def statement(holder: UUID, since: datetime, as_of: datetime, booked_by: datetim
         "booked": booked_by,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_ACCOUNTS, wanted)
-        sums = cursor.fetchall()
-        cursor.execute(_LOTS, wanted)
-        lots = [Piece(*row[:4]) for row in cursor.fetchall()]
-    assets = sorted({row[0] for row in sums})
+        cursor.execute(_STATEMENT, wanted)
+        sums, lots = cursor.fetchone()
+    pieces = [Piece(asset, amount, _at(waits), _at(ends)) for asset, amount, waits, ends in lots]
     holdings = [
-        _holding(asset, [row for row in sums if row[0] == asset], lots, as_of)
-        for asset in assets
-        if not asset.startswith("tier/")
+        _holding(asset, [row for row in sums if row[0] == asset], pieces, as_of)
+        for asset in sorted({row[0] for row in sums})
+        if not asset.startswith(LADDER)
     ]
-    return Statement(since, as_of, booked_by, holdings, [lot for lot in lots if lot.asset[:5] != "tier/"])
+    return Statement(
+        since, as_of, booked_by, holdings, [lot for lot in pieces if not lot.asset.startswith(LADDER)]
+    )
 
 
-def _holding(asset: str, sums: Sequence[Sequence[Any]], lots: Sequence[Piece], at: datetime) -> Holding:
-    opening, accounts, into = 0, {AVAILABLE: 0, HELD: 0, DEBT: 0}, dict.fromkeys(_INTO.values(), 0)
-    into["moved"] = 0
-    for _, kind, other, before, within in sums:
-        before, within = int(before or 0), int(within or 0)
-        opening += before
-        accounts[kind] += before + within
-        into[_INTO.get(other, "moved")] += within
+def _at(text: str | None) -> datetime | None:
+    return time.parse(text) if text else None
+
+
+def _holding(asset: str, sums: Sequence[Sequence[str]], lots: Sequence[Piece], at: datetime) -> Holding:
+    opening, accounts = 0, {AVAILABLE: 0, HELD: 0, DEBT: 0}
+    into = dict.fromkeys((*_INTO.values(), "moved"), 0)
+    for _, source, target, leaves, comes, is_within, amount in sums:
+        units = int(amount)
+        for is_mine, kind, other, sign in (
+            (leaves, source, target, -1),
+            (comes, target, source, 1),
+        ):
+            if is_mine == "true":
+                accounts[kind] += sign * units
+                if is_within == "false":
+                    opening += sign * units
+                elif leaves != comes:
+                    into[_INTO.get(other, "moved")] += sign * units
     own = [lot for lot in lots if lot.asset == asset]
-    waiting = sum(lot.amount for lot in own if lot.available_from > at)
+    waiting = sum(lot.amount for lot in own if lot.available_from)
     stale = sum(
-        lot.amount for lot in own if lot.expires_at and lot.expires_at <= at and lot.available_from <= at
+        lot.amount for lot in own if lot.expires_at and lot.expires_at <= at and not lot.available_from
     )
     return Holding(
         asset,
@@ -191,7 +198,7 @@ def shown(member: str, found: Statement) -> dict[str, Any]:
             {
                 "asset": lot.asset,
                 "amount": lot.amount,
-                "available_from": time.iso(lot.available_from),
+                "available_from": time.iso(lot.available_from) if lot.available_from else None,
                 "expires_at": time.iso(lot.expires_at) if lot.expires_at else None,
             }
             for lot in found.lots
