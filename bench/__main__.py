@@ -14,6 +14,9 @@ WITH_SHOP: dict[str, Callable[[site.Shop], None]] = {
     "quote_http": requests.quote,
     "purchase_http_16": lambda shop: requests.purchase(shop, 16),
     "purchase_http_64": lambda shop: requests.purchase(shop, 64),
+    "return_http": requests.returned,
+    "spend_http": requests.spend,
+    "transfer_http": requests.transfer,
 }
 WITH_DATABASE = {"import_bulk": bulk.import_bulk, "agreement": agree.agreement}
 WITH_NOTHING = {

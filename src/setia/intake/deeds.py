@@ -1,6 +1,6 @@
 """Kinds of event with a decision of our own: spending, holds, transfers, corrections. What each needs and does.
 
-They all run under the locks of every holder they touch. Each refuses what can't be, and then nothing is written.
+Each refuses what can't be, and then nothing is written.
 """
 
 from collections.abc import Callable, Iterable
@@ -52,6 +52,7 @@ class Deed:
     decide: Callable[["Case", list[Standing]], list[Effect]]
     standing: Callable[["Case"], list[UUID]] | None = None
     after: Callable[["Case"], None] | None = None  # what else is written in the same transaction
+    all_lots: bool = False  # whether it works on all that is held, not on what an amount takes
 
 
 def _spend(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -104,7 +105,7 @@ def _of_hold(case: "Case") -> list[UUID]:
 def _open_hold(case: "Case", found: list[Standing]) -> Standing:
     """The entry of a hold that is still open. Refuses `hold_resolved`."""
     assert case.target is not None
-    before = corrections.is_resolved(case.target.id)
+    before = corrections.resolved(case.related)
     if before:
         raise Refusal("hold_resolved", param="data.hold", value=case.told.corrects, kind=before.kind)
     return found[0]
@@ -300,7 +301,7 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
     assert target is not None
     if target.kind != MERGED or target.other_id is None:
         raise Refusal("not_a_merge", status=422, param="data.event")
-    if corrections.is_resolved(target.id):
+    if corrections.resolved(case.related):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if any(survivor.held.values()):
         raise Refusal("hold_open", param="data.event")
@@ -325,7 +326,7 @@ def _return(case: "Case", found: list[Standing]) -> list[Effect]:
 
 def _of_return(case: "Case") -> list[UUID]:
     assert case.sale is not None
-    return corrections.chain(case.sale) + corrections.spends(case.caller.programme.id, case.sale)
+    return [*corrections.chain(case.sale), *case.sale.paid]
 
 
 def _reviewed(effects: list[Effect]) -> list[Effect]:
@@ -351,7 +352,7 @@ def _void(case: "Case", found: list[Standing]) -> list[Effect]:
         raise Refusal("not_voidable", status=422, param="data.event", kind=target.kind)
     if target.kind == MADE:
         return _return(case, found)
-    if corrections.is_resolved(target.id):
+    if corrections.resolved(case.related):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if target.kind == TRANSFERRED:
         return _sent_back(case, found)
@@ -382,18 +383,18 @@ def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
 
 DEEDS: dict[str, Deed] = {
     SPENT: Deed(_spend),
-    EXPIRED: Deed(_expire),
+    EXPIRED: Deed(_expire, all_lots=True),
     ADJUSTED: Deed(_adjust),
     HELD: Deed(_hold),
     CAPTURED: Deed(_capture, _of_hold),
     RELEASED: Deed(_release, _of_hold),
     LAPSED: Deed(_release, _of_hold),
     TRANSFERRED: Deed(_transfer),
-    EXTENDED: Deed(_extend),
+    EXTENDED: Deed(_extend, all_lots=True),
     ACTIVATED: Deed(_activate, _of_sale),
     REJUDGED: Deed(_rejudge, _of_sale),
     RETURNED: Deed(_return, _of_return),
     VOIDED: Deed(_void, _of_void),
-    MERGED: Deed(_merge, after=_merged),
-    UNMERGED: Deed(_unmerge, _of_merge, _unmerged),
+    MERGED: Deed(_merge, after=_merged, all_lots=True),
+    UNMERGED: Deed(_unmerge, _of_merge, _unmerged, all_lots=True),
 }

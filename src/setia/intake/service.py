@@ -1,6 +1,6 @@
 """The verbs of intake: accept, preview, and what they share. One event is one transaction, written once or not at all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import cache
@@ -22,15 +22,14 @@ from setia.engine.vocabulary import (
     REJUDGED,
     RELEASED,
     RETURNED,
-    SPENT,
     UNMERGED,
     VOIDED,
     Balance,
 )
 from setia.intake import corrections, gather, parking, receipts, understand
 from setia.intake.deeds import AFTER_RETURN, DEEDS, needs_second
-from setia.intake.gather import Known
-from setia.intake.models import Event, Key
+from setia.intake.gather import Asked, Known, Recorded
+from setia.intake.models import Key
 from setia.intake.types import Receipt, Sale, Told
 from setia.intake.understand import fingerprint
 from setia.journal import rules as ledger
@@ -54,11 +53,13 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
     Refuses `not_found`, `idempotency_mismatch`, `already_recorded`, `insufficient`, `no_program` and what the kind
     of event refuses. A refusal writes nothing. A return that comes before its sale is parked.
     """
-    locked = told.corrects is not None or (told.kind in DEEDS and told.kind != SPENT)
+    deed = DEEDS.get(told.kind)
+    locked = told.kind == CLAIMED or (deed is not None and deed.after is not None)
     for attempt in range(TRIES):
+        holds = locked or attempt > 0
         try:
-            with transaction.atomic() if attempt or locked else nullcontext():
-                case = _look(caller, told, key, locked=attempt > 0 or locked)
+            with transaction.atomic() if holds or sql.here().in_atomic_block else nullcontext():
+                case = _look(caller, told, key, holds)
                 earlier = _earlier(case)
                 if earlier:
                     return receipts.stored(caller.programme, earlier, is_replay=True)
@@ -68,12 +69,14 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                 in_time(caller, told)
                 if needs_second(case):
                     return parking.park(case, key)
+                if case.target and case.known.member is None and not holds:
+                    continue  # a sale of nobody's has no version that would tell of others who correct it
                 if attempt < TRIES - 1 and _settled(case):
                     continue  # something had run out before this event: it is booked now, so look again
                 plan = _decided(case)
                 if not _write(case, plan, key):
                     continue
-                if (deed := DEEDS.get(told.kind)) and deed.after:
+                if deed and deed.after:
                     deed.after(case)
         except (IntegrityError, _Merged):
             continue  # the same event came in beside us, or a merge: look again
@@ -84,12 +87,12 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
 
 
 class _Merged(Exception):
-    """Somebody this event touches was merged after it was looked up and before it was held."""
+    """Somebody this event touches was merged after they were looked up."""
 
 
 def preview(caller: Caller, told: Told) -> Receipt:
     """The same steps without writing: what would follow, and what is held now."""
-    case = _look(caller, told, key="", locked=False)
+    case = _look(caller, told, key="", holds=False)
     if case.waits:
         raise NotFound("order", told.corrects or "", param="order_id")
     _resolved(case)
@@ -113,7 +116,8 @@ _MAY_BE_LATE = {"late", "admin", "internal"}
 class Case:
     """One event on its way through: what was told, what is known, the book that judges it.
 
-    `target` is the event it speaks of, `sale` that event as a sale; `other` the second holder it names.
+    `target` is the event it speaks of, `sale` that event as a sale, `related` what else speaks of it; `other` is the
+    second holder it names. `accounts` and `versions` are of all holders it touches, its first one first.
     """
 
     __slots__ = (
@@ -128,10 +132,12 @@ class Case:
         "now",
         "other",
         "other_named",
+        "related",
         "sale",
         "standing",
         "target",
         "told",
+        "versions",
         "waits",
     )
 
@@ -139,7 +145,8 @@ class Case:
         self.caller, self.told = caller, told
         self.event_id = ids.new()
         self.now = caller.programme.now()
-        self.target: Event | None = None
+        self.target: Recorded | None = None
+        self.related: Sequence[Recorded] = ()
         self.sale: Sale | None = None
         self.other: UUID | None = None
         self.other_named: UUID | None = None
@@ -150,7 +157,13 @@ class Case:
         self.known: Known
         self.facts: dict[str, Any] = {}
         self.accounts: dict[UUID, Account] = {}
+        self.versions: dict[UUID, int] = {}
         self.standing: list[Standing] = []
+
+    @property
+    def holders(self) -> set[UUID]:
+        """All holders it touches."""
+        return {holder for holder in (self.known.member, self.other, *self.accounts) if holder}
 
     @property
     def account(self) -> Account:
@@ -159,40 +172,87 @@ class Case:
         return self.known.account
 
 
-def _look(caller: Caller, told: Told, key: str, locked: bool) -> Case:
-    """Find who and what is meant and all facts the book asks for; `locked`, under the locks of all it touches."""
-    case = Case(caller, told)
-    program = caller.programme.id
-    understand.not_to_come(told, case.now)
-    case.book = _book(case)
-    if told.corrects is not None and not _corrected(case, key, locked):
-        return case
-    if told.corrects or told.other or locked:
-        _parties(case, key, locked)
-    case.known = gather.look_up(caller, case.book, told, case.at, _needs(case), key)
-    if case.known.newest != programs.shelf(program).newest:  # somebody published meanwhile
-        programs.refresh(program)
-        if case.sale is None:
-            case.book = _book(case)
-        case.known = gather.look_up(caller, case.book, told, case.at, _needs(case), key)
+def _look(caller: Caller, told: Told, key: str, holds: bool) -> Case:
+    """Find who and what is meant and all facts the book asks for; `holds`, under the locks of all it touches."""
+    if not holds:
+        return _looked(caller, told, key)
+    before = _looked(caller, told, key)
+    if before.target:
+        journal.lock_event(before.target.id)
+    journal.lock(*before.holders)
+    case = _looked(caller, told, key)
+    if not case.holders <= before.holders:
+        raise _Merged  # while we waited for them: look again whom we mean
     return case
 
 
-def _corrected(case: Case, key: str, locked: bool) -> bool:
-    """Find the event this one speaks of. False when that ends the matter: told before, or its sale isn't here yet."""
-    told, program = case.told, case.caller.programme.id
-    case.target = corrections.find(program, told)
-    if case.target is None:
-        case.known = gather.look_up(case.caller, case.book, told, case.at, frozenset(), key)
-        case.waits = told.kind == RETURNED
-        if not case.waits and _earlier(case) is None:
-            raise NotFound(*_MISSING.get(told.kind, ("event", "data.event")), told.corrects)
-        return False
-    if locked:
-        journal.lock_event(case.target.id)
-    case.known = gather.look_up(case.caller, case.book, told, case.at, frozenset(), key)
+def _looked(caller: Caller, told: Told, key: str) -> Case:
+    """Look without holding. Whoever changes meanwhile moves their version on, and then nothing is written."""
+    deed, asked = DEEDS.get(told.kind), None
+    if deed or told.corrects is not None:
+        asked = Asked(gather.ALL if deed and deed.all_lots else gather.SOME)
+    while True:
+        case = _seen(caller, told, key, asked)
+        wider = _wider(case, asked) if asked and case.accounts else None
+        if wider is None:
+            return case
+        asked = wider
+
+
+def _seen(caller: Caller, told: Told, key: str, asked: Asked | None) -> Case:
+    """What one look-up shows of an event."""
+    case, program = Case(caller, told), caller.programme.id
+    understand.not_to_come(told, case.now)
+    case.book = _book(case)
+
+    def look(asked: Asked | None) -> Known:
+        return gather.look_up(caller, case.book, told, case.at, _needs(case), key, asked)
+
+    case.known = look(asked)
+    if case.known.newest != programs.shelf(program).newest:  # somebody published meanwhile
+        programs.refresh(program)
+        case.book = _book(case)
+        case.known = look(asked)
+    if asked and _correct(case):
+        _read_accounts(case)
+        if told.kind == CLAIMED:
+            case.known = look(None)
+        elif case.sale:  # by the book of its day
+            case.known.folded = look(None).folded if _needs(case) else {}
+    return case
+
+
+def _wider(case: Case, asked: Asked) -> Asked | None:
+    """What must be looked at too: accounts of others whose entries stand, and more lots where few were not enough."""
+    found = case.known.deed
+    if found is None:
+        return None
+    if asked.holders and members.survivors(asked.holders):
+        raise _Merged
+    more = {entry.holder for entry in case.standing} - found.holders.keys()
+    if not more and not found.is_cut(asked.lots):
+        return None
+    lots = gather.EVERY if found.is_cut(asked.lots) else asked.lots
+    return Asked(lots, (*asked.holders, *more))
+
+
+def _correct(case: Case) -> bool:
+    """Take over what the event speaks of. False when that ends the matter: told before, or its sale isn't here yet."""
+    told, found = case.told, case.known.deed
+    assert found is not None
+    case.other_named, case.other = found.other_named, found.other
+    if told.corrects is None:
+        if told.other and case.other is None:
+            raise NotFound("member", param="data.absorbed" if told.kind == MERGED else "data.to")
+        return True
     if _earlier(case):
         return False
+    if found.target is None:
+        case.waits = told.kind == RETURNED
+        if not case.waits:
+            raise NotFound(*_MISSING.get(told.kind, ("event", "data.event")), told.corrects)
+        return False
+    case.target, case.related = found.target, found.related
     _take_over(case, case.target)
     return True
 
@@ -207,15 +267,11 @@ _MISSING = {
 }
 
 
-def _take_over(case: Case, target: Event) -> None:
+def _take_over(case: Case, target: Recorded) -> None:
     """What an event says by naming another: whose it is, what it counts against, and what is left to correct."""
     told = case.told
-    if target.other_id:
-        case.other_named = target.other_id
-        shared = members.survivors([target.other_id]) if told.kind != UNMERGED else {}
-        case.other = shared.get(target.other_id, target.other_id)
     if target.kind == MADE:
-        case.sale = sale = corrections.sale_of(target)
+        case.sale = sale = corrections.sale_of(target, case.related)
         if told.kind == CLAIMED:
             _claim(case, sale)
             return
@@ -226,12 +282,9 @@ def _take_over(case: Case, target: Event) -> None:
             raise Refusal("not_a_sale", status=422, param="data.event")
         if told.kind in (RETURNED, VOIDED):
             corrections.take_part(told, sale)
-        whose = sale.member_id
     elif told.kind == REJUDGED:
         raise Refusal("not_a_sale", status=422, param="data.event")
-    else:
-        whose = target.member_id
-    told.member = ("id", ids.public("mem", whose)) if whose else None
+    told.member = ("id", ids.public("mem", case.known.named)) if case.known.named else None
 
 
 def _claim(case: Case, sale: Sale) -> None:
@@ -247,30 +300,22 @@ def _claim(case: Case, sale: Sale) -> None:
     case.book = _book(case)
 
 
-def _parties(case: Case, key: str, locked: bool) -> None:
-    """Find out whom the event touches and what stands of what it corrects; hold them, in the order of their ids."""
-    told, program = case.told, case.caller.programme.id
-    if told.other:
-        found = members.resolve(program, told.other)
-        if found is None:
-            raise NotFound("member", param="data.absorbed" if told.kind == MERGED else "data.to")
-        case.other_named, case.other = found
-    deed = DEEDS.get(told.kind)
-    if deed and deed.standing:
-        case.standing = journal.standing(deed.standing(case))
-        shared = members.survivors({entry.holder for entry in case.standing})
+def _read_accounts(case: Case) -> None:
+    """What stands of what the event corrects, and the accounts of all it touches, its first holder's first."""
+    deed, found, first = DEEDS.get(case.told.kind), case.known.deed, case.known.member
+    if deed is None or first is None:
+        return
+    assert found is not None
+    if deed.standing:
+        case.standing = found.stood.of(deed.standing(case))
+        absent = {entry.holder for entry in case.standing} - found.holders.keys()
+        shared = members.survivors(absent) if absent else {}
         for entry in case.standing:
             entry.holder = shared.get(entry.holder, entry.holder)
-    if locked:
-        none: frozenset[str] = frozenset()
-        first = (
-            gather.look_up(case.caller, case.book, told, case.at, none, key).member if told.member else None
-        )
-        holders = {first, case.other, *(entry.holder for entry in case.standing)}
-        journal.lock(*(holder for holder in holders if holder))
-        own = {case.other} if told.kind == UNMERGED else set()
-        if members.survivors({holder for holder in holders if holder} - own):
-            raise _Merged  # while we waited for them: look again whom we mean
+    for holder in dict.fromkeys((first, case.other, *(entry.holder for entry in case.standing))):
+        if row := found.holders.get(holder) if holder else None:
+            case.accounts[row.id], case.versions[row.id] = row.account(found.stood.lots or ()), row.version
+    case.known.account = case.accounts[first]
 
 
 def _book(case: Case) -> Book:
@@ -322,7 +367,6 @@ def _decided(case: Case) -> Plan:
     told, kind = case.told, programs.kind(case.told.kind)
     deed = DEEDS.get(told.kind)
     if deed:
-        _read_accounts(case)
         effects = deed.decide(case, case.standing)
     elif kind and kind.decide:
         account.lots = case.facts["lots"] = journal.lots(account.holder) if kind.needs_lots else []
@@ -331,17 +375,6 @@ def _decided(case: Case) -> Plan:
         effects = decide(case.book, MADE if told.kind == CLAIMED else told.kind, case.facts)
     accounts = case.accounts or {account.holder: account}
     return ledger.plan(case.caller.programme.id, accounts, case.event_id, case.at, case.book.version, effects)
-
-
-def _read_accounts(case: Case) -> None:
-    """The accounts of everybody the event touches, its first holder's first."""
-    first = case.account.holder
-    holders = [first, *([case.other] if case.other else []), *(entry.holder for entry in case.standing)]
-    events = list(dict.fromkeys(entry.key[0] for entry in case.standing))
-    keys = [key for entry in case.standing for key, _ in entry.pieces]
-    for holder in dict.fromkeys(holders):
-        case.accounts[holder] = journal.account(holder, case.at, case.now, events, keys)
-    case.known.account = case.accounts[first]
 
 
 def after_return(more: Callable[[list[Effect]], list[Effect]]) -> None:
@@ -385,7 +418,7 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     _note_products(case)
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
-    others = [account for account in case.accounts if account != holder]
+    others = [{"id": id, "version": seen} for id, seen in case.versions.items() if id != holder]
     if others:
         rows["others"] = others
     text = _statement(tuple(name for name in _ORDER if name in rows), holder is not None)
@@ -427,7 +460,8 @@ def _b(value: Any) -> bytes | None:
 @cache
 def _statement(parts: tuple[str, ...], with_holder: bool) -> str:
     source = " FROM head" if with_holder else " FROM (SELECT $3::uuid, $4::bigint) nobody"
-    pieces = [sql.HEAD] if with_holder else []
+    head = sql.HEAD_OF_MANY if "others" in parts else sql.HEAD
+    pieces = [head] if with_holder else []
     pieces += [_EVENT.replace("{source}", source), _KEY.replace("{source}", source)]
     pieces += [sql.PARTS[name] for name in parts]
     count = "SELECT count(*) FROM head" if with_holder else "SELECT 1"

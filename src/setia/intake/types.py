@@ -159,6 +159,7 @@ class Sale:
     outlet: str | None
     channel: str
     facts: Mapping[str, Any]
+    paid: Sequence[UUID] = ()  # the events that spent points on it, and their own corrections
 
 
 @dataclass(slots=True)

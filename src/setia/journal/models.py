@@ -138,6 +138,11 @@ class Lot(models.Model):
         indexes = [
             models.Index(fields=["root_event_id"], name="lot_root", condition=Q(root_event_id__isnull=False)),
             models.Index(fields=["holder_id", "asset", "expires_at"], name="lot_holder"),
+            models.Index(
+                fields=["holder_id", "asset", "available_from"],
+                name="lot_waits",
+                condition=Q(remaining__gt=0),
+            ),
             models.Index(fields=["expires_at"], name="lot_due", condition=Q(remaining__gt=0)),
         ]
         constraints = [
