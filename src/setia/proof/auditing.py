@@ -53,10 +53,14 @@ def report(programme: Programme, found: Audit) -> str:
         f"promises {found.promises.promises}",
         f"promises kept late {found.promises.late}",
     ]
-    lines += [f"witness {each.name} {each.size} {each.problem or 'fine'}" for each in witnesses.standing(programme)]
+    lines += [
+        f"witness {each.name} {each.size} {each.problem or 'fine'}" for each in witnesses.standing(programme)
+    ]
     totals = seals.books(programme.id, newest.size if newest else 0).totals
     for asset, total in sorted(totals.items()):
-        lines.append(f"total {asset} " + " ".join(f"{kind} {amount}" for kind, amount in sorted(total.items())))
+        lines.append(
+            f"total {asset} " + " ".join(f"{kind} {amount}" for kind, amount in sorted(total.items()))
+        )
     lines += ["", f"faults {len(found.faults)}", *(f"fault {fault}" for fault in found.faults)]
     clean = ["".join(each if each >= " " else " " for each in line) for line in lines]
     return notes.sign_text("\n".join(clean) + "\n", state.origin, signer.key(programme.id))

@@ -79,7 +79,12 @@ def _promise(text: str, key: str) -> Found:
     name = notes.read_key(key)[0]
     first, *lines, end = said.split("\n")
     words = dict(line.partition(" ")[::2] for line in lines)
-    if first != PROMISE or end or list(words) != ["log", "entry", "leaf", "made", "due"] or words["log"] != name:
+    if (
+        first != PROMISE
+        or end
+        or list(words) != ["log", "entry", "leaf", "made", "due"]
+        or words["log"] != name
+    ):
         raise notes.forged("format")
     content, _, opening = notes.read_extra(head.partition("\n")[2]).partition(b"\n")
     if b64encode(merkle.leaf_hash(content)).decode() != words["leaf"]:

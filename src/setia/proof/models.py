@@ -36,7 +36,9 @@ class Leaf(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["event_id", "n"], name="leaf_entry")]
         indexes = [
-            models.Index(fields=["program", "index"], name="leaf_no_entry", condition=Q(event_id__isnull=True))
+            models.Index(
+                fields=["program", "index"], name="leaf_no_entry", condition=Q(event_id__isnull=True)
+            )
         ]
 
 
@@ -92,7 +94,9 @@ class SealRow(models.Model):
     place = models.IntegerField()
     hash = models.BinaryField(max_length=32)
     path = models.BinaryField(help_text="the hashes that prove it, side by side")
-    whose = models.CharField(max_length=36, blank=True, help_text="a member's id, `totals`, or nobody any more")
+    whose = models.CharField(
+        max_length=36, blank=True, help_text="a member's id, `totals`, or nobody any more"
+    )
     row = models.BinaryField(null=True)
     salt = models.BinaryField(null=True)
 

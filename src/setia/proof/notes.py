@@ -39,7 +39,12 @@ def read_key(text: str, algorithm: int = ED25519) -> tuple[str, bytes]:
         raw = _unb64(blob)
     except ValueError:
         raw = b""
-    if len(raw) != 33 or raw[0] != algorithm or not is_name(name) or key_hash(name, raw[1:], raw[0]).hex() != mark:
+    if (
+        len(raw) != 33
+        or raw[0] != algorithm
+        or not is_name(name)
+        or key_hash(name, raw[1:], raw[0]).hex() != mark
+    ):
         raise Refusal("bad_log_key" if algorithm == ED25519 else "bad_witness_key", status=422)
     return name, raw[1:]
 

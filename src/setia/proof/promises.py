@@ -18,7 +18,9 @@ from setia.proof.log import log, take_turn
 from setia.proof.models import Leaf, Promise, Salt
 from setia.tenancy.types import Programme
 
-WITHIN = timedelta(seconds=60)  # from the promise to a signed head with the leaf; the log is kept up twice as often
+WITHIN = timedelta(
+    seconds=60
+)  # from the promise to a signed head with the leaf; the log is kept up twice as often
 
 
 def paper(programme: Programme, entry: Written, opened: bool = True) -> tuple[str, bool]:
@@ -43,7 +45,7 @@ def promise(programme: Programme, entry: Written, opened: bool = True) -> str:
         take_turn(programme.id)
         salt = _salt(programme, entry)
         (row,) = reading.entries("e.event_id = %s AND e.n = %s", [entry.event_id, entry.n])
-        content, extra = reading.extra(row, salt, opened)
+        content, extra = reading.told(row, salt, opened)
         now = time.now()
         said, _ = Promise.objects.get_or_create(
             event_id=entry.event_id,
@@ -57,9 +59,7 @@ def promise(programme: Programme, entry: Written, opened: bool = True) -> str:
         )
     times = leaves.instant(said.made_at), leaves.instant(said.due_at)
     name = f"{ids.public('ptx', entry.event_id)}_{entry.n}"
-    return checking.write_promise(
-        state.origin, name, content, extra, times, signer.key(programme.id)
-    )
+    return checking.write_promise(state.origin, name, content, extra, times, signer.key(programme.id))
 
 
 def _salt(programme: Programme, entry: Written) -> bytes:

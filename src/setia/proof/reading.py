@@ -51,7 +51,7 @@ def contents(found: Sequence[Entry], salts: Mapping[Key, bytes]) -> list[bytes]:
     return [leaves.content(entry, moves.get(key(entry), ()), salts[key(entry)]) for entry in found]
 
 
-def extra(entry: Entry, salt: bytes, opened: bool = True) -> tuple[bytes, bytes]:
+def told(entry: Entry, salt: bytes, opened: bool = True) -> tuple[bytes, bytes]:
     """What a leaf says, and that with or without what shows whom it is about."""
     (content,) = contents([entry], {key(entry): salt})
     if not opened:

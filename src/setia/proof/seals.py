@@ -70,7 +70,8 @@ class Books:
 
 def books(program: UUID, size: int) -> Books:
     """Add up the entries that the first `size` leaves commit to."""
-    found, values = Books(), {"program": program, "size": size}
+    found = Books()
+    values: dict[str, Any] = {"program": program, "size": size}
     with connection.cursor() as cursor:
         cursor.execute(_BALANCES, values)
         for holder, asset, kind, amount in cursor.fetchall():
@@ -130,7 +131,9 @@ def _write(programme: Programme, size: int, at: datetime) -> int:
         leaves.row(programme.id, each, found.words(each), salt)
         for each, salt in zip(whose, salts, strict=True)
     ]
-    wrong = next((each for each, row in zip(whose, rows, strict=True) if not leaves.adds_up(json.loads(row))), "")
+    wrong = next(
+        (each for each, row in zip(whose, rows, strict=True) if not leaves.adds_up(json.loads(row))), ""
+    )
     if wrong:
         raise Refusal("seal_sums", status=409, whose=wrong)
     hashes = [merkle.leaf_hash(row) for row in rows]
@@ -171,13 +174,18 @@ def seal_all() -> int:
 def receipt(programme: Programme, member: UUID | None) -> str:
     """The proof of a member's balances in the newest signed seal, or of the totals. Refuses `not_sealed`."""
     newest, whose = head(programme), str(member) if member else leaves.TOTALS
-    rows = SealRow.objects.filter(program_id=programme.id, whose=whose)
-    found = rows.filter(leaf__lt=newest.size).order_by("-leaf").first() if newest else None
+    rows = SealRow.objects.filter(program_id=programme.id, whose=whose, leaf__lt=newest.size if newest else 0)
+    found = rows.order_by("-leaf").first()
     if newest is None or found is None or found.row is None or found.salt is None:
         raise Refusal("not_sealed", status=409, retryable=True)
     leaf = Leaf.objects.get(program_id=programme.id, index=found.leaf)
     opening = leaves.row_opening(bytes(found.row), whose, bytes(found.salt), found.place, _steps(found))
     return service.prove(programme, found.leaf, newest, bytes(leaf.content or b"") + b"\n" + opening)
+
+
+def has(programme: Programme, member: UUID) -> bool:
+    """Whether a member's balances were sealed."""
+    return SealRow.objects.filter(program_id=programme.id, whose=str(member)).exists()
 
 
 def _steps(row: SealRow) -> list[bytes]:

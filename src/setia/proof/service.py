@@ -13,7 +13,8 @@ from setia.intake.types import Written
 from setia.kit import ids
 from setia.kit.refusals import NotFound, Refusal
 from setia.proof import merkle, notes, reading, signer, tiles, witnesses
-from setia.proof.log import head, log, note_leaf, take_turn
+from setia.proof.log import head as head
+from setia.proof.log import log, note_leaf, take_turn
 from setia.proof.log import verifier_key as verifier_key
 from setia.proof.models import Checkpoint, Leaf, Log, Salt, SealRow, Tile
 from setia.proof.reading import Entry
@@ -176,7 +177,7 @@ def receipt(programme: Programme, entry: Written, opened: bool = True) -> str:
     if salt is None:
         raise NotFound("proof", ids.public("ptx", entry.event_id))
     (row,) = reading.entries("e.event_id = %s AND e.n = %s", [entry.event_id, entry.n])
-    _, extra = reading.extra(row, bytes(salt.salt), opened)
+    _, extra = reading.told(row, bytes(salt.salt), opened)
     return prove(programme, leaf.index, newest, extra)
 
 

@@ -183,7 +183,11 @@ class _Conversation(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """`/add-checkpoint`, and nothing else."""
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdecimal()) or len(length) > 9 or "Transfer-Encoding" in self.headers:
+        if (
+            not (length.isascii() and length.isdecimal())
+            or len(length) > 9
+            or "Transfer-Encoding" in self.headers
+        ):
             return self._say(Answer(400, "a Content-Length is needed\n"), close=True)
         if int(length) > LARGEST:
             return self._say(Answer(413, "too large\n"), close=True)

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db.models import Max
 
-from setia.kit import time
+from setia.kit import texts, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.proof import merkle, notes, tiles
 from setia.proof.models import Checkpoint, Cosignature, Log, Witness
@@ -39,6 +39,11 @@ class Standing:
     behind: int
     asked_at: datetime | None
     problem: str
+
+    def says(self, lang: str) -> str:
+        """How it stands, in one sentence."""
+        how = self.problem or ("behind" if self.behind else "fine")
+        return texts.say(f"proof.witness.{how}", lang, size=self.size, behind=self.behind)
 
 
 def add(programme: Programme, url: str, key: str, actor: str) -> str:
@@ -89,6 +94,24 @@ def names(head: Checkpoint) -> list[str]:
     """Who cosigned a head."""
     rows = Cosignature.objects.filter(program_id=head.program_id, origin=head.origin, size=head.size)
     return list(rows.order_by("name").values_list("name", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A signed head as people see it: how many leaves, their root, when it was signed and who cosigned it."""
+
+    size: int
+    root: str
+    signed_at: datetime
+    witnesses: list[str]
+
+
+def newest(programme: Programme) -> Head | None:
+    """A log's newest signed head, for a page."""
+    head = _heads([programme.id]).get(programme.id)
+    if head is None:
+        return None
+    return Head(head.size, b64encode(bytes(head.root)).decode(), head.signed_at, names(head))
 
 
 def audit(programme: Programme) -> list[str]:
@@ -150,7 +173,7 @@ def ask(programme: Programme | None = None) -> int:
 def _is_due(row: Witness) -> bool:
     if not row.failures or row.asked_at is None:
         return True
-    return time.now() >= row.asked_at + min(PAUSE * 2 ** min(row.failures, 10), LONGEST)
+    return bool(time.now() >= row.asked_at + min(PAUSE * 2 ** min(row.failures, 10), LONGEST))
 
 
 def _heads(programs: Sequence[UUID] | set[UUID]) -> dict[UUID, Checkpoint]:
