@@ -177,7 +177,7 @@ def receipt(programme: Programme, member: UUID | None) -> str:
     rows = SealRow.objects.filter(program_id=programme.id, whose=whose, leaf__lt=newest.size if newest else 0)
     found = rows.order_by("-leaf").first()
     if newest is None or found is None or found.row is None or found.salt is None:
-        raise Refusal("not_sealed", status=409, retryable=True)
+        raise Refusal("not_sealed", status=409)
     leaf = Leaf.objects.get(program_id=programme.id, index=found.leaf)
     opening = leaves.row_opening(bytes(found.row), whose, bytes(found.salt), found.place, _steps(found))
     return service.prove(programme, found.leaf, newest, bytes(leaf.content or b"") + b"\n" + opening)
