@@ -17,10 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 AT_LEAST = 38
 # In the order in which most are caught soonest; browsers, processes and packaging are no part of it.
-TESTS = (
-    "test_corrections test_engine test_journal test_road test_late test_people test_clock test_statement test_months "
-    "test_limits test_kit test_stories test_api test_proof test_pools test_replay test_faults"
-).split()
+TESTS = ["test_corrections", "test_engine", "test_journal", "test_road", "test_late", "test_people", "test_clock", "test_statement", "test_months", "test_limits", "test_kit", "test_stories", "test_api", "test_proof", "test_pools", "test_replay", "test_faults"]
 _SECONDS = 900
 
 
@@ -36,7 +33,12 @@ class Mutant:
 
 
 UNDO, RULES, CORRECT = "journal/undo.py", "journal/rules.py", "intake/corrections.py"
-SERVICE, GATHER, DEEDS, DECIDE = "intake/service.py", "intake/gather.py", "intake/deeds.py", "engine/decide.py"
+SERVICE, GATHER, DEEDS, DECIDE = (
+    "intake/service.py",
+    "intake/gather.py",
+    "intake/deeds.py",
+    "engine/decide.py",
+)
 MUTANTS = (
     Mutant("refunds of one sale are not added up", "SEMANTICS 1a", CORRECT,
            "sale.left_net + told.net, sale.left_total + told.total)", "sale.net + told.net, sale.total + told.total)"),
@@ -157,7 +159,9 @@ def _caught(copy: Path) -> str:
         return ""
     lines = done.stdout.splitlines() + done.stderr.splitlines()
     said = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    return said[0].split(" - ")[0].split("tests/")[-1][:120] if said else f"exit {done.returncode}: {lines[-1:]}"
+    return (
+        said[0].split(" - ")[0].split("tests/")[-1][:120] if said else f"exit {done.returncode}: {lines[-1:]}"
+    )
 
 
 def run(wanted: Iterable[str] = (), at_once: int = 2) -> list[tuple[Mutant, str]]:
@@ -177,7 +181,11 @@ def _lane(mutants: Sequence[Mutant], copy: Path) -> list[tuple[Mutant, str]]:
     found = []
     for mutant in mutants:
         found.append((mutant, _tried(mutant, copy)))
-        print(f"{'caught' if found[-1][1] else 'SURVIVED'}: {mutant.name} ({found[-1][1]})", file=sys.stderr, flush=True)
+        print(
+            f"{'caught' if found[-1][1] else 'SURVIVED'}: {mutant.name} ({found[-1][1]})",
+            file=sys.stderr,
+            flush=True,
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from setia.intake.models import Event
 from setia.kit import ids, time
 from setia.kit.texts import LANGUAGES, has
 from setia.project.api import ROUTES, api
-from setia.proof import service as record
+from setia.proof import seals
 from setia.tenancy import service as tenancy
 from tests.conftest import call, found_shop
 
@@ -252,8 +252,7 @@ def test_a_revoked_key_stops(shop, monkeypatch):
 def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
     theirs = shop_with_rani
     receipt = theirs.buy("A1", 20_000)
-    record.sequence(theirs.programme)
-    record.sign(theirs.programme)
+    seals.seal(theirs.programme)
     mine = found_shop()
     person = theirs.rani.public_id
     things = {

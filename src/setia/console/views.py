@@ -24,6 +24,8 @@ from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.programs import service as programs
+from setia.proof import service as record
+from setia.proof import witnesses
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -274,7 +276,16 @@ def approve(request: HttpRequest, programme: Programme, waiting: str) -> HttpRes
 @allowed("trail")
 def trail(request: HttpRequest, programme: Programme) -> HttpResponse:
     """Who did what by hand, when and why, newest first."""
-    return _show(request, "trail", programme, {"rows": tenancy.trail(programme.merchant_id)})
+    values = {
+        "rows": tenancy.trail(programme.merchant_id),
+        "head": witnesses.newest(programme),
+        "halted": record.halt_reason(programme),
+        "witnesses": [
+            {"name": each.name, "says": each.says(pages.lang(request))}
+            for each in witnesses.standing(programme)
+        ],
+    }
+    return _show(request, "trail", programme, values)
 
 
 # Joining

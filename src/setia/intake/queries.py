@@ -251,6 +251,15 @@ def event(programme: Programme, public_id: str) -> Event:
     return row
 
 
+def programme_of(public_id: str) -> UUID:
+    """The programme in which an event happened. Refuses `not_found`."""
+    id = ids.parse("evt", public_id)
+    found = Event.objects.filter(id=id).values_list("program_id", flat=True).first() if id else None
+    if found is None:
+        raise NotFound("event", public_id[:40])
+    return found
+
+
 def qualifying(member: UUID, since: datetime, at: datetime) -> tuple[int, int]:
     """Spend and visits that count in [since, at], as known at `at`."""
     selves = members.selves(member)

@@ -82,27 +82,29 @@ def command(
     group: typer.Typer, name: str, opens: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A command whose refusals become clear words and exit codes, run with the database open unless it says no."""
+    return lambda do: group.command(name)(said(do, opens))
 
-    def wrap(do: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(do)
-        def run(*args: Any, **kwargs: Any) -> None:
-            from setia.project.postgres import DatabaseUnavailable
 
-            as_json = bool(kwargs.get("as_json"))
-            try:
-                with database(kwargs.get("data")) if opens else nullcontext():
-                    do(*args, **kwargs)
-            except Refusal as refusal:
-                _refused(refusal, as_json)
-            except DatabaseUnavailable as error:
-                note(str(error))
-                raise typer.Exit(7) from error
-            except KeyboardInterrupt as error:
-                raise typer.Exit(130) from error
+def said(do: Callable[..., Any], opens: bool = True) -> Callable[..., Any]:
+    """What a command does, with its refusals in clear words and exit codes."""
 
-        return group.command(name)(run)
+    @wraps(do)
+    def run(*args: Any, **kwargs: Any) -> None:
+        from setia.project.postgres import DatabaseUnavailable
 
-    return wrap
+        as_json = bool(kwargs.get("as_json"))
+        try:
+            with database(kwargs.get("data")) if opens else nullcontext():
+                do(*args, **kwargs)
+        except Refusal as refusal:
+            _refused(refusal, as_json)
+        except DatabaseUnavailable as error:
+            note(str(error))
+            raise typer.Exit(7) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(130) from error
+
+    return run
 
 
 def _refused(refusal: Refusal, as_json: bool) -> None:
@@ -621,6 +623,7 @@ def staff_code(email: str, data: Data = None) -> None:
 
 
 from setia.project import record_cli as record_cli  # noqa: E402 - its commands stand on this module's
+from setia.project import witness_cli as witness_cli  # noqa: E402
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ APPEND_ONLY = (
     "tenancy_trail",
     "proof_leaf",
     "proof_checkpoint",
+    "proof_cosignature",
+    "proof_promise",
 )
 _KEY_FILE = "secret_key"
 

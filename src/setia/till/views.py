@@ -219,12 +219,14 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     found = queries.happening(caller.programme, event, lang)
     receipt = receipts.stored(caller.programme, _id(event))
     person = members.get(caller.programme.id, receipt.member_id)
+    code = reverse("portal:receipt", args=[pages.lasting("receipt", found.id)])
     left = int((found.at + UNDO - caller.programme.now()).total_seconds())
     values = {
         "happening": found,
         "receipt": receipt,
         "card": _card(request, caller, person),
         "taken": -found.points,
+        "receipt_link": settings.BASE_URL + code,
         "seconds_left": left if found.kind == "purchase.made" and not found.is_undone else 0,
         "tier": next(
             (line for line in found.lines if line.asset.startswith("tier/") and line.verb == "give"), None
