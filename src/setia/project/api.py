@@ -133,6 +133,7 @@ def _extra(route: Route) -> dict[str, Any]:
 
 
 _STATUS = {
+    "own_correction": 403,
     "not_found": 404,
     "idempotency_mismatch": 422,
     "in_future": 422,
