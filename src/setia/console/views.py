@@ -76,6 +76,9 @@ def _show(
         "may_adjust": tenancy.may(staff, "adjust"),
         "may_approve": tenancy.may(staff, "approve"),
         "may_trail": tenancy.may(staff, "trail"),
+        "may_void": tenancy.may(staff, "void"),
+        "may_merge": tenancy.may(staff, "merge"),
+        "may_imports": tenancy.may(staff, "imports"),
     }
     return render(request, f"console/{page}.html", {**shared, **values}, status=status)
 
