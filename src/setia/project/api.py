@@ -92,6 +92,7 @@ def _extra(route: Route) -> dict[str, Any]:
     codes = {
         "401": "bad_key",
         "403": "scope",
+        "429": "rate_limited",
         **({"422": "body.missing"} if route.body or route.query else {}),
     }
     codes |= {str(_STATUS.get(code, 409)): code for code in route.refuses}
