@@ -12,7 +12,7 @@ from setia.members.models import ExternalId, Member
 from setia.tenancy import service as tenancy
 from tests.conftest import NOON, call
 from tests.test_corrections import RANI, refused
-from tests.test_people import _ask, _signed_in, _staff
+from tests.test_people import _signed_in, _staff
 
 OTHER = "081234567809"  # the last two digits exchanged
 
@@ -47,7 +47,9 @@ def test_undo_at_the_till_is_a_void_and_happens_once(shop):
 
 def test_the_till_undoes_for_sixty_seconds_and_later_only_with_a_role_and_a_reason(shop, monkeypatch):
     person = shop.join(RANI)
-    cashier, manager = (_signed_in(_staff(shop, *each)) for each in (("cashier", "budi"), ("manager", "sari")))
+    cashier, manager = (
+        _signed_in(_staff(shop, *each)) for each in (("cashier", "budi"), ("manager", "sari"))
+    )
     event, page = _sell(shop, cashier, person), "/kasir/batalkan/{}"
     later = time.now() + timedelta(minutes=5)
     monkeypatch.setattr(time, "now", lambda: later)
@@ -142,7 +144,9 @@ def test_numbers_one_slip_apart_make_a_pair_when_the_name_is_the_same(shop, one,
         Member.objects.create(
             program_id=shop.programme.id, phone="+62" + phone[1:], nickname=name, joined_at=NOON
         )
-    Member.objects.create(program_id=shop.programme.id, phone="+62" + two[1:-1] + "7", nickname="Budi", joined_at=NOON)
+    Member.objects.create(
+        program_id=shop.programme.id, phone="+62" + two[1:-1] + "7", nickname="Budi", joined_at=NOON
+    )
     found = duplicates.pairs(shop.programme.id)
     assert [tuple(pair.whys) for pair in found] == ([("number",)] if is_pair else [])
 
@@ -265,7 +269,11 @@ def test_a_merge_that_cannot_be_says_so_on_its_page(shop):
     assert client.get(page.format(RANI, "081299999999")).status_code == 404
     shop.happens("points.held", "H", phone=OTHER, points=5)
     said = client.get(page.format(rani.public_id, twin.public_id))
-    assert said.status_code == 422 and "ditahan" in said.content.decode() and b'name="reason"' not in said.content
+    assert (
+        said.status_code == 422
+        and "ditahan" in said.content.decode()
+        and b'name="reason"' not in said.content
+    )
     cashier = _signed_in(_staff(shop, "cashier", "budi"))
     assert cashier.get("/console/member-ganda").status_code == 302
     accountant = _signed_in(_staff(shop, "accountant", "ani"))
@@ -274,7 +282,9 @@ def test_a_merge_that_cannot_be_says_so_on_its_page(shop):
 
 
 def test_caps_are_summed_when_two_become_one(shop):
-    late = NOON + timedelta(hours=5)  # 17.00 WIB, when soft drinks have points of their own, at most 60 a month
+    late = NOON + timedelta(
+        hours=5
+    )  # 17.00 WIB, when soft drinks have points of their own, at most 60 a month
     rani, twin = shop.member(RANI, NOON), shop.member(OTHER, NOON)
     shop.buy("A", 120_000, at=late, items=[("SODA", 120_000)])
     shop.buy("B", 230_000, at=late, phone=OTHER, items=[("SODA", 230_000)])

@@ -210,7 +210,10 @@ def test_the_command_lists_and_undoes(shop, people, tmp_path):
     plain = run("import", "--program", slug, str(file))  # an option first is a file's too
     assert plain.returncode == 0 and "4 sudah ada" in plain.stdout
     rows = json.loads(run("import", "list", "--program", slug, "--json").stdout)["data"]
-    assert [(row["import"], row["purchases"], row["state"]) for row in rows] == [(2, 0, "done"), (1, 4, "done")]
+    assert [(row["import"], row["purchases"], row["state"]) for row in rows] == [
+        (2, 0, "done"),
+        (1, 4, "done"),
+    ]
     assert run("import", "undo", "1", "--program", slug).returncode == 2  # a reason is needed
     assert run("import", "undo", "9", "--why", "x", "--program", slug).returncode == 3
     done = run("import", "undo", "1", "--why", "salah berkas", "--program", slug)

@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods
 
-from setia.engine.vocabulary import RETURNED
 from setia.console.views import _show, allowed
+from setia.engine.vocabulary import RETURNED
 from setia.intake import by_hand, parking, queries
 from setia.kit import ids
 from setia.kit.refusals import Refusal

@@ -54,7 +54,9 @@ def _standing(programme: Programme, person: Person, lang: str) -> Standing:
 @allowed("merge")
 def duplicates(request: HttpRequest, programme: Programme) -> HttpResponse:
     """Pairs of members who may be one person, with why, and a way to name any two."""
-    return _show(request, "duplicates", programme, {"pairs": doubles.pairs(programme.id), "most": doubles.MOST})
+    return _show(
+        request, "duplicates", programme, {"pairs": doubles.pairs(programme.id), "most": doubles.MOST}
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -75,8 +77,9 @@ def merge(request: HttpRequest, programme: Programme) -> HttpResponse:
         if request.method == "POST":
             by_hand.merge(caller, keep, give, form["reason"], form["id"])
             return redirect("console:member", keep.public_id)
-        trial = lambda: by_hand.merge(caller, keep, give, by_hand.MERGE_REASONS[0], form["id"])  # noqa: E731
-        with by_hand.rehearsed(trial):
+        with by_hand.rehearsed(
+            lambda: by_hand.merge(caller, keep, give, by_hand.MERGE_REASONS[0], form["id"])
+        ):
             values["after"] = [_standing(programme, keep, lang)]
     except Refusal as refusal:
         return _show(request, "merge", programme, {**values, "wrong": wrong(request, refusal)}, status=422)
@@ -112,8 +115,9 @@ def unmerge(request: HttpRequest, programme: Programme, member: str, event: str)
         if request.method == "POST":
             by_hand.unmerge(caller, happening.id, form["reason"], form["id"])
             return redirect("console:member", person.public_id)
-        trial = lambda: by_hand.unmerge(caller, happening.id, by_hand.UNMERGE_REASONS[0], form["id"])  # noqa: E731
-        with by_hand.rehearsed(trial):
+        with by_hand.rehearsed(
+            lambda: by_hand.unmerge(caller, happening.id, by_hand.UNMERGE_REASONS[0], form["id"])
+        ):
             both = (person, members.get(programme.id, other))
             values["after"] = [_standing(programme, each, lang) for each in both]
     except Refusal as refusal:

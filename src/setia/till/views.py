@@ -14,8 +14,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from setia.engine.vocabulary import MADE, RETURNED, VOIDED
-from setia.intake import join as joining
 from setia.intake import by_hand, queries, receipts, understand
+from setia.intake import join as joining
 from setia.intake import service as intake
 from setia.intake.types import MemberRef, Money, Order, PurchaseBody, Receipt, Told
 from setia.journal import service as journal

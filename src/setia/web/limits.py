@@ -34,9 +34,7 @@ class Rate:
         had, since = self.buckets.get(caller) or (rate, now)
         left = min(rate, had + (now - since) * rate) - 1
         if left < 0:
-            raise Refusal(
-                "rate_limited", status=429, retryable=True, rate=rate, wait=math.ceil(-left / rate)
-            )
+            raise Refusal("rate_limited", status=429, retryable=True, rate=rate, wait=math.ceil(-left / rate))
         if len(self.buckets) >= MOST_CALLERS and caller not in self.buckets:
             self.buckets.clear()
         self.buckets[caller] = left, now
