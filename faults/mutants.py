@@ -17,7 +17,25 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 AT_LEAST = 38
 # In the order in which most are caught soonest; browsers, processes and packaging are no part of it.
-TESTS = ["test_corrections", "test_engine", "test_journal", "test_road", "test_late", "test_people", "test_clock", "test_statement", "test_months", "test_limits", "test_kit", "test_stories", "test_api", "test_proof", "test_pools", "test_replay", "test_faults"]
+TESTS = [
+    "test_corrections",
+    "test_engine",
+    "test_journal",
+    "test_road",
+    "test_late",
+    "test_people",
+    "test_clock",
+    "test_statement",
+    "test_months",
+    "test_limits",
+    "test_kit",
+    "test_stories",
+    "test_api",
+    "test_proof",
+    "test_pools",
+    "test_replay",
+    "test_faults",
+]
 _SECONDS = 900
 
 

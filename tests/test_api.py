@@ -344,3 +344,48 @@ def test_every_refusal_in_the_code_has_its_texts():
     assert len(found) > 30
     for code, where in found:
         assert has(f"refusal.{code}") and has(f"refusal.{code}.fix"), (code, where)
+
+
+@pytest.mark.parametrize("path", ["/v1/purchases", "/v1/members"])
+def test_a_key_that_asks_too_much_waits_and_others_do_not(shop_with_rani, path, monkeypatch):
+    from setia.web import api as frame
+    from setia.web import limits
+
+    clock = [100.0]
+    monkeypatch.setattr(limits.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(frame, "RATE", limits.Rate(3))
+    method, key = ("POST" if path == "/v1/purchases" else "GET"), shop_with_rani.key
+    said = [call(method, path, SALE if method == "POST" else None, key, idempotency="k") for _ in range(4)]
+    assert [answer.status // 100 for answer in said] == [2, 2, 2, 4]
+    assert [answer.headers["RateLimit"] for answer in said] == [f'"key";r={n};t=1' for n in (2, 1, 0, 0)]
+    last = said[-1]
+    assert (last.status, last.body["code"], last.body["retryable"]) == (429, "rate_limited", True)
+    assert (last.headers["Retry-After"], last.headers["RateLimit-Policy"]) == ("1", '"key";q=3;w=1')
+    other = tenancy.make_key(shop_with_rani.programme.id, "other", ["earn", "read"], "other")
+    assert call("GET", "/v1/members", key=other).status == 200
+    clock[0] += 0.34
+    assert call("GET", "/v1/members", key=key).status == 200
+    assert call("GET", "/v1/members", key=key).status == 429
+    clock[0] += 60  # a pause fills the bucket and no more
+    assert [call("GET", "/v1/members", key=key).status for _ in range(4)] == [200, 200, 200, 429]
+    assert call("GET", "/v1/members/x", key=key).headers["RateLimit"] == '"key";r=0;t=1'
+    assert call("GET", "/v1/members", key="sk_test_unknown").status == 401
+
+
+def test_a_limit_of_zero_is_none(shop_with_rani, monkeypatch):
+    from setia.web import api as frame
+    from setia.web import limits
+
+    monkeypatch.setattr(frame, "RATE", limits.Rate(0))
+    said = [call("GET", "/v1/members", key=shop_with_rani.key) for _ in range(9)]
+    assert {answer.status for answer in said} == {200} and "RateLimit" not in said[0].headers
+
+
+def test_buckets_do_not_pile_up(monkeypatch):
+    from setia.web import limits
+
+    monkeypatch.setattr(limits, "MOST_CALLERS", 4)
+    rate = limits.Rate(5)
+    for n in range(50):
+        rate.take(f"key {n}")
+    assert len(rate.buckets) <= 4

@@ -13,7 +13,7 @@ from setia.intake import queries, rejudging, understand
 from setia.intake import service as intake
 from setia.intake.types import EventBody
 from setia.journal import months as ledger
-from setia.kit import ids
+from setia.kit import ids, time
 from setia.kit.refusals import Refusal
 from setia.members import service as members
 from setia.proof import closing
@@ -27,7 +27,7 @@ from setia.web import pages
 def months(request: HttpRequest, programme: Programme) -> HttpResponse:
     """The open month, the one to close next, and the closed ones with their figures."""
     closed = ledger.closed(programme.id)
-    this = _first(programme.now().astimezone(ledger.time.zone(programme.zone)).date())
+    this = _first(programme.now().astimezone(time.zone(programme.zone)).date())
     following = _first(closed[0].month + timedelta(days=32)) if closed else _first(this - timedelta(days=1))
     names = tenancy.names(programme.merchant_id)
     staff: Any = request.user

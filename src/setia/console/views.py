@@ -79,6 +79,9 @@ def _show(
         "may_approve": tenancy.may(staff, "approve"),
         "may_trail": tenancy.may(staff, "trail"),
         "may_reports": tenancy.may(staff, "reports"),
+        "may_void": tenancy.may(staff, "void"),
+        "may_merge": tenancy.may(staff, "merge"),
+        "may_imports": tenancy.may(staff, "imports"),
     }
     return render(request, f"console/{page}.html", {**shared, **values}, status=status)
 

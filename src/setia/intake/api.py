@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from setia.intake import join, queries, receipts, rejudging, service, statements, understand
+from setia.intake import join, parking, queries, receipts, rejudging, service, statements, understand
 from setia.intake.models import Event
 from setia.intake.types import Body as Struct
 from setia.intake.types import EventBody, Name, PurchaseBody, Receipt, ReturnBody, Told
@@ -257,6 +257,56 @@ def later(call: Call) -> tuple[int, Any]:
     }
 
 
+def list_waiting(call: Call) -> tuple[int, Any]:
+    """What was told and isn't taken in, newest first: returns before their sale, corrections before their second person.
+
+    What was refused in the end stays here with its code and why.
+    """
+    programme, limit = call.caller.programme, call.limit()
+    kind = call.query.get("kind", "")
+    after = queries.read_cursor(call.query["after"]) if "after" in call.query else None
+    rows = parking.listed(programme, kind, after, limit + 1)
+    more, rows = len(rows) > limit, rows[:limit]
+    return 200, {
+        "data": [_waiting(row) for row in rows],
+        "has_more": more,
+        "after": queries.cursor(rows[-1].received_at, rows[-1].row) if more else None,
+    }
+
+
+def _waiting(row: parking.Kept) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": row.id,
+        "kind": row.kind,
+        "external_id": row.external_id,
+        "received_at": time.iso(row.received_at),
+        "asked_by": row.asked_by,
+        "status": "refused" if row.refused else "waiting",
+    }
+    if row.corrects:
+        found["order_id"] = row.corrects
+    if row.points:
+        found["points"] = row.points
+    if row.why:
+        found["reason"] = row.why
+    if row.refused:
+        found["refusal"] = {"code": row.refused, "message": row.refusal}
+    return found
+
+
+def approve(call: Call) -> tuple[int, Any]:
+    """Let a waiting correction through as its second person; never with the key that asked for it."""
+    receipt = parking.decide(call.caller.programme, call.path["id"], call.caller.actor, yes=True)
+    assert receipt is not None
+    return 201, receipts.shown(receipt, call.caller.programme)
+
+
+def decline(call: Call) -> tuple[int, Any]:
+    """Turn a waiting correction down as its second person; never with the key that asked for it."""
+    parking.decide(call.caller.programme, call.path["id"], call.caller.actor, yes=False)
+    return 200, {"id": call.path["id"], "status": "refused"}
+
+
 _SALE = {
     "member": {"phone": "081234567890"},
     "outlet": "kemang",
@@ -304,6 +354,16 @@ _MEMBER = {
     "joined_at": "2026-11-16T01:00:00Z",
     "is_invented": False,
     "points": 10,
+}
+_PARKED = {
+    "id": "prk_01jc7s5x0000000000000000ex",
+    "kind": "points.adjusted",
+    "external_id": "K-17",
+    "received_at": "2026-11-16T01:14:00Z",
+    "asked_by": "key:0193b0c4-0000-7000-8000-000000000001",
+    "status": "waiting",
+    "points": 2500,
+    "reason": "goodwill",
 }
 _PAGE = {"limit": "rows, 1 to 200 (20)", "after": "the `after` of the page before"}
 _WRITES = ("idempotency_mismatch", "already_recorded", "not_found", "in_future", "currency")
@@ -578,5 +638,46 @@ ROUTES = [
             ],
         },
         ("not_found",),
+    ),
+    Route(
+        "waiting.list",
+        "GET",
+        "/waiting",
+        list_waiting,
+        "read",
+        "What waits for its sale or for a second person",
+        None,
+        False,
+        {"kind": "purchase.returned or points.adjusted", **_PAGE},
+        None,
+        {"data": [_PARKED], "has_more": False, "after": None},
+    ),
+    Route(
+        "corrections.approve",
+        "POST",
+        "/corrections/{id}/approve",
+        approve,
+        "admin",
+        "Let a waiting correction through",
+        None,
+        False,
+        {},
+        None,
+        {**_RECEIPT, "kind": "points.adjusted", "points": 2500},
+        ("not_found", "own_correction", "insufficient"),
+    ),
+    Route(
+        "corrections.decline",
+        "POST",
+        "/corrections/{id}/decline",
+        decline,
+        "admin",
+        "Turn a waiting correction down",
+        None,
+        False,
+        {},
+        None,
+        {"id": _PARKED["id"], "status": "refused"},
+        ("not_found", "own_correction"),
     ),
 ]

@@ -341,14 +341,14 @@ def _of_void(case: "Case") -> list[UUID]:
     return _of_return(case) if case.sale else [case.target.id]
 
 
-_CAN_BE_VOIDED = (MADE, SPENT, ADJUSTED, TRANSFERRED, CAPTURED)
+CAN_BE_VOIDED = (MADE, SPENT, ADJUSTED, TRANSFERRED, CAPTURED)
 
 
 def _void(case: "Case", found: list[Standing]) -> list[Effect]:
     """An event is undone whole, because it was a mistake. Refuses one that was undone, and kinds that can't be."""
     target = case.target
     assert target is not None
-    if target.kind not in _CAN_BE_VOIDED:
+    if target.kind not in CAN_BE_VOIDED:
         raise Refusal("not_voidable", status=422, param="data.event", kind=target.kind)
     if target.kind == MADE:
         return _return(case, found)

@@ -85,7 +85,8 @@ _TARGET = {
     "number": """LEFT JOIN LATERAL (SELECT * FROM intake_event WHERE program_id = $1::uuid AND source = $4::text
       AND external_id = $15::text AND kind = $16::text
     UNION ALL (SELECT * FROM (SELECT * FROM intake_event WHERE program_id = $1::uuid AND external_id = $15::text
-      AND kind = $16::text OFFSET 0) elsewhere ORDER BY id LIMIT 1) LIMIT 1) t ON true""",
+      AND kind = $16::text OFFSET 0) elsewhere ORDER BY EXISTS (SELECT FROM intake_event v
+        WHERE v.corrects_id = elsewhere.id AND v.kind = 'event.voided'), id LIMIT 1) LIMIT 1) t ON true""",
     "event": "LEFT JOIN intake_event t ON t.program_id = $1::uuid AND t.id = $15::text::uuid AND $16::text IS NOT NULL",
 }
 _PAID = """intake_event p ON t.kind = 'purchase.made' AND p.program_id = $1::uuid AND p.order_ref = t.external_id

@@ -1,5 +1,6 @@
 """Recomputing limits from what was given: no member may have had more of a limited rule in a period than it allows."""
 
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -32,13 +33,13 @@ def faults(program: UUID) -> list[str]:
                 limited.setdefault(key, {})[book.version] = rule.limit.at_most
     found = []
     with connection.cursor() as cursor:
-        for (rule, every, zone), versions in limited.items():
-            most = {book.version: versions.get(book.version) for book in books if rule in book.by_id}
-            values = {"program": program, "rule": rule, "every": every, "zone": zone}
+        for (name, every, zone), versions in limited.items():
+            most = {book.version: versions.get(book.version) for book in books if name in book.by_id}
+            values: dict[str, Any] = {"program": program, "rule": name, "every": every, "zone": zone}
             values |= {"versions": list(most), "most": list(most.values())}
             cursor.execute(_OVER, values)
             found += [
-                f"more than its limit: {rule} gave {ids.public('mem', member)} {given} of {top} each {every}"
+                f"more than its limit: {name} gave {ids.public('mem', member)} {given} of {top} each {every}"
                 for member, given, top in cursor.fetchall()
             ]
     return found

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import msgspec
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
-from setia.engine.vocabulary import ADJUSTED, MADE
+from setia.engine.vocabulary import ADJUSTED, MADE, RETURNED
 from setia.intake.models import Event, Parked
 from setia.intake.types import Receipt, Told
-from setia.kit import ids, time
+from setia.kit import ids, texts, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Programme
@@ -108,7 +108,8 @@ def corrections(programme: Programme) -> list[Waiting]:
 def decide(programme: Programme, waiting: str, by: str, yes: bool) -> Receipt | None:
     """A second person lets a correction through or turns it down; either is noted.
 
-    Refuses `not_found`, `own_correction` for whoever asked for it, and what the correction itself refuses.
+    Refuses `not_found`, also when it was decided before, `own_correction` for whoever asked for it, and what the
+    correction itself refuses.
     """
     id = ids.parse("prk", waiting) or UUID(int=0)
     with transaction.atomic():
@@ -136,8 +137,54 @@ def match_due() -> int:
     return sum(match(tenancy.programme_by_id(program), order) for program, order in set(rows))
 
 
-def waiting(programme: Programme) -> list[tuple[str, str, str]]:
-    """What waits: the return's number, the sale's, and why it was refused in the end, if it was."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something told that isn't taken in: it waits, or `refused` says by its code why it never was, `refusal` in words."""
+
+    id: str
+    kind: str
+    external_id: str
+    corrects: str
+    received_at: datetime
+    asked_by: str
+    refused: str
+    points: int
+    why: str
+    row: UUID
+
+    @property
+    def refusal(self) -> dict[str, str] | None:
+        """Why it was refused, in both languages."""
+        code = f"refusal.{self.refused}"
+        return {lang: texts.outline(code, lang) for lang in texts.LANGUAGES} if self.refused else None
+
+
+def listed(
+    programme: Programme, kind: str = "", after: tuple[datetime, UUID] | None = None, limit: int = 100
+) -> list[Kept]:
+    """What waits or was refused in the end, of one kind or of any, newest first, from a place on."""
     rows = Parked.objects.filter(program_id=programme.id).exclude(matched_at__isnull=False, refused="")
-    rows = rows.exclude(kind=ADJUSTED)
-    return [(row.external_id, row.corrects, row.refused) for row in rows.order_by("received_at")]
+    rows = rows.filter(kind=kind) if kind else rows
+    if after:
+        at, id = after
+        rows = rows.filter(Q(received_at__lt=at) | Q(received_at=at, id__lt=id))
+    return [
+        Kept(
+            ids.public("prk", row.id),
+            row.kind,
+            row.external_id,
+            row.corrects,
+            row.received_at,
+            row.actor,
+            row.refused,
+            row.told["amount"],
+            row.told["note"],
+            row.id,
+        )
+        for row in rows.order_by("-received_at", "-id")[:limit]
+    ]
+
+
+def waiting(programme: Programme) -> list[tuple[str, str, str]]:
+    """The returns that wait, oldest first: their number, the sale's, and why it was refused in the end, if it was."""
+    return [(row.external_id, row.corrects, row.refused) for row in reversed(listed(programme, RETURNED))]

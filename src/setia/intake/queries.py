@@ -11,16 +11,18 @@ from django.core import signing
 from django.db import connection
 from django.db.models import Q, QuerySet, Sum
 
-from setia.engine.vocabulary import RETURNED, VOIDED
-from setia.intake import receipts
+from setia.engine.vocabulary import MADE, MERGED, RETURNED, UNMERGED, VOIDED
+from setia.intake import gather, receipts
+from setia.intake.deeds import CAN_BE_VOIDED
 from setia.intake.models import Event
-from setia.intake.types import Written
+from setia.intake.types import Receipt, Told, Written
 from setia.journal.models import Entry
 from setia.kit import ids, texts
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
+from setia.programs import service as programs
 from setia.tenancy import service as tenancy
-from setia.tenancy.types import Place, Programme
+from setia.tenancy.types import Caller, Place, Programme
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,16 @@ class Happening:
     note: str
     is_undone: bool
     is_late: bool
+
+    @property
+    def can_be_voided(self) -> bool:
+        """Whether a void of it could be taken in: a kind that can be, and nothing undid it yet."""
+        return self.kind in CAN_BE_VOIDED and not self.is_undone
+
+    @property
+    def can_be_parted(self) -> bool:
+        """Whether it is a merge that still stands."""
+        return self.kind == MERGED and not self.is_undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +159,18 @@ def _happenings(
     ]
 
 
+_UNDOING = (RETURNED, VOIDED, UNMERGED)
+
+
 def _undone(rows: Sequence[Event]) -> set[UUID]:
-    """Which of these nothing is left of: sales returned whole, and whatever was voided."""
+    """Which of these nothing is left of: sales returned whole, whatever was voided, merges taken back."""
     found: dict[UUID, int] = {}
-    changes = Event.objects.filter(corrects_id__in=[row.id for row in rows], kind__in=(RETURNED, VOIDED))
+    changes = Event.objects.filter(corrects_id__in=[row.id for row in rows], kind__in=_UNDOING)
     voided = set()
     for change in changes:
         if change.corrects_id:
             found[change.corrects_id] = found.get(change.corrects_id, 0) + change.total
-            voided |= {change.corrects_id} if change.kind == VOIDED else set()
+            voided |= {change.corrects_id} if change.kind != RETURNED else set()
     return voided | {row.id for row in rows if row.id in found and row.total + found[row.id] == 0}
 
 
@@ -183,7 +198,7 @@ def _happening(
         points,
         receipts.summary(receipt)[lang],
         [_row(entry, programme, lang, receives) for entry in entries if entry.verb != "ask"],
-        row.payload.get("note", ""),
+        receipts.why_told(row.payload.get("note", ""), lang),
         undone,
         row.received_at - row.at > _LATE and not row.actor.startswith("import:"),
     )
@@ -211,6 +226,11 @@ def _row(entry: Written, programme: Programme, lang: str, receives: bool) -> Row
         entry.expires_at,
         reverses,
     )
+
+
+def lines(programme: Programme, receipt: Receipt, lang: str) -> list[Row]:
+    """What followed from an event, or would, line by line."""
+    return [_row(entry, programme, lang, receives=False) for entry in receipt.entries if entry.verb != "ask"]
 
 
 def entry(programme: Programme, public_id: str) -> Written:
@@ -258,6 +278,31 @@ def programme_of(public_id: str) -> UUID:
     if found is None:
         raise NotFound("event", public_id[:40])
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """How much of a limited rule a member has used in its period."""
+
+    name: str
+    used: int
+    most: int
+    every: str
+
+
+def caps(programme: Programme, member: UUID, at: datetime, lang: str) -> list[Cap]:
+    """What a member has used of the limits in force at an instant, those who were merged into them included."""
+    book = programs.book(programme.id, at)
+    limited = {f"used.{rule.id}": rule for rule in book.rules if rule.limit}
+    needs = frozenset(name for name in limited if name in book.folds)
+    told = Told(MADE, "setia", "", b"", ("id", ids.public("mem", member)), at)
+    asker = Caller(programme, "setia", "setia", "setia", frozenset())
+    known = gather.look_up(asker, book, told, at, needs, "")
+    return [
+        Cap(rule.name[lang], int(known.folded[name]), rule.limit.at_most, rule.limit.every)
+        for name, rule in limited.items()
+        if name in needs and rule.limit
+    ]
 
 
 def qualifying(member: UUID, since: datetime, at: datetime) -> tuple[int, int]:

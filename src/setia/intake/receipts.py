@@ -168,9 +168,19 @@ def summary(receipt: Receipt) -> dict[str, str]:
         key = "event.purchase.made.said.nobody"
     if receipt.kind == RETURNED and receipt.points >= 0:
         key += ".none" if not receipt.points else ".more"
+    if receipt.kind == VOIDED and receipt.total:
+        key += ".sale"
     if receipt.kind in (VOIDED, ADJUSTED) and receipt.points < 0:
         key += ".less"
+    elif key.endswith(".sale") and receipt.points:
+        key += ".more"
     return texts.pair(key, **values)
+
+
+def why_told(note: str, lang: str) -> str:
+    """The reason an event was told with: a code in words, anything else as it was written."""
+    key = f"reason.{note}"
+    return texts.say(key, lang) if note and texts.has(key) else note
 
 
 def line(entry: Written, programme: Programme) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def later(caller: Caller, event: Event) -> list[Later]:
     )
     found = []
     for row in rows.order_by("at", "source", "external_id")[:MOST]:
-        made = row if row.kind == MADE else Event.objects.get(id=row.corrects_id)
+        made = Event.objects.get(id=row.corrects_id) if row.kind == CLAIMED and row.corrects_id else row
         sale = corrections.sale_of(made)
         book = programs.version(caller.programme.id, sale.rule_version)
         if book is None:

@@ -121,7 +121,7 @@ def statement(holder: UUID, since: datetime, as_of: datetime, booked_by: datetim
     Without `booked_by` it is as new as can be without anything still being written that would belong to it.
     """
     booked_by = booked_by or journal.settled()
-    wanted = {
+    wanted: dict[str, Any] = {
         "holder": holder,
         "selves": members.selves(holder),
         "since": since,

@@ -245,51 +245,6 @@ def secret() -> None:
     typer.echo(secrets.token_urlsafe(64))
 
 
-# Importing
-
-
-@command(app, "import")
-def import_(
-    file: Annotated[
-        Path,
-        typer.Argument(help="CSV of receipts, a line each: order_id, at, phone, outlet, sku, qty, amount."),
-    ],
-    slug: Slug = None,
-    data: Data = None,
-    as_json: Json = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every row and write nothing.")] = False,
-    errors_to: Annotated[
-        Path | None, typer.Option("--errors-to", help="Where rows with problems go.")
-    ] = None,
-) -> None:
-    """Bring in past sales. Good rows go in; rows with problems come back in a file, to mend and send again.
-
-    Examples:  setia import sales.csv    ·    setia import sales.csv --dry-run --errors-to bad.csv
-    """
-    from setia.intake import imports
-    from setia.project import running
-
-    programme = _programme(slug)
-    with running.progress(lang()) as told:
-        result = imports.read(programme, file, told, dry_run=dry_run)
-    bad = errors_to or file.with_name(file.stem + ".bermasalah.csv")
-    if result.problems:
-        imports.write_problems(bad, result, lang())
-    summary = {
-        "file": str(file),
-        "dry_run": dry_run,
-        "purchases": result.outcome.accepted,
-        "repeated": result.outcome.repeated,
-        "points": result.outcome.points,
-        "rows": result.rows,
-        "bad_rows": len(result.problems),
-        "bad_file": str(bad) if result.problems else None,
-    }
-    out(summary) if as_json else typer.echo(running.imported(summary, lang()))
-    if result.problems:
-        raise typer.Exit(6)
-
-
 # Points
 
 
@@ -622,7 +577,8 @@ def staff_code(email: str, data: Data = None) -> None:
     typer.echo(tenancy.new_staff_code(email))
 
 
-from setia.project import record_cli as record_cli  # noqa: E402 - its commands stand on this module's
+from setia.project import import_cli as import_cli  # noqa: E402 - their commands stand on this module's
+from setia.project import record_cli as record_cli  # noqa: E402
 from setia.project import witness_cli as witness_cli  # noqa: E402
 
 

@@ -26,7 +26,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
-def progress(lang: str) -> Iterator[Callable[[int, int], None]]:
+def progress(lang: str, what: str = "run.importing") -> Iterator[Callable[[int, int], None]]:
     """A progress bar on standard error; call it with (done, all)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -39,7 +39,7 @@ def progress(lang: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(texts.say("run.importing", lang), total=None, rate="")
+        task = bar.add_task(texts.say(what, lang), total=None, rate="")
         started = clock.perf_counter()
 
         def told(done: int, total: int) -> None:
@@ -127,6 +127,8 @@ def imported(summary: dict[str, Any], lang: str) -> str:
     )
     if summary["bad_rows"]:
         text += "\n" + texts.say("run.bad_rows", lang, n=summary["bad_rows"], file=summary["bad_file"])
+    if summary["import"] and summary["purchases"]:
+        text += "\n" + texts.say("run.import.number", lang, number=summary["import"])
     return text
 
 

@@ -86,7 +86,7 @@
     clock = setInterval(() => {
       const left = Math.ceil((end - Date.now()) / 1000);
       form.querySelector("[data-left]").textContent = left;
-      if (left <= 0) { clearInterval(clock); form.remove(); }
+      if (left <= 0) { clearInterval(clock); form.remove(); $("late")?.removeAttribute("hidden"); }
     }, 1000);
   }
   countdown();
