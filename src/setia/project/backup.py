@@ -135,11 +135,11 @@ def _migrations(cursor: Any) -> dict[str, list[str]]:
 
 
 def last_made() -> datetime | None:
-    """When the last backup was made of this database, as its audit trail says; None when never."""
+    """When the newest backup was made of this database, as its audit trail says; None when never."""
+    query = """SELECT max(CASE action WHEN %(made)s THEN at ELSE subject::timestamptz END) FROM tenancy_trail
+        WHERE action IN (%(made)s, %(restored)s)"""
     with connections["default"].cursor() as cursor:
-        found: datetime | None = pg_tools.one(
-            cursor, "SELECT max(at) FROM tenancy_trail WHERE action = %s", [MADE]
-        )
+        found: datetime | None = pg_tools.one(cursor, query, {"made": MADE, "restored": RESTORED})
         return found
 
 
