@@ -85,7 +85,7 @@ def create(target: Path, cluster: Cluster | None) -> Made:
                 secret_mark(),
                 _migrations(cursor),
                 _programmes(cursor),
-                file.members,
+                dict(file.members),
             )
             text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
             file.add(archive.MANIFEST, [text], now)

@@ -131,7 +131,7 @@ def _visitors(cursor: Any) -> bool:
     """Whether other sessions stay in this database."""
     until = clock.monotonic() + _PATIENCE
     query = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-        AND backend_type = 'client backend' AND pid <> pg_backend_pid()"""
+        AND usesysid IS NOT NULL AND pid <> pg_backend_pid()"""
     while pg_tools.one(cursor, query):
         if clock.monotonic() > until:
             return True
@@ -166,7 +166,7 @@ def _load(path: Path, tools: Path, server: int, last_words: str) -> None:
             try:
                 psql.stdin.write(_FIRST_WORDS)
                 head = restoring.stdout.read(archive.CHUNK)
-                psql.stdin.write(_forserver(head, server))
+                psql.stdin.write(_for_server(head, server))
                 shutil.copyfileobj(restoring.stdout, psql.stdin, archive.CHUNK)
                 if restoring.wait() == 0:
                     psql.stdin.write(f"{last_words}\nCOMMIT;\n".encode())
@@ -183,7 +183,7 @@ def _load(path: Path, tools: Path, server: int, last_words: str) -> None:
             raise Refusal("restore_failed", status=503, why=pg_tools.last_words(errors))
 
 
-def _forserver(script: bytes, server: int) -> bytes:
+def _for_server(script: bytes, server: int) -> bytes:
     """The head of a script of a newer pg_restore, without the one setting that older servers don't know."""
     return script if server >= 17 else script.replace(b"SET transaction_timeout = 0;\n", b"", 1)
 
