@@ -14,6 +14,7 @@ import pytest
 from django.db import connections
 
 from setia.intake import replay, service, understand
+from setia.intake.models import Event
 from setia.intake.types import EventBody, MemberRef, ReturnBody
 from setia.journal import service as journal
 from setia.kit import ids
@@ -114,6 +115,10 @@ def test_life_goes_on(upgraded):
         assert journal.spendable(member, "points", AT) == before - sale["points"]
         spent = happens(caller, "points.spent", "new-spend", sale["member"], points=5)
         assert spent.points == -5
+        assert _returned_before(programme)
+        for order in _returned_before(programme):
+            again = understand.returned(ReturnBody(order_id=order, id=f"twice {order}", at=AT), caller.source)
+            refused("already_returned", service.accept, caller, again, f"twice {order}")
         refused("insufficient", happens, caller, "points.spent", "too much", sale["member"], points=10**9)
         assert journal.spendable(member, "points", AT) == before - sale["points"] - 5
         record.sequence(programme)
@@ -124,6 +129,15 @@ def test_life_goes_on(upgraded):
     assert claim.points > 0
     again = happens(_by_hand(), "purchase.claimed", "late claim", _rani(), order_id="UNCLAIMED")
     assert again.is_replay and again.points == claim.points
+
+
+def _returned_before(programme: Any) -> list[str]:
+    """Sales that 0.1.0 had taken back whole; it did not write down which lines those were."""
+    old = Event.objects.filter(
+        program_id=programme.id, kind="purchase.returned", external_id__regex="^[0-9A-Z]+$"
+    )
+    sales = Event.objects.filter(id__in=old.values("corrects_id"))
+    return list(sales.values_list("external_id", flat=True))[:20]
 
 
 def _by_hand() -> Caller:
