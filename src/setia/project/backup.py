@@ -24,7 +24,7 @@ from setia.kit.refusals import Refusal
 from setia.project import archive, pg_tools
 from setia.project.archive import Head, Kept, Manifest
 from setia.project.database import LOCK_SECONDS
-from setia.project.postgres import Cluster
+from setia.project.postgres import Cluster, Command
 from setia.proof import notes
 
 SUFFIX = ".setia-backup.tar"
@@ -100,7 +100,13 @@ def create(target: Path, cluster: Cluster | None) -> Made:
 
 def _dumped(tools: Path, snapshot: str) -> Iterator[bytes]:
     """What pg_dump says, piece by piece. Refuses `backup_failed`."""
-    command = [tools / "pg_dump", "-Fc", "--schema=public", f"--snapshot={snapshot}", "--no-password"]
+    command: Command = [
+        tools / "pg_dump",
+        "-Fc",
+        "--schema=public",
+        f"--snapshot={snapshot}",
+        "--no-password",
+    ]
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(
             [*command, f"--lock-wait-timeout={LOCK_SECONDS}s"],
@@ -119,13 +125,13 @@ def _dumped(tools: Path, snapshot: str) -> Iterator[bytes]:
 def _programmes(cursor: Any) -> list[Kept]:
     cursor.execute(_COUNTS)
     found = []
-    for id, *counts in cursor.fetchall():
+    for id, slug, events, entries, postings in cursor.fetchall():
         head = None
         if pg_tools.has(cursor, "proof_checkpoint"):
             cursor.execute(_HEAD, [id])
             newest = cursor.fetchone()
             head = Head(*newest) if newest else None
-        found.append(Kept(id, *counts, head))
+        found.append(Kept(id, slug, events, entries, postings, head))
     return found
 
 

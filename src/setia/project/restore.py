@@ -21,7 +21,7 @@ from setia.project import archive, pg_tools
 from setia.project.archive import Head, Manifest
 from setia.project.backup import RESTORED, SUFFIX, create, installation, is_signed, secret_mark, verify
 from setia.project.database import LOCK_SECONDS, MIGRATING, migrate, pending
-from setia.project.postgres import Cluster
+from setia.project.postgres import Cluster, Command
 from setia.proof import merkle, signer, tiles
 from setia.proof import service as record
 from setia.proof.models import Log
@@ -154,8 +154,8 @@ def _load(path: Path, tools: Path, server: int, last_words: str) -> None:
     """Everything in one transaction of psql. COMMIT is sent only when pg_restore has ended well, so whatever is killed
     before that, this process, pg_restore, psql or the server, leaves the database as it was. Refuses `restore_failed`.
     """
-    command = [tools / "pg_restore", "--no-owner", "--no-privileges", "-f", "-"]
-    into = [tools / "psql", "-X", "-q", "--no-password", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+    command: Command = [tools / "pg_restore", "--no-owner", "--no-privileges", "-f", "-"]
+    into: Command = [tools / "psql", "-X", "-q", "--no-password", "-v", "ON_ERROR_STOP=1", "-f", "-"]
     pipe, nowhere, environment = subprocess.PIPE, subprocess.DEVNULL, pg_tools.environment()
     with archive.dump(path) as (file, _), tempfile.TemporaryFile() as errors:
         with (
