@@ -3,7 +3,6 @@
 import json
 import lzma
 import subprocess
-import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -181,23 +180,3 @@ def test_a_migration_does_not_wait_for_ever(old, place, monkeypatch):  # noqa: F
         connections["owner"].close()
         database.migrate()
         assert database.pending() == []
-
-
-def test_two_starts_migrate_one_after_the_other(old, place):  # noqa: F811
-    with on(copy(old, place)):
-        faults: list[BaseException] = []
-
-        def start() -> None:
-            try:
-                database.migrate()
-            except BaseException as error:
-                faults.append(error)
-            finally:
-                connections.close_all()
-
-        threads = [threading.Thread(target=start) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not faults and database.pending() == []
