@@ -58,6 +58,8 @@ def sale_of(row: Event | Recorded, related: Sequence[Event | Recorded] | None = 
         line.category = category
     left = [replace(line) for line in lines]
     for change in changes:
+        if "lines" not in change.payload:  # 0.1.0 took back whole sales and did not write down their lines
+            left = [replace(line, qty=Decimal(0), amount=0, net=0) for line in left]
         for _, qty, amount, net, place in change.payload.get("lines", ()):
             left[place].qty -= Decimal(str(qty))
             left[place].amount -= amount

@@ -61,15 +61,16 @@ _opened: Any = None  # the embedded cluster this command runs on, if any
 
 
 @contextmanager
-def database(data: Path | None) -> Iterator[None]:
-    """The database open and up to date while a command runs."""
+def database(data: Path | None, migrated: bool = True) -> Iterator[Any]:
+    """The database open while a command runs, and up to date unless that isn't wished. The embedded cluster, if any."""
     from setia.project.database import migrate, open_database
 
     global _opened
     cluster = _opened = open_database(data)
     try:
-        migrate()
-        yield
+        if migrated:
+            migrate()
+        yield cluster
     finally:
         from django.db import connections
 
@@ -577,7 +578,8 @@ def staff_code(email: str, data: Data = None) -> None:
     typer.echo(tenancy.new_staff_code(email))
 
 
-from setia.project import import_cli as import_cli  # noqa: E402 - their commands stand on this module's
+from setia.project import backup_cli as backup_cli  # noqa: E402 - their commands stand on this module's
+from setia.project import import_cli as import_cli  # noqa: E402
 from setia.project import record_cli as record_cli  # noqa: E402
 from setia.project import witness_cli as witness_cli  # noqa: E402
 
