@@ -11,7 +11,7 @@ from typing import Any
 
 from loyalty_conformance import cases as cases
 from loyalty_conformance.running import FAILED, MISSING, PASSED, Result, first_day, run
-from loyalty_conformance.trial import CASES
+from loyalty_conformance.trial import CASES, ROUNDS
 
 TITLES = {
     "1": "Full and partial returns",
@@ -64,7 +64,7 @@ def main(args: list[str] | None = None) -> int:
             with lock:
                 print(json.dumps(line(result, wish.seed), ensure_ascii=False), flush=True)
 
-    results = run(adapter, chosen, start.astimezone(UTC), wish.seed, wish.jobs, told)
+    results = run(adapter, chosen, start.astimezone(UTC), wish.seed, wish.jobs, wish.rounds, told)
     if not wish.json:
         print(table(results, wish.seed, start))
     return 1 if any(result.status == FAILED for result in results) or not results else 0
@@ -79,6 +79,9 @@ def _wishes(args: list[str] | None) -> Any:
         "--only", type=lambda text: set(text.split(",")), default=set(), help="points or cases: 1,5,I8,12.same_key"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random histories (0)")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help=f"random histories in each case that has such ({ROUNDS})"
+    )
     parser.add_argument("--start", help="the first day, such as 2027-03-10T12:00+07:00; the 10th of a month suits")
     parser.add_argument("--jobs", type=int, default=4, help="shops at a time (4)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")

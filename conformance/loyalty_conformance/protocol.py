@@ -81,7 +81,7 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an event. `points`: by how much it changed what the member can spend."""
+    """What became of an event. `points`: by how much it changed what the member can spend, less what they owe."""
 
     status: Literal["done", "refused", "waiting"]
     points: int = 0

@@ -168,13 +168,13 @@ class Shop:
 
     def _done(self, event: Event) -> Outcome:
         whose = self.who(event["member"]) if "member" in event else None
-        before = self.spendable(whose, self.now) if whose else 0
+        before = self.spendable(whose, self.now) - self.debts.get(whose, 0) if whose else 0
         lines = len(self.entries)
         if getattr(self, f"on_{event['kind']}")(event) == "waiting":
             return Outcome("waiting", id=event["id"])
         fresh = self.entries[lines:]
-        after = self.spendable(self.who(event["member"]), self.now) if whose else before
-        points = after - before if whose else sum(entry.line.amount for entry in fresh)
+        now = self.who(event["member"]) if whose else ""
+        points = self.spendable(now, self.now) - self.debts[now] - before if whose else sum(entry.line.amount for entry in fresh)
         return Outcome("done", points, id=f"{event['kind']}:{event['id']}")
 
     # What is known

@@ -8,11 +8,11 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from loyalty_conformance.protocol import Adapter, NotOffered, Programme, needs
-from loyalty_conformance.trial import ROOM, Case, Changes, Failed, Trial
+from loyalty_conformance.trial import ROOM, ROUNDS, Case, Changes, Failed, Trial
 
 PASSED, FAILED, MISSING = "passed", "failed", "not offered"
 WIB = timedelta(hours=7)
@@ -40,6 +40,7 @@ def run(
     start: datetime,
     seed: int = 0,
     jobs: int = 4,
+    rounds: int = ROUNDS,
     told: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
     """Try cases, `jobs` shops at a time; `told` hears of each as it ends. Results come in the order of the cases."""
@@ -55,7 +56,7 @@ def run(
 
     with ThreadPoolExecutor(jobs) as crowd:
         shops = [
-            crowd.submit(_Shop(adapter, programme, changes, offered, start, seed, note).run, group)
+            crowd.submit(_Shop(adapter, programme, changes, offered, start, seed, rounds, note).run, group)
             for (programme, changes), group in groups.items()
         ]
         for shop in shops:
@@ -73,7 +74,9 @@ class _Shop:
     offered: set[str]
     start: datetime
     seed: int
+    rounds: int
     note: Callable[..., None]
+    ended: set[str] = field(default_factory=set)
 
     def run(self, cases: Iterable[Case]) -> None:
         """Try the cases side by side, each going on when the moment it waits for has come."""
@@ -90,7 +93,12 @@ class _Shop:
             for case in able:
                 self.note(case, FAILED, f"no shop: {type(error).__name__}: {error}")
             return
-        self._play(shop, able)
+        try:
+            self._play(shop, able)
+        except Exception as error:  # time could not pass, so no case of this shop can go on
+            for case in able:
+                if case.id not in self.ended:
+                    self.note(case, FAILED, f"time did not pass: {type(error).__name__}: {error}")
 
     def _offers(self, case: Case) -> bool:
         asked = needs(case.programme) | case.needs | ({"rules"} if case.changes else set())
@@ -126,8 +134,8 @@ class _Playing:
     """A case on its way."""
 
     def __init__(self, shop: _Shop, named: object, case: Case) -> None:
-        self.case, self.note = case, shop.note
-        self.trial = Trial(case, shop.adapter, named, shop.offered, shop.start, shop.seed)
+        self.case, self.shop = case, shop
+        self.trial = Trial(case, shop.adapter, named, shop.offered, shop.start, shop.seed, shop.rounds)
         self.steps = None
         self.seconds = 0.0
 
@@ -150,5 +158,6 @@ class _Playing:
             status, words = FAILED, str(failed)
         except Exception as error:  # whatever the adapter's mistake, it is told as the result
             status, words = FAILED, f"{type(error).__name__}: {error}"
-        self.note(self.case, status, words, self.seconds + time.perf_counter() - began)
+        self.shop.ended.add(self.case.id)
+        self.shop.note(self.case, status, words, self.seconds + time.perf_counter() - began)
         return None

@@ -15,6 +15,7 @@ from loyalty_conformance.protocol import Adapter, Balance, Event, Line, NotOffer
 
 PLAIN = Programme()
 ROOM = timedelta(minutes=10)  # what happens at a moment is told with times within this; the shop's clock is past it
+ROUNDS = 12  # random histories in each case that has such
 Changes = tuple[tuple[int, Programme], ...]
 
 
@@ -72,10 +73,18 @@ class Trial:
     """One trial of one case in one shop. All names in it are the case's own, so cases don't meet one another."""
 
     def __init__(
-        self, case: Case, adapter: Adapter, shop: Any, offered: set[str], start: datetime, seed: int
+        self,
+        case: Case,
+        adapter: Adapter,
+        shop: Any,
+        offered: set[str],
+        start: datetime,
+        seed: int = 0,
+        rounds: int = ROUNDS,
     ) -> None:
         self.case, self.adapter, self.shop, self.offered = case, adapter, shop, offered
         self.start = self.moment = start
+        self.rounds = rounds
         self.random = random.Random(f"{seed}/{case.id}")  # noqa: S311 - to be the same again, not to be secret
         self._told = self._named = 0
 

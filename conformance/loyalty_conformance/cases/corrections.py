@@ -171,7 +171,7 @@ def back_to_their_lots(t: Trial):
 def grace(t: Trial):
     rani = t.member()
     t.sale(rani, "A", 300_000)
-    yield t.day(300)
+    yield t.day(30)
     t.spend(rani, 30, sale=t.name("C"))
     t.sale(rani, "C", 5_000)
     yield t.day(380)
@@ -194,7 +194,6 @@ def grace(t: Trial):
 def no_grace(t: Trial):
     rani = t.member()
     t.sale(rani, "A", 300_000)
-    yield t.day(300)
     t.spend(rani, 30, sale=t.name("C"))
     t.sale(rani, "C", 5_000)
     yield t.day(380)

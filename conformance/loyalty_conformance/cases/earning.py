@@ -93,7 +93,8 @@ def meanwhile(t: Trial):
     yield t.day(1)
     t.points(rani, 40, "points of the two sales made as silver")
     t.equal(t.has(rani).tier, "bronze", "tier")
-    t.equal(t.back("B").points, -20, "a return of a sale made as silver")
+    t.equal(t.back("B", 50_000).points, -10, "half of a sale made as silver back")
+    t.equal(t.back("B").points, -10, "the rest of it back")
     t.points(rani, 20)
 
 

@@ -100,7 +100,7 @@ def last_day(t: Trial):
 def run_out_is_gone(t: Trial):
     rani = t.member()
     t.sale(rani, "A", 100_000)
-    yield t.day(300)
+    yield t.day(30)
     t.sale(rani, "B", 50_000)
     yield t.day(368)
     t.points(rani, 5, "before the return")
@@ -267,8 +267,9 @@ def voucher_given_back(t: Trial):
 def lots_survive_a_merge(t: Trial):
     rani, budi = t.member(), t.member("budi")
     t.sale(rani, "A", 300_000)
-    yield t.day(30)
+    yield t.day(1)
     t.sale(budi, "B", 200_000)
+    yield t.day(30)
     both = sorted(t.has(rani).lots + t.has(budi).lots)
     t.done("merge", member=rani, absorbed=budi)
     t.equal(list(t.has(rani).lots), both, "lots")
