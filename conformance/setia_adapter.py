@@ -32,7 +32,12 @@ from loyalty_conformance.protocol import (
     Programme,
 )
 
-MISSING = {"reserve", "confirm", "release_voucher", "earn.group"}  # Setia has no voucher codes and no exclusive rules
+MISSING = {
+    "reserve",
+    "confirm",
+    "release_voucher",
+    "earn.group",
+}  # Setia has no voucher codes and no exclusive rules
 KINDS = {
     "spend": "points.spent",
     "void": "event.voided",
@@ -100,9 +105,7 @@ class Adapter:
 
     def pass_time(self, shop: Shop, to: datetime) -> None:
         """The sandbox's clock is set, and everything happens that falls due; it never goes back."""
-        self._setia(
-            "clock", "set", to.isoformat(), "--program", shop.slug, "--json", but_not="clock_back"
-        )
+        self._setia("clock", "set", to.isoformat(), "--program", shop.slug, "--json", but_not="clock_back")
 
     def balance(self, shop: Shop, member: str) -> Balance:
         """What Setia says a member holds."""
@@ -160,9 +163,7 @@ class Adapter:
             if "amount" in event:
                 body["refund"] = {"amount": event["amount"]}
             if "items" in event:
-                body["items"] = [
-                    {"sku": item["article"], "qty": item["quantity"]} for item in event["items"]
-                ]
+                body["items"] = [{"sku": item["article"], "qty": item["quantity"]} for item in event["items"]]
             if not {"amount", "items"} & set(event):
                 del body["id"]  # a whole return goes by its order's number
             return "/v1/returns", body

@@ -46,9 +46,7 @@ TITLES = {
 def main(args: list[str] | None = None) -> int:
     """Run the suite as the command line asks."""
     wish = _wishes(args)
-    chosen = [
-        case for case in CASES if not wish.only or case.point in wish.only or case.id in wish.only
-    ]
+    chosen = [case for case in CASES if not wish.only or case.point in wish.only or case.id in wish.only]
     if wish.list:
         for case in chosen:
             print(f"{case.id:<34} {case.says}")
@@ -76,13 +74,18 @@ def _wishes(args: list[str] | None) -> Any:
     )
     parser.add_argument("--adapter", default="loyalty_conformance.reference:Adapter", help="module:Class")
     parser.add_argument(
-        "--only", type=lambda text: set(text.split(",")), default=set(), help="points or cases: 1,5,I8,12.same_key"
+        "--only",
+        type=lambda text: set(text.split(",")),
+        default=set(),
+        help="points or cases: 1,5,I8,12.same_key",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random histories (0)")
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, help=f"random histories in each case that has such ({ROUNDS})"
     )
-    parser.add_argument("--start", help="the first day, such as 2027-03-10T12:00+07:00; the 10th of a month suits")
+    parser.add_argument(
+        "--start", help="the first day, such as 2027-03-10T12:00+07:00; the 10th of a month suits"
+    )
     parser.add_argument("--jobs", type=int, default=4, help="shops at a time (4)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--list", action="store_true", help="list the cases and stop")

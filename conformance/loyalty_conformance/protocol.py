@@ -49,9 +49,13 @@ class Programme:
 
     earn: tuple[Earn, ...] = (Earn(),)
     expire_months: int = 12
-    debt: Literal["any", "none"] | int = "any"  # how much a member may owe after a return; the rest is forgiven
+    debt: Literal["any", "none"] | int = (
+        "any"  # how much a member may owe after a return; the rest is forgiven
+    )
     take: Literal["any", "pending"] = "any"  # "pending": a return takes only points that can't be spent yet
-    grace_days: int = 7  # how long points given back past their date can be used, beyond the day of the return
+    grace_days: int = (
+        7  # how long points given back past their date can be used, beyond the day of the return
+    )
     tiers: tuple[Tier, ...] = ()  # lowest first; the first is where everybody stands
     vouchers: tuple[Voucher, ...] = ()
     zone: str = "Asia/Jakarta"

@@ -174,7 +174,11 @@ class Shop:
             return Outcome("waiting", id=event["id"])
         fresh = self.entries[lines:]
         now = self.who(event["member"]) if whose else ""
-        points = self.spendable(now, self.now) - self.debts[now] - before if whose else sum(entry.line.amount for entry in fresh)
+        points = (
+            self.spendable(now, self.now) - self.debts[now] - before
+            if whose
+            else sum(entry.line.amount for entry in fresh)
+        )
         return Outcome("done", points, id=f"{event['kind']}:{event['id']}")
 
     # What is known
@@ -191,9 +195,7 @@ class Shop:
 
     def open_lots(self, holder: str, at: datetime) -> list[Lot]:
         """What can be spent at an instant, in the order in which it is."""
-        lots = [
-            lot for lot in self.lots if lot.holder == holder and lot.left and lot.starts <= at < lot.ends
-        ]
+        lots = [lot for lot in self.lots if lot.holder == holder and lot.left and lot.starts <= at < lot.ends]
         return sorted(lots, key=self.order)
 
     def order(self, lot: Lot) -> Any:
@@ -217,9 +219,7 @@ class Shop:
         sales = [sale for sale in self.sales_of(holder) if sale.at < at and self.left_net(sale)]
         for tier in reversed(tiers[1:]):
             for sale in sales:
-                spent = sum(
-                    self.left_net(other) for other in sales if sale.at - YEAR <= other.at <= sale.at
-                )
+                spent = sum(self.left_net(other) for other in sales if sale.at - YEAR <= other.at <= sale.at)
                 if spent >= tier.from_spend and end_of_day(sale.at, months=tier.keep_months) > at:
                     return tier.name
         return tiers[0].name if tiers else ""
@@ -285,9 +285,7 @@ class Shop:
     ) -> str:
         """A line of a statement; its id."""
         id = f"{len(self.entries) + 1}"
-        self.entries.append(
-            Entry(holder, Line(id, amount, event["id"], reason, corrects=corrects, **more))
-        )
+        self.entries.append(Entry(holder, Line(id, amount, event["id"], reason, corrects=corrects, **more)))
         return id
 
     def credit(self, lot: Lot, amount: int) -> None:
@@ -333,9 +331,7 @@ class Shop:
         if event.get("currency", book[1].currency) != book[1].currency:
             raise Refused("currency")
         holder = self.who(event["member"])
-        sale = Sale(
-            event["id"], event["member"], event["at"], event["amount"], self.lines(event), book, ""
-        )
+        sale = Sale(event["id"], event["member"], event["at"], event["amount"], self.lines(event), book, "")
         sale.tier = self.tier_for(holder, sale)
         sale.left_total, sale.left = sale.total, [dict(line) for line in sale.lines]
         for rule in book[1].earn:
@@ -375,9 +371,7 @@ class Shop:
         before, sale.left, sale.left_total = (sale.left, sale.left_total), left, total
         programme = sale.book[1]
         for spend in self.paid.get(sale.id, []):
-            back = (
-                spend.amount - spend.amount * total // sale.total - spend.given_back if sale.total else 0
-            )
+            back = spend.amount - spend.amount * total // sale.total - spend.given_back if sale.total else 0
             self.restore(spend, back, event, programme)
         target = self.target(sale, event, before)
         for award in sale.awards:
@@ -518,7 +512,13 @@ class Shop:
         self.write(target, event["points"], event, "received")
         for lot, amount in pieces:
             moved = Lot(
-                target, 0, lot.starts, self.ends_after_transfer(lot, event), lot.root, event["id"], event["to"]
+                target,
+                0,
+                lot.starts,
+                self.ends_after_transfer(lot, event),
+                lot.root,
+                event["id"],
+                event["to"],
             )
             self.credit(moved, amount)
 
@@ -568,9 +568,7 @@ class Shop:
 
     def on_extend(self, event: Event) -> None:
         lots = [
-            lot
-            for lot in self.open_lots(self.who(event["member"]), event["at"])
-            if lot.ends < event["until"]
+            lot for lot in self.open_lots(self.who(event["member"]), event["at"]) if lot.ends < event["until"]
         ]
         if not lots:
             raise Refused("nothing_to_extend")

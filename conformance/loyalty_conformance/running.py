@@ -95,10 +95,14 @@ class _Shop:
             return
         try:
             self._play(shop, able)
+            return
+        except NotOffered as missing:
+            status, words = MISSING, str(missing)
         except Exception as error:  # time could not pass, so no case of this shop can go on
-            for case in able:
-                if case.id not in self.ended:
-                    self.note(case, FAILED, f"time did not pass: {type(error).__name__}: {error}")
+            status, words = FAILED, f"time did not pass: {type(error).__name__}: {error}"
+        for case in able:
+            if case.id not in self.ended:
+                self.note(case, status, words)
 
     def _offers(self, case: Case) -> bool:
         asked = needs(case.programme) | case.needs | ({"rules"} if case.changes else set())

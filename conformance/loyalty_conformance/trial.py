@@ -5,6 +5,7 @@ programme can share a shop whose clock only goes forwards. It knows no engine; `
 """
 
 import random
+import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from typing import Any
 from loyalty_conformance.protocol import Adapter, Balance, Event, Line, NotOffered, Outcome, Programme
 
 PLAIN = Programme()
-ROOM = timedelta(minutes=10)  # what happens at a moment is told with times within this; the shop's clock is past it
+ROOM = timedelta(
+    minutes=10
+)  # what happens at a moment is told with times within this; the shop's clock is past it
 ROUNDS = 12  # random histories in each case that has such
 Changes = tuple[tuple[int, Programme], ...]
 
@@ -60,9 +63,7 @@ def case(
 
     def wrap(play: Callable[["Trial"], Any]) -> Callable[["Trial"], Any]:
         CASES.append(
-            Case(
-                str(point), play.__name__, says, wrong, known, programme, changes, frozenset(needs), play
-            )
+            Case(str(point), play.__name__, says, wrong, known, programme, changes, frozenset(needs), play)
         )
         return play
 
@@ -141,10 +142,16 @@ class Trial:
         return outcome
 
     def at_once(self, events: Iterable[Event]) -> list[Outcome]:
-        """Tell several events at the same time."""
+        """Tell several events at the same time: all wait until the last is ready."""
         events = list(events)
+        ready = threading.Barrier(len(events))
+
+        def tell(event: Event) -> Outcome:
+            ready.wait(60)
+            return self.tell(event)
+
         with ThreadPoolExecutor(len(events)) as crowd:
-            return list(crowd.map(self.tell, events))
+            return list(crowd.map(tell, events))
 
     def member(self, word: str = "rani") -> str:
         """Somebody joins."""

@@ -95,9 +95,7 @@ class FreshYear(Wrong):
     caught_by = ("2.back_to_their_lots", "2.grace", "2.no_grace", "5.draws_are_known")
 
     class shop(Shop):
-        def put_back(
-            self, pieces: Iterable[tuple[Lot, int]], event: Event, programme: Programme
-        ) -> None:
+        def put_back(self, pieces: Iterable[tuple[Lot, int]], event: Event, programme: Programme) -> None:
             for lot, amount in pieces:
                 ends = end_of_day(event["at"], months=programme.expire_months)
                 self.credit(
@@ -291,8 +289,7 @@ class AboveTheThreshold(Wrong):
         def book(self, at: datetime) -> tuple[int, Programme]:
             number, programme = super().book(at)
             tiers = [
-                replace(tier, from_spend=tier.from_spend + bool(tier.from_spend))
-                for tier in programme.tiers
+                replace(tier, from_spend=tier.from_spend + bool(tier.from_spend)) for tier in programme.tiers
             ]
             return number, replace(programme, tiers=tuple(tiers))
 
@@ -350,9 +347,7 @@ class PerLine(Wrong):
     caught_by = ("7.per_sale",)
 
     class shop(Shop):
-        def earned(
-            self, programme: Programme, lines: list[dict[str, Any]], tier: str
-        ) -> dict[str, int]:
+        def earned(self, programme: Programme, lines: list[dict[str, Any]], tier: str) -> dict[str, int]:
             found: dict[str, int] = {}
             for line in lines:
                 for name, points in super().earned(programme, [line], tier).items():
@@ -438,9 +433,7 @@ class OneRuleWins(Wrong):
     caught_by = ("9.both_apply",)
 
     class shop(Shop):
-        def earned(
-            self, programme: Programme, lines: list[dict[str, Any]], tier: str
-        ) -> dict[str, int]:
+        def earned(self, programme: Programme, lines: list[dict[str, Any]], tier: str) -> dict[str, int]:
             found = super().earned(programme, lines, tier)
             best = max(found, key=lambda name: found[name], default="")
             return {best: found[best]} if found else {}
@@ -452,9 +445,7 @@ class EveryRuleGives(Wrong):
     caught_by = ("9.best_of_a_group",)
 
     class shop(Shop):
-        def earned(
-            self, programme: Programme, lines: list[dict[str, Any]], tier: str
-        ) -> dict[str, int]:
+        def earned(self, programme: Programme, lines: list[dict[str, Any]], tier: str) -> dict[str, int]:
             free = [replace(rule, group=None) for rule in programme.earn]
             return super().earned(replace(programme, earn=tuple(free)), lines, tier)
 
@@ -542,9 +533,7 @@ class RestOfTheHoldIsLost(Wrong):
     caught_by = ("11.captured_in_part",)
 
     class shop(Shop):
-        def put_back(
-            self, pieces: Iterable[tuple[Lot, int]], event: Event, programme: Programme
-        ) -> None:
+        def put_back(self, pieces: Iterable[tuple[Lot, int]], event: Event, programme: Programme) -> None:
             if event.get("kind") != "capture":
                 super().put_back(pieces, event, programme)
 
@@ -555,9 +544,7 @@ class ReleasedAsNew(Wrong):
     caught_by = ("11.released",)
 
     class shop(Shop):
-        def put_back(
-            self, pieces: Iterable[tuple[Lot, int]], event: Event, programme: Programme
-        ) -> None:
+        def put_back(self, pieces: Iterable[tuple[Lot, int]], event: Event, programme: Programme) -> None:
             if event.get("kind") != "release":
                 return super().put_back(pieces, event, programme)
             for lot, amount in pieces:
@@ -672,7 +659,9 @@ class LooksThenWrites(Wrong):
             holder = self.who(event["member"])
             if event["kind"] == "spend" and event["points"] > self.spendable(holder, self.now):
                 return None
-            used = {rule.name: self.used(holder, rule, event["at"]) for rule in self.book(event["at"])[1].earn}
+            used = {
+                rule.name: self.used(holder, rule, event["at"]) for rule in self.book(event["at"])[1].earn
+            }
             time.sleep(0.05)
             with self.lock:
                 if event["kind"] == "spend":

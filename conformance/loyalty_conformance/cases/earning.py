@@ -257,9 +257,7 @@ def the_same_each_time(t: Trial):
     told = []
     for n in range(3):
         member = t.member(f"member{n}")
-        t.sale(
-            member, f"A{n}", 70_000, lines=[{"article": "cake", "amount": 70_000, "category": "promo"}]
-        )
+        t.sale(member, f"A{n}", 70_000, lines=[{"article": "cake", "amount": 70_000, "category": "promo"}])
         told.append([(line.rule, line.amount) for line in t.story(member) if line.amount])
     t.equal(told, [told[0]] * 3, "entries")
 

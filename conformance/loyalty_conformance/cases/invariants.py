@@ -97,7 +97,9 @@ def order_and_repetition(t: Trial):
         told = [
             t.event("sale", id=t.name(f"A{n}"), member=member, amount=234_567, at=t.after(seconds=60)),
             t.event("sale", id=t.name(f"B{n}"), member=member, amount=98_765, at=t.after(seconds=70)),
-            t.event("return", id=t.name(f"R{n}"), sale=t.name(f"A{n}"), amount=55_555, at=t.after(seconds=80)),
+            t.event(
+                "return", id=t.name(f"R{n}"), sale=t.name(f"A{n}"), amount=55_555, at=t.after(seconds=80)
+            ),
             t.event("return", id=t.name(f"Q{n}"), sale=t.name(f"B{n}"), at=t.after(seconds=90)),
         ]
         t.random.shuffle(told)
@@ -136,7 +138,9 @@ def owing_or_having(t: Trial):
                 taken += before.spendable - before.debt - after.spendable + after.debt
                 t.true(taken <= earned, f"{taken} taken of {earned} earned")
             balance = t.has(member)
-            t.true(balance.debt == 0 or balance.spendable == 0, f"{balance.spendable} beside {balance.debt} owed")
+            t.true(
+                balance.debt == 0 or balance.spendable == 0, f"{balance.spendable} beside {balance.debt} owed"
+            )
         t.true(owed >= 0, "a debt is zero or more")
 
 
@@ -208,9 +212,7 @@ def no_way_round(t: Trial):
             raise Failed(f"{value} points of value for {worth} paid, by {', '.join(steps)}")
 
 
-def _loop(
-    t: Trial, n: int, people: Sequence[str], left: dict[str, tuple[int, int]], steps: list[str]
-) -> int:
+def _loop(t: Trial, n: int, people: Sequence[str], left: dict[str, tuple[int, int]], steps: list[str]) -> int:
     """A random sequence. `left` is what stays paid of each sale, of how much. The value of what was spent."""
     paid: list[tuple[str, int]] = []
     loose = 0

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from loyalty_conformance.protocol import Programme, Voucher
 from loyalty_conformance.cases.earning import CAPPED, TIERED
 from loyalty_conformance.cases.earning import STACKED as BONUS
+from loyalty_conformance.protocol import Programme, Voucher
 from loyalty_conformance.trial import Trial, case
 
 VOUCHERS = Programme(vouchers=tuple(Voucher(code) for code in ("ONE", "TWO", "THREE", "FOUR")))
@@ -198,9 +198,7 @@ def hold_runs_out(t: Trial):
 def one_use_left(t: Trial):
     people = [t.member(f"member{n}") for n in range(6)]
     until = t.after(minutes=30)
-    asked = [
-        t.event("reserve", member=who, code="ONE", cart=t.name(who), until=until) for who in people
-    ]
+    asked = [t.event("reserve", member=who, code="ONE", cart=t.name(who), until=until) for who in people]
     outcomes = t.at_once(asked)
     t.equal(sum(outcome.status == "done" for outcome in outcomes), 1, "reservations")
     place = next(n for n, outcome in enumerate(outcomes) if outcome.status == "done")

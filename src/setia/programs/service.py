@@ -15,7 +15,7 @@ from django.db.models import Max
 from setia.engine import language
 from setia.engine.decide import Book
 from setia.engine.vocabulary import CORE_EVENTS, CORE_FACTS, EventKind
-from setia.kit import feature, texts, time
+from setia.kit import feature, texts
 from setia.kit.refusals import Refusal
 from setia.programs import document
 from setia.programs.models import Version
