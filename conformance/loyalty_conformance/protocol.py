@@ -11,7 +11,10 @@ from typing import Any, Literal, Protocol
 
 @dataclass(frozen=True)
 class Earn:
-    """One rule: so many points for so much money of a sale, rounded once a sale."""
+    """One rule: so many points for so much money of a sale, rounded once a sale.
+
+    Whether 3 points "per 10.000" are 0 or 2 for 9.999 is the engine's own: cases use amounts where it makes no difference.
+    """
 
     name: str = "earn"
     per: int = 10_000
@@ -100,7 +103,7 @@ class Balance:
 
     spendable: int
     debt: int = 0  # zero or more
-    lots: tuple[tuple[datetime, int], ...] = ()  # spendable units by when they run out, soonest first
+    lots: tuple[tuple[datetime, int], ...] = ()  # spendable units that run out, by when, soonest first
     tier: str | None = None
     waiting: int | None = None
     held: int | None = None
