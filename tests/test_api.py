@@ -86,6 +86,21 @@ def test_pages_go_through_everything_once(shop_with_rani):
     assert len(found) == len(set(found)) == 8
 
 
+def test_what_others_sent_is_among_a_members_entries(shop_with_rani):
+    shop = shop_with_rani
+    budi = shop.join("081298765432", "Budi")
+    shop.happens("points.transferred", "T", phone="081234567890", to="081298765432", points=4)
+    key, balances = shop.key, []
+    for person in (shop.rani, budi):
+        rows = call("GET", f"/v1/entries?member={person.public_id}", key=key).body["data"]
+        sent = next(row for row in rows if row["rule"] == "transferred")
+        assert sent["inputs"]["change"] == -4 and sent["inputs"]["to"] == budi.public_id
+        balances.append(sent.get("balance_after"))
+        events = call("GET", f"/v1/events?member={person.public_id}", key=key).body["data"]
+        assert [event["external_id"] for event in events].count("T") == 1
+    assert balances == [6, None]
+
+
 def test_members_join_and_are_found_in_any_spelling(shop):
     made = call(
         "POST",

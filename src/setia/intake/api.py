@@ -169,6 +169,9 @@ def list_entries(call: Call) -> tuple[int, Any]:
     """Entries with their reasons, newest first, of one member or of all."""
     found, after = queries.entries(call.caller.programme, _whose(call), call.query.get("after"), call.limit())
     shown = [_entry(call, each) for each in found]
+    for each in shown:
+        if each["inputs"].get("to") == call.query.get("member", ""):
+            del each["balance_after"]  # the sender's, which says nothing of this member
     return 200, {"data": shown, "has_more": after is not None, "after": after}
 
 

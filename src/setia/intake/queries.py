@@ -119,9 +119,7 @@ def timeline(
     programme: Programme, member: UUID, lang: str, after: str | None = None, limit: int = 20
 ) -> Page:
     """A member's story, newest first."""
-    selves = members.selves(member)
-    mine = Event.objects.filter(Q(member_id__in=selves) | Q(other_id__in=selves), program_id=programme.id)
-    rows, following = _page(mine, after, limit)
+    rows, following = _page(_touching(programme, member), after, limit)
     return Page(_happenings(programme, rows, lang, member), following)
 
 
@@ -245,20 +243,24 @@ def entry(programme: Programme, public_id: str) -> Written:
 def entries(
     programme: Programme, member: UUID | None, after: str | None, limit: int
 ) -> tuple[list[Written], str | None]:
-    """Entries of a member or of the whole programme, by event, newest first."""
-    rows = Event.objects.filter(program_id=programme.id)
-    rows = rows.filter(member_id__in=members.selves(member)) if member else rows
-    found, following = _page(rows, after, limit)
+    """Entries of a member or of the whole programme, by event, newest first; what others sent them is among them."""
+    found, following = _page(_touching(programme, member), after, limit)
     by_event = receipts.written([row.id for row in found])
     return [each for row in found for each in by_event.get(row.id, [])], following
+
+
+def _touching(programme: Programme, member: UUID | None) -> QuerySet[Event]:
+    """The events of a member, theirs and those that name them as the second one, or of the whole programme."""
+    rows = Event.objects.filter(program_id=programme.id)
+    selves = members.selves(member) if member else []
+    return rows.filter(Q(member_id__in=selves) | Q(other_id__in=selves)) if member else rows
 
 
 def events(
     programme: Programme, member: UUID | None, kind: str | None, after: str | None, limit: int
 ) -> tuple[list[Event], str | None]:
-    """Events of a member or of the whole programme, newest first."""
-    rows = Event.objects.filter(program_id=programme.id)
-    rows = rows.filter(member_id__in=members.selves(member)) if member else rows
+    """Events of a member or of the whole programme, newest first; what others sent them is among them."""
+    rows = _touching(programme, member)
     return _page(rows.filter(kind=kind) if kind else rows, after, limit)
 
 

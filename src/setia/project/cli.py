@@ -475,10 +475,10 @@ def show(slug: Slug = None, data: Data = None) -> None:
 
     Examples:  setia program show    ·    setia program show > program.yaml
     """
-    from setia.kit import time
     from setia.programs import service as programs
 
-    typer.echo(programs.book(_programme(slug).id, time.now()).document)
+    programme = _programme(slug)
+    typer.echo(programs.book(programme.id, programme.now()).document)
 
 
 @command(program, "create")
