@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_lives
 
+from faults import ground
 from faults.reference import HOLD, Reference
 
 RULES = """
@@ -393,11 +394,11 @@ def lives(examples: int, steps: int, dice: int) -> None:
 
 
 def run(
-    examples: int, steps: int, dice: int | None = None, minutes: float | None = None, cluster: Any = None
+    examples: int, steps: int, dice: int | None = None, minutes: float | None = None, own: bool = False
 ) -> int:
     """Lives in chunks with a seed each, one above the last; how many there were when they or the minutes were over.
 
-    To go on where a run ended, start with the next seed. With a `cluster` the database is emptied between chunks.
+    To go on where a run ended, start with the next seed. When the database is our `own`, it is emptied between chunks.
     """
     dice = random.randrange(10**9) if dice is None else dice  # noqa: S311
     until = clock.monotonic() + minutes * 60 if minutes else None
@@ -410,18 +411,6 @@ def run(
         seconds = clock.monotonic() - began
         print(f"model: seed {dice}, {done} lives, the last {part} in {seconds:.0f} s", file=sys.stderr, flush=True)
         dice += 1
-        if cluster and done < examples:
-            _empty(cluster)
+        if own and done < examples:
+            ground.empty()
     return done
-
-
-def _empty(cluster: Any) -> None:
-    """Leave nothing in the tables of this run's own database; what is kept in memory speaks of shops that are gone."""
-    import psycopg
-
-    with psycopg.connect(cluster.url("superuser"), autocommit=True) as server:
-        server.execute("SET session_replication_role = replica")
-        query = """SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables
-          WHERE schemaname = 'public' AND tablename NOT LIKE 'django_%' AND tablename NOT LIKE 'auth_%'"""
-        (tables,) = server.execute(query).fetchone() or ("",)
-        server.execute(f"TRUNCATE {tables} CASCADE")
