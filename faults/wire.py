@@ -60,26 +60,30 @@ class Proxy:
                     ("there", client, server),
                     ("back", server, client),
                 )
+                is_cut = threading.Event()
                 for way, source, sink in ends:
-                    threading.Thread(target=self._pass, args=(way, source, sink), daemon=True).start()
+                    threading.Thread(
+                        target=self._pass, args=(way, source, sink, is_cut), daemon=True
+                    ).start()
 
-    def _pass(self, way: Way, source: socket.socket, sink: socket.socket) -> None:
+    def _pass(self, way: Way, source: socket.socket, sink: socket.socket, is_cut: threading.Event) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
                 part, with_reset = self._allowed(way, data)
                 sink.sendall(data[:part])
                 if part < len(data):
+                    is_cut.set()
                     for each in (source, sink):
                         if with_reset:
                             each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                        else:
-                            with suppress(OSError):
-                                each.shutdown(socket.SHUT_RDWR)
+                        with suppress(OSError):  # wakes the other thread: a socket ends when nobody reads it any more
+                            each.shutdown(socket.SHUT_RD if with_reset else socket.SHUT_RDWR)
                         each.close()
                     return
-        for each in (source, sink):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+        if not is_cut.is_set():
+            for each in (source, sink):
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
 
     def _allowed(self, way: Way, data: bytes) -> tuple[int, bool]:
         """How many of these bytes may pass."""
