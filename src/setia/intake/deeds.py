@@ -254,9 +254,9 @@ def _merge(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _handed_over(source: Account, target: Account, lots: Iterable[Lot], rule: str) -> list[Effect]:
-    """An entry for each asset: these lots go from one holder to another."""
+    """An entry for each asset: these lots go from one holder to another, those that end soonest paying its debt."""
     assets: dict[str, list[tuple[LotKey, int]]] = {}
-    for lot in lots:
+    for lot in sorted(lots, key=ledger.soonest_first):
         if lot.remaining:
             assets.setdefault(lot.asset, []).append((lot.key, lot.remaining))
     return [

@@ -335,16 +335,20 @@ class Audit:
 
 _FAULTS = {
     "balance differs from its postings": """
-        SELECT b.holder_id || ' ' || b.asset || ' ' || b.kind FROM journal_balance b
+        SELECT holder_id || ' ' || asset || ' ' || kind
+        FROM (SELECT * FROM journal_balance WHERE program_id = %(program)s) b
         FULL JOIN (SELECT holder_id, asset, kind, sum(amount) AS amount FROM (
-            SELECT to_holder_id AS holder_id, asset, to_kind AS kind, amount, program_id FROM journal_posting
-            UNION ALL SELECT from_holder_id, asset, from_kind, -amount, program_id FROM journal_posting) p
-          WHERE program_id = %(program)s AND kind IN ('available', 'held', 'debt') GROUP BY 1, 2, 3) s
+            SELECT to_holder_id AS holder_id, asset, to_kind AS kind, amount FROM journal_posting
+            WHERE program_id = %(program)s
+            UNION ALL SELECT from_holder_id, asset, from_kind, -amount FROM journal_posting
+            WHERE program_id = %(program)s) p
+          WHERE kind IN ('available', 'held', 'debt') GROUP BY 1, 2, 3) s
         USING (holder_id, asset, kind)
-        WHERE coalesce(b.program_id, %(program)s) = %(program)s AND coalesce(b.amount, 0) <> coalesce(s.amount, 0)""",
+        WHERE coalesce(b.amount, 0) <> coalesce(s.amount, 0)""",
     "balance differs from its lots": """
         SELECT b.holder_id || ' ' || b.asset FROM journal_balance b
-        LEFT JOIN (SELECT holder_id, asset, sum(remaining) AS left_over FROM journal_lot GROUP BY 1, 2) l
+        LEFT JOIN (SELECT holder_id, asset, sum(remaining) AS left_over FROM journal_lot
+          WHERE program_id = %(program)s GROUP BY 1, 2) l
         USING (holder_id, asset)
         WHERE b.program_id = %(program)s AND b.kind = 'available' AND b.amount <> coalesce(l.left_over, 0)""",
     "lot differs from its postings": """
@@ -354,9 +358,9 @@ _FAULTS = {
             SELECT lot_event_id AS event_id, lot_n AS n, lot_k AS k,
               CASE WHEN from_kind = 'available' THEN -amount WHEN to_kind = 'available' THEN amount ELSE 0 END AS amount,
               from_kind <> 'available' AND lot_event_id = event_id AND lot_n = n AS filled, to_kind = 'expired' AS gone
-            FROM journal_posting WHERE lot_event_id IS NOT NULL
+            FROM journal_posting WHERE program_id = %(program)s AND lot_event_id IS NOT NULL
             UNION ALL SELECT event_id, n, k, amount, true, false FROM journal_posting
-            WHERE from_kind = 'available' AND to_kind = 'available') one GROUP BY 1, 2, 3) p USING (event_id, n, k)
+            WHERE program_id = %(program)s AND from_kind = 'available' AND to_kind = 'available') one GROUP BY 1, 2, 3) p USING (event_id, n, k)
         WHERE l.program_id = %(program)s AND (coalesce(p.left_over, 0) <> l.remaining
           OR coalesce(p.filled, 0) <> l.amount OR coalesce(p.gone, 0) <> l.expired)""",
     "lot without its row": """
@@ -375,12 +379,13 @@ _FAULTS = {
         WHERE program_id = %(program)s AND kind = 'debt' AND amount > 0""",
     "entry without its postings": """
         SELECT e.event_id || '/' || e.n FROM journal_entry e LEFT JOIN (
-          SELECT event_id, n, sum(amount) AS amount FROM journal_posting GROUP BY 1, 2) p USING (event_id, n)
+          SELECT event_id, n, sum(amount) AS amount FROM journal_posting
+          WHERE program_id = %(program)s GROUP BY 1, 2) p USING (event_id, n)
         WHERE e.program_id = %(program)s AND e.verb <> 'ask' AND e.amount <> coalesce(p.amount, 0)""",
     "more taken back than given": """
         SELECT e.event_id || '/' || e.n FROM journal_entry e JOIN (
           SELECT reverses_event_id, reverses_n, sum(wanted) AS amount FROM journal_entry
-          WHERE reverses_event_id IS NOT NULL GROUP BY 1, 2) r
+          WHERE program_id = %(program)s AND reverses_event_id IS NOT NULL GROUP BY 1, 2) r
           ON r.reverses_event_id = e.event_id AND r.reverses_n = e.n
         WHERE e.program_id = %(program)s AND r.amount > e.amount""",
 }

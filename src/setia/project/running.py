@@ -152,13 +152,30 @@ def up(cluster: Any, host: str, port: int, workers: int, doors: dict[str, Any] |
                 _say_doors(os.environ["SETIA_BASE_URL"], doors, lang())
             while not stop:
                 clock.sleep(0.5)
-                if cluster and cluster.ensure():
-                    os.environ["SETIA_DATABASE_URL"] = cluster.url("app")
-                    crew.stop()
+                if cluster and _restarted(cluster):
+                    # The server finds its way back by itself and says 503 until then; the worker is better begun anew.
+                    url = cluster.url("app")
+                    crew.stop(*(["worker"] if url == os.environ["SETIA_DATABASE_URL"] else crew.commands))
+                    os.environ["SETIA_DATABASE_URL"] = url
                 crew.start()
         finally:
             typer.echo(texts.say("run.stopping", lang()), err=True)
             crew.stop()
+
+
+def _restarted(cluster: Any) -> bool:
+    """Start the database again if it died; True when it had to.
+
+    While it can't start, as on a full disk, we say why and try again: the server goes on and asks to come back later.
+    """
+    from setia.project.postgres import DatabaseUnavailable
+
+    try:
+        return bool(cluster.ensure())
+    except DatabaseUnavailable as error:
+        typer.echo(str(error), err=True)
+        clock.sleep(2)
+        return False
 
 
 @contextmanager
@@ -241,17 +258,17 @@ class _Crew:
                 clock.sleep(0.1)
         return False
 
-    def stop(self) -> None:
-        """Ask all to stop, wait, and insist."""
-        for child in self.children.values():
+    def stop(self, *names: str) -> None:
+        """Ask all, or those named, to stop, wait, and insist."""
+        ending = [self.children.pop(name) for name in names or tuple(self.children) if name in self.children]
+        for child in ending:
             if child.poll() is None:
                 child.terminate()
-        for child in self.children.values():
+        for child in ending:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(PATIENCE_SECONDS)
             _end_group(child)
             child.wait()
-        self.children.clear()
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

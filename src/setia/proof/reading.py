@@ -13,7 +13,7 @@ ENTRIES = """SELECT e.event_id, e.n, e.program_id, e.member_id, e.rule_version, 
     e.wanted, e.balance_after, e.at, e.counts_at, e.booked_at, e.reverses_event_id, e.reverses_n, e.reason, v.source,
     v.external_id
   FROM journal_entry e LEFT JOIN intake_event v ON v.id = e.event_id"""
-_POSTINGS = """SELECT event_id, n, k, asset, from_holder_id, from_kind, to_holder_id, to_kind, amount, lot_event_id, lot_n,
+_POSTINGS = """SELECT event_id, n, program_id, k, asset, from_holder_id, from_kind, to_holder_id, to_kind, amount, lot_event_id, lot_n,
     lot_k FROM journal_posting WHERE event_id = ANY(%s) ORDER BY event_id, n, k"""
 Entry = dict[str, Any]
 Key = tuple[UUID, int]
@@ -42,13 +42,16 @@ def rows(cursor: Any) -> list[Entry]:
 
 
 def contents(found: Sequence[Entry], salts: Mapping[Key, bytes]) -> list[bytes]:
-    """What the leaves of these entries say."""
-    moves: dict[Key, list[tuple[Any, ...]]] = {}
+    """What the leaves of these entries say. A posting that became another programme's is none of theirs."""
+    moves: dict[tuple[UUID, int, UUID], list[tuple[Any, ...]]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_POSTINGS, [list({entry["event_id"] for entry in found})])
-        for event, n, *rest in cursor.fetchall():
-            moves.setdefault((event, n), []).append(tuple(rest))
-    return [leaves.content(entry, moves.get(key(entry), ()), salts[key(entry)]) for entry in found]
+        for event, n, program, *rest in cursor.fetchall():
+            moves.setdefault((event, n, program), []).append(tuple(rest))
+    return [
+        leaves.content(entry, moves.get((*key(entry), entry["program_id"]), ()), salts[key(entry)])
+        for entry in found
+    ]
 
 
 def told(entry: Entry, salt: bytes, opened: bool = True) -> tuple[bytes, bytes]:

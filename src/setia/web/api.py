@@ -118,12 +118,26 @@ def answer(
         said = problem(refusal, request)
         said.headers += limit
         return said
-    except (OperationalError, InterfaceError):
-        return problem(Refusal("unavailable", status=503, retryable=True), request)
-    except Exception:  # our own mistake: logged under the name the caller is given
+    except Exception as error:
+        if _will_pass(error):
+            return problem(Refusal("unavailable", status=503, retryable=True), request)
+        # Our own mistake: logged under the name the caller is given.
         request_id = ids.public("req", ids.new())
         log.exception("request %s failed", request_id)
         return problem(Refusal("broken", status=500, retryable=True), request, request_id)
+
+
+_READ_ONLY = (
+    "25006"  # a standby, or a database whose operator closed it for writing: no OperationalError to psycopg
+)
+
+
+def _will_pass(error: Exception) -> bool:
+    """Whether it is the database's state and not our mistake: gone, full, overloaded or closed for writing."""
+    return (
+        isinstance(error, OperationalError | InterfaceError)
+        or getattr(error.__cause__, "sqlstate", None) == _READ_ONLY
+    )
 
 
 @dataclass(slots=True)
