@@ -85,9 +85,10 @@ class Shop:
     def __init__(self, zone: str, months: int) -> None:
         import uuid
 
+        from tests import conftest
+
         from setia.programs import service as programs
         from setia.tenancy import service as tenancy
-        from tests import conftest
 
         self.zone, self.months = zone, months
         programme = tenancy.found("Jam", f"jam-{uuid.uuid4().hex[:10]}", zone=zone)
@@ -235,7 +236,7 @@ def process(outcome: Outcome) -> None:
         return
     from setia.project.postgres import Cluster
 
-    zone = timezone(timedelta(hours=7))
+    timezone(timedelta(hours=7))
     with ground.folder() as home:
         key, hand = ground.found_shop(home), home / "clock"
         with Cluster(home) as cluster:

@@ -42,8 +42,9 @@ class Site:
         import os
         from urllib.parse import urlsplit
 
-        from setia.kit import time
         from tests.conftest import found_shop
+
+        from setia.kit import time
 
         url = urlsplit(os.environ["SETIA_DATABASE_URL"])
         assert url.port

@@ -36,12 +36,12 @@ class Shop:
     """A small shop in which everything happened that writes another kind of entry, signed, with its receipts kept."""
 
     def __init__(self) -> None:
-        from setia.intake import queries, receipts
-        from setia.kit import time
-        from setia.proof import service as proof
         from tests.conftest import found_shop
 
         from faults import ground
+        from setia.intake import queries, receipts
+        from setia.kit import time
+        from setia.proof import service as proof
 
         self.shop = shop = found_shop(ground.RULES)
         at = time.now() - timedelta(days=20)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from setia.intake import by_hand, parking, queries, service
-from setia.intake.models import Event
+from setia.intake.models import Event, Parked
 from setia.kit import ids, time
 from setia.members import duplicates
 from setia.members.models import ExternalId, Member
@@ -310,11 +310,15 @@ def test_waiting_returns_are_shown_and_those_refused_with_why(shop, lang):
     shop.buy("A", 40_000)
     client = _signed_in(_staff(shop, "manager", "sari"))
     page = client.get(f"/console/menunggu?lang={lang}").content.decode()
-    assert "EARLY" in page and ("tersisa" if lang == "id" else "is left") in page
-    assert [(row.external_id, bool(row.refused)) for row in parking.listed(shop.programme)] == [
-        ("R", True),
-        ("EARLY", False),
-    ]
+    said = {
+        "id": "Yang diretur 90000, padahal yang tersisa dari belanja ini 40000.",
+        "en": "90000 is to come back, but only 40000 is left of this purchase.",
+    }
+    assert "EARLY" in page and said[lang] in page
+    rows = parking.listed(shop.programme)
+    assert [(row.external_id, bool(row.refused)) for row in rows] == [("R", True), ("EARLY", False)]
+    Parked.objects.filter(external_id="R", program_id=shop.programme.id).update(refused_with={})
+    assert "…" in (parking.listed(shop.programme)[0].refusal or {})[lang]
 
 
 def _key(shop, name, *scopes):

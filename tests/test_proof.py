@@ -329,3 +329,19 @@ def test_the_api_hands_out_proofs(shop):
     head = call("GET", "/v1/log/checkpoint", key=shop.key).body
     name, public = notes.read_key(head["key"])
     assert notes.open_checkpoint(head["checkpoint"], {name: public}).size > 0
+
+
+def test_a_log_resumed_since_is_not_signed_under_its_old_name(shop):
+    """The database goes back to before a resume; its signer, which has seen it, halts, and the next name is a new one."""
+    _lived_in(shop)
+    service.sign(shop.programme)
+    old = Log.objects.filter(program_id=shop.programme.id).values_list("origin", flat=True).get()
+    Log.objects.filter(program_id=shop.programme.id).update(halted="tried")
+    second = service.resume(shop.programme, "test", "tried")
+    service.sign(shop.programme)
+    Log.objects.filter(program_id=shop.programme.id).update(origin=old)
+    with pytest.raises(Refusal) as found:
+        service.sign(shop.programme)
+    assert found.value.code == "log_halted" and second in service.halt_reason(shop.programme)
+    third = service.resume(shop.programme, "test", "restored")
+    assert third not in (old, second) and service.sign(shop.programme).origin == third

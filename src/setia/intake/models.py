@@ -95,6 +95,7 @@ class Parked(models.Model):
     received_at = models.DateTimeField(db_default=Now())
     matched_at = models.DateTimeField(null=True)
     refused = models.CharField(max_length=64, blank=True)
+    refused_with = models.JSONField(default=dict, help_text="what fills the refusal's sentence")
     decided_by = models.CharField(max_length=64, blank=True)
 
     class Meta:

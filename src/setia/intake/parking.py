@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -61,7 +61,14 @@ def match(programme: Programme, order: str) -> int:
             _take_in(programme, row)
         except Refusal as refusal:
             if not refusal.retryable:
-                Parked.objects.filter(id=row.id).update(matched_at=time.now(), refused=refusal.code)
+                plain = {
+                    name: value
+                    for name, value in refusal.values.items()
+                    if isinstance(value, int | float | str)
+                }
+                Parked.objects.filter(id=row.id).update(
+                    matched_at=time.now(), refused=refusal.code, refused_with=plain
+                )
     return len(rows)
 
 
@@ -148,6 +155,7 @@ class Kept:
     received_at: datetime
     asked_by: str
     refused: str
+    refused_with: dict[str, Any]
     points: int
     why: str
     row: UUID
@@ -155,8 +163,12 @@ class Kept:
     @property
     def refusal(self) -> dict[str, str] | None:
         """Why it was refused, in both languages."""
-        code = f"refusal.{self.refused}"
-        return {lang: texts.outline(code, lang) for lang in texts.LANGUAGES} if self.refused else None
+        if not self.refused:
+            return None
+        try:
+            return texts.pair(f"refusal.{self.refused}", **self.refused_with)
+        except (KeyError, ValueError):  # refused by a release that kept no more than the code
+            return {lang: texts.outline(f"refusal.{self.refused}", lang) for lang in texts.LANGUAGES}
 
 
 def listed(
@@ -177,6 +189,7 @@ def listed(
             row.received_at,
             row.actor,
             row.refused,
+            row.refused_with,
             row.told["amount"],
             row.told["note"],
             row.id,

@@ -112,10 +112,14 @@ def sign(programme: Programme) -> Checkpoint | None:
 def _signed(programme: Programme, state: Log) -> tuple[Checkpoint | None, str]:
     """The head, signed if it is new, or why it can't be."""
     before = signer.last(programme.id)
-    if before and before.origin != state.origin:
-        before = None
     node = tiles.reader(programme.id)
-    why = _wrong(programme, state, before, node)
+    if before and _turn(before.origin) > _turn(
+        state.origin
+    ):  # resumed since: under the old name it would be a fork
+        why = f"{before.origin} was signed since"
+    else:
+        before = before if before and before.origin == state.origin else None
+        why = _wrong(programme, state, before, node)
     if why:
         Log.objects.filter(program_id=programme.id).update(halted=why)
         return None, why
@@ -148,11 +152,17 @@ def resume(programme: Programme, actor: str, why: str) -> str:
     state = log(programme)
     if not state.halted:
         raise Refusal("log_not_halted", status=409)
-    base, _, number = state.origin.partition("#")
-    origin = f"{base}#{int(number or 1) + 1}"
+    last = signer.last(programme.id)
+    turn = max(_turn(state.origin), _turn(last.origin) if last else 1) + 1
+    origin = f"{state.origin.partition('#')[0]}#{turn}"
     Log.objects.filter(program_id=programme.id).update(origin=origin, halted="")
     tenancy.note(programme, actor, "log.resumed", origin, before=state.halted, after=origin, why=why)
     return origin
+
+
+def _turn(origin: str) -> int:
+    """Which of a programme's logs an origin names: the first has no number."""
+    return int(origin.partition("#")[2] or 1)
 
 
 def halt_reason(programme: Programme) -> str:

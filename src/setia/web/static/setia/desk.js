@@ -91,4 +91,5 @@
   }
   countdown();
   document.querySelector("#wrong")?.focus();
+  document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 })();

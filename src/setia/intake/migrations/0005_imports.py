@@ -37,6 +37,11 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['program', 'received_at'], name='parked_received'),
         ),
         migrations.AddField(
+            model_name='parked',
+            name='refused_with',
+            field=models.JSONField(default=dict, help_text="what fills the refusal's sentence"),
+        ),
+        migrations.AddField(
             model_name='import',
             name='program',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.program'),
