@@ -1,13 +1,17 @@
 """The conformance suite: Setia passes every case it offers, and every wrong engine is caught by the case meant for it."""
 
 import json
-import os
+import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
+from tests.test_running import SETIA, Up, _env
 
 SUITE = Path(__file__).parent.parent / "conformance"
 NOT_OFFERED = {
@@ -26,7 +30,7 @@ def suite(*args: str, **env: str) -> tuple[int, list[dict]]:
         cwd=SUITE,
         capture_output=True,
         text=True,
-        env={**os.environ, **env},
+        env=_env() | env,
         check=False,
     )
     lines = [json.loads(line) for line in said.stdout.splitlines()]
@@ -34,10 +38,22 @@ def suite(*args: str, **env: str) -> tuple[int, list[dict]]:
     return said.returncode, lines
 
 
-def test_setia_passes_every_case_it_offers(served):
-    command = f"{sys.executable} -c 'from setia.project.cli import main; main()'"
+@pytest.fixture
+def up():
+    """`setia up` with a database of its own: a sandbox's clock runs the schedules of every programme there is."""
+    folder = Path(tempfile.mkdtemp(prefix="setia-suite-"))
+    folder.chmod(0o755)
+    server = Up(folder)
+    yield server
+    assert server.stop() == 0, server.said()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_setia_passes_every_case_it_offers(up):
+    command = shlex.join(SETIA)
+    where = {"SETIA_URL": f"http://127.0.0.1:{up.port}", "SETIA_DATA_DIR": str(up.home)}
     args = ["--adapter", "setia_adapter:Adapter", "--rounds", "3"]
-    code, lines = suite(*args, SETIA_URL=served.url, SETIA_COMMAND=command)
+    code, lines = suite(*args, **where, SETIA_COMMAND=command)
     failed = {line["case"]: line["note"] for line in lines if line["status"] == "failed"}
     assert failed == {} and code == 0
     assert {line["case"] for line in lines if line["status"] == "not offered"} == NOT_OFFERED
