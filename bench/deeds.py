@@ -6,7 +6,7 @@ lots would be used up after a few. A return takes back a sale of its own; `stock
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -16,7 +16,7 @@ from bench import data
 from bench.site import Shop
 
 FLOOR_SALES, PRODUCT_SALES = 45_000, 25_000  # sales to return in one window of each side, more than it can
-POINTS = 10  # what is spent or sent each time
+POINTS = 1  # what is spent or sent each time: always out of one lot, so that both sides do the same
 
 _TABLES = """
 DROP TABLE IF EXISTS bench_deed CASCADE;
@@ -24,14 +24,14 @@ DROP TYPE IF EXISTS bench_undone CASCADE;
 CREATE TYPE bench_undone AS (n smallint, rule text, verb text, asset text, amount bigint, wanted bigint, after bigint,
   reason text, reverses_n smallint);
 CREATE TABLE bench_deed (id int PRIMARY KEY, program uuid, phone text, other text, source text, credential text,
-  body_hash bytea, net bigint, total bigint, visits smallint, version int, actor text, payload text, facts text,
+  body_hash bytea, at timestamptz, net bigint, total bigint, visits smallint, version int, actor text, payload text, facts text,
   entries bench_undone[]);
 """
 
 _FILL = """
 INSERT INTO bench_deed
 SELECT row_number() OVER (ORDER BY e.external_id), e.program_id, m.phone, o.phone, e.source, k.credential, e.body_hash,
-  e.net, e.total, e.visits, e.rule_version, e.actor, e.payload::text, e.facts::text,
+  e.at, e.net, e.total, e.visits, e.rule_version, e.actor, e.payload::text, e.facts::text,
   (SELECT array_agg(ROW(j.n, j.rule, j.verb, j.asset, j.amount, j.wanted, j.balance_after, j.reason::text,
       j.reverses_n)::bench_undone ORDER BY j.n) FROM journal_entry j WHERE j.event_id = e.id)
 FROM intake_event e JOIN intake_key k ON k.event_id = e.id JOIN members_member m ON m.id = e.member_id
@@ -41,11 +41,12 @@ WHERE e.program_id = %(program)s AND e.external_id LIKE %(prefix)s AND e.source 
 
 _DECLARE = """
   c bench_deed; newest int; earlier uuid; same uuid; who uuid; seen bigint; balances json; stale bigint; waiting bool;
-  name text := 'F' || lpad(number::text, 12, '0'); event uuid := uuidv7(); at timestamptz := now();
+  name text := 'F' || lpad(number::text, 12, '0'); event uuid := uuidv7(); at timestamptz;
 """
 
 _READ = """
   SELECT * INTO STRICT c FROM bench_deed WHERE id = wanted;
+  at := c.at;
   SELECT max(number) INTO newest FROM programs_version WHERE program_id = c.program;
   SELECT event_id INTO earlier FROM intake_key
     WHERE program_id = c.program AND credential = c.credential AND key = name;
@@ -192,8 +193,7 @@ def prepare(shop: Shop) -> None:
 
 def spends(shop: Shop, round: int) -> list[dict[str, Any]]:
     """Have everybody spend once, keep it as the floor's cases; the bodies for the product's window."""
-    bodies = [_event("points.spent", member, {"points": POINTS}) for member in range(data.MEMBERS)]
-    return _captured(shop, "points.spent", bodies, round)
+    return _captured(shop, "points.spent", [{"points": POINTS}] * data.MEMBERS, round)
 
 
 def transfers(shop: Shop, round: int) -> list[dict[str, Any]]:
@@ -201,38 +201,31 @@ def transfers(shop: Shop, round: int) -> list[dict[str, Any]]:
 
     Everybody gets as much as they send.
     """
-    half = data.MEMBERS // 2
-    bodies = [
-        _event(
-            "points.transferred",
-            n,
-            {"points": POINTS, "to": {"phone": data.phone((n + half) % data.MEMBERS)}},
-        )
-        for n in range(data.MEMBERS)
-    ]
-    return _captured(shop, "points.transferred", bodies, round)
+    others = [(n + data.MEMBERS // 2) % data.MEMBERS for n in range(data.MEMBERS)]
+    told = [{"points": POINTS, "to": {"phone": data.phone(other)}} for other in others]
+    return _captured(shop, "points.transferred", told, round)
 
 
-def _event(kind: str, member: int, more: dict[str, Any]) -> dict[str, Any]:
-    return {"kind": kind, "member": {"phone": data.phone(member)}, "data": more}
-
-
-def _captured(shop: Shop, kind: str, bodies: list[dict[str, Any]], round: int) -> list[dict[str, Any]]:
+def _captured(shop: Shop, kind: str, told: list[dict[str, Any]], round: int) -> list[dict[str, Any]]:
     from setia.intake import service, understand
     from setia.intake.types import EventBody
 
+    at = _moment(shop).isoformat()
+    bodies = [
+        {"kind": kind, "member": {"phone": data.phone(n)}, "at": at, "data": each} for n, each in enumerate(told)
+    ]
     for n, body in enumerate(bodies):
-        convert = msgspec.convert({**body, "id": f"R{round:04d}{n:08d}"}, EventBody)
-        told = understand.event(convert, shop.caller.source)
-        service.accept(shop.caller, told, told.external_id)
+        event = msgspec.convert({**body, "id": f"R{round:04d}{n:08d}"}, EventBody)
+        meant = understand.event(event, shop.caller.source)
+        service.accept(shop.caller, meant, meant.external_id)
     _fill(shop, kind, round)
     return bodies
 
 
-def returns(shop: Shop, round: int, first: int) -> None:
+def returns(shop: Shop, round: int, first: int) -> list[dict[str, Any]]:
     """Return one sale of everybody, keep it as the floor's cases, and stock the same sales for both windows.
 
-    Those for the floor are numbered F…, those for the product P…, from `first` on.
+    Those for the floor are numbered F…, those for the product P…, from `first` on. The body for the product's window.
     """
     from setia.intake import service, understand
     from setia.intake.types import ReturnBody
@@ -240,15 +233,19 @@ def returns(shop: Shop, round: int, first: int) -> None:
     baskets = data.cases(200 + round)
     names = [f"R{round:04d}{n:08d}" for n in range(data.MEMBERS)]
     stock(shop, baskets, names)
-    for name in names:
-        told = understand.returned(ReturnBody(order_id=name), shop.caller.source)
-        service.accept(shop.caller, told, told.external_id)
-    _fill(shop, "purchase.returned", round)
     for letter, many in (("F", FLOOR_SALES), ("P", PRODUCT_SALES)):
         stock(shop, baskets, [f"{letter}{n:012d}" for n in range(first, first + many)], first)
+    at = _moment(shop)
+    for name in names:
+        told = understand.returned(ReturnBody(order_id=name, at=at), shop.caller.source)
+        service.accept(shop.caller, told, told.external_id)
+    _fill(shop, "purchase.returned", round)
+    return [{"at": at.isoformat()}]
 
 
-_moments = count()
+def _moment(shop: Shop, _passed: Iterator[int] = count()) -> datetime:
+    """A moment after all that was measured before, so that history is told in its order."""
+    return shop.at + timedelta(seconds=data.MEMBERS + 60, microseconds=100 * next(_passed))
 
 
 def stock(shop: Shop, baskets: list[data.Basket], names: list[str], first: int = 0) -> None:
@@ -258,12 +255,12 @@ def stock(shop: Shop, baskets: list[data.Basket], names: list[str], first: int =
 
     def told() -> Iterator[Any]:
         for n, name in enumerate(names, first):
-            at = shop.at + timedelta(seconds=data.MEMBERS + 60, microseconds=100 * next(_moments))
-            body = baskets[n % len(baskets)].body(name, at)
+            body = baskets[n % len(baskets)].body(name, _moment(shop))
             yield understand.purchase(msgspec.convert(body, PurchaseBody), shop.caller.source)
 
     outcome = bulk.accept_many(shop.caller, told())
     assert not outcome.refused, outcome.refused[:3]
+    assert outcome.one_by_one <= len(names) // 10, "what is stocked must go in bulk"
 
 
 def _fill(shop: Shop, kind: str, round: int) -> None:

@@ -68,8 +68,7 @@ def _baskets(shop: Shop, round: int, first: int) -> Sequence[dict[str, Any]]:
 
 
 def _sales(shop: Shop, round: int, first: int) -> Sequence[dict[str, Any]]:
-    deeds.returns(shop, round, first)
-    return [{"order_id": load.ID.decode()}]
+    return [{**body, "order_id": load.ID.decode()} for body in deeds.returns(shop, round, first)]
 
 
 def _numbered(capture: Callable[[Shop, int], list[dict[str, Any]]]) -> Any:

@@ -58,11 +58,11 @@ _SHARES = "LEFT JOIN members_member {m} ON {m}.id = coalesce({n}.merged_into_id,
 _HIMSELF = "LEFT JOIN members_member {m} ON {m}.id = {n}.id"
 _SELVES = "ANY(array_append(m.absorbed, m.id))"
 
-_COLUMNS = f"""(SELECT max(number) FROM programs_version WHERE program_id = $1::uuid),
+_COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::uuid),
   k.event_id, encode(k.body_hash, 'hex'), s.id, encode(s.body_hash, 'hex'), m.id, h.version, o.id, o.time_zone,
   (SELECT json_object_agg(sku, category) FROM catalog_product
     WHERE program_id = $1::uuid AND sku = ANY($10::text[])),
-  {sql.balances("m.id", "$3::timestamptz", "$11::timestamptz")},
+  {balances},
   EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL),
   n.id"""
 
@@ -343,15 +343,12 @@ def statement(
                 columns.append(column)
                 held[column] = len(columns) - 1
             readers[name] = held[column], _reader(fold, steps)
-    who = _who(who, "n", "m", "$2", _SHARES)
-    if shape is None:
-        joins = _FROM.replace("{outlet}", "o.code = $9::text").replace("{who}", who)
-        return "\n".join(
-            ["SELECT " + ",\n  ".join([_COLUMNS, *columns]), "FROM (SELECT 1) one", joins, *laterals]
-        ), readers
-    found, sources = _deed(shape)
-    joins = _FROM.replace("{outlet}", _OUTLET if shape.target else "o.code = $9::text").replace("{who}", who)
-    text = "SELECT " + ",\n  ".join([_COLUMNS, *columns, *found])
+    found, sources = _deed(shape) if shape else ([], ["FROM (SELECT 1) one"])
+    balances = sql.balances("m.id", "$3::timestamptz", "$11::timestamptz")
+    head = _COLUMNS.replace("{balances}", "NULL" if shape else balances)  # a deed's come with its accounts
+    joins = _FROM.replace("{outlet}", _OUTLET if shape and shape.target else "o.code = $9::text")
+    joins = joins.replace("{who}", _who(who, "n", "m", "$2", _SHARES))
+    text = "SELECT " + ",\n  ".join([head, *columns, *found])
     return "\n".join([text, sources[0], joins, *sources[1:], *laterals]), readers
 
 
