@@ -38,6 +38,22 @@ def _flipped(text):
             continue
 
 
+def test_a_signature_is_written_in_one_way_only(shop):
+    """Bits that base64 leaves unused can't be played with: no two texts are the same paper."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    _lived_in(shop)
+    service.sign(shop.programme)
+    key, text = (
+        service.verifier_key(shop.programme),
+        auditing.report(shop.programme, auditing.audit(shop.programme)),
+    )
+    assert text.endswith("=\n") and checking.check(text, key)
+    last = text[-3]
+    with pytest.raises(Refusal) as found:
+        checking.check(f"{text[:-3]}{letters[letters.index(last) + 1]}=\n", key)
+    assert found.value.code == "forged"
+
+
 # Promises
 
 
