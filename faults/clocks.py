@@ -85,9 +85,10 @@ class Shop:
     def __init__(self, zone: str, months: int) -> None:
         import uuid
 
+        from tests import conftest
+
         from setia.programs import service as programs
         from setia.tenancy import service as tenancy
-        from tests import conftest
 
         self.zone, self.months = zone, months
         programme = tenancy.found("Jam", f"jam-{uuid.uuid4().hex[:10]}", zone=zone)
@@ -115,7 +116,13 @@ def moment(dice: random.Random) -> datetime:
     zone = timezone(timedelta(hours=dice.choice(list(ZONES.values()))))
     midnight = datetime.combine(dice.choice(DAYS), datetime.min.time(), zone)
     near = dice.choice(
-        [timedelta(), -INSTANT, INSTANT, timedelta(days=1) - INSTANT, timedelta(seconds=dice.randrange(86_400))]
+        [
+            timedelta(),
+            -INSTANT,
+            INSTANT,
+            timedelta(days=1) - INSTANT,
+            timedelta(seconds=dice.randrange(86_400)),
+        ]
     )
     return midnight + near
 
@@ -150,12 +157,12 @@ def injected(dice: random.Random, shop: Shop, outcome: Outcome, n: int) -> None:
             outcome.jumps += 1
             before = journal.spendable(person.id, "points", now)
             is_over = is_over or now >= due
-            outcome.check(
-                before == (0 if is_over else 7), f"{what}: {before} to spend at {now.isoformat()}"
-            )
+            outcome.check(before == (0 if is_over else 7), f"{what}: {before} to spend at {now.isoformat()}")
             for _ in range(2):
                 shop.sweep()
-            booked = list(Entry.objects.filter(member_id=person.id, rule="expired").values_list("amount", flat=True))
+            booked = list(
+                Entry.objects.filter(member_id=person.id, rule="expired").values_list("amount", flat=True)
+            )
             outcome.check(
                 booked == ([7] if is_over else []), f"{what}: {booked} expired by {now.isoformat()}"
             )
@@ -188,9 +195,13 @@ def sandbox(dice: random.Random, outcome: Outcome) -> None:
     for now in (due - JUMP, due - timedelta(minutes=5), due, due + JUMP):
         go(now)
         points = journal.spendable(person.id, "points", shop.shop.programme.now())
-        booked = list(Entry.objects.filter(member_id=person.id, rule="expired").values_list("amount", flat=True))
+        booked = list(
+            Entry.objects.filter(member_id=person.id, rule="expired").values_list("amount", flat=True)
+        )
         right = (points, booked) == ((0, [7]) if now >= due else (7, []))
-        outcome.check(right, f"sandbox in {zone}: {points} to spend, {booked} expired at {now.isoformat()}, end {due}")
+        outcome.check(
+            right, f"sandbox in {zone}: {points} to spend, {booked} expired at {now.isoformat()}, end {due}"
+        )
     outcome.sandboxes += 1
     outcome.tried += 1
 
@@ -218,11 +229,13 @@ def process(outcome: Outcome) -> None:
     """A running server whose clock jumps around the end of points earned on a leap day, and of a hold."""
     library = faketime()
     if library is None:
-        print("clocks: libfaketime isn't installed (apt-get install libfaketime): a process's clock was left out", file=sys.stderr)
+        print(
+            "clocks: libfaketime isn't installed (apt-get install libfaketime): a process's clock was left out",
+            file=sys.stderr,
+        )
         return
     from setia.project.postgres import Cluster
 
-    zone = timezone(timedelta(hours=7))
     with ground.folder() as home:
         key, hand = ground.found_shop(home), home / "clock"
         with Cluster(home) as cluster:
@@ -292,8 +305,12 @@ def _walk(outcome: Outcome, hand: Path, environ: dict[str, str], key: str) -> No
             status, _, said = ground.ask(port, "GET", f"/v1/members/{id}/balances", key=key)
             seen = said["data"] if status == 200 else []
             shown = sum(row["amount"] for row in seen if row["asset"] == "points")
-            outcome.check(status == 200 and shown == points, f"process at {now.isoformat()}: {said}, {points} due")
-            outcome.check(post("/v1/purchases", sale, "leap") == sold, "process: told again, and another answer")
+            outcome.check(
+                status == 200 and shown == points, f"process at {now.isoformat()}: {said}, {points} due"
+            )
+            outcome.check(
+                post("/v1/purchases", sale, "leap") == sold, "process: told again, and another answer"
+            )
         outcome.tried += 1
 
 

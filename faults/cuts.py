@@ -42,8 +42,9 @@ class Site:
         import os
         from urllib.parse import urlsplit
 
-        from setia.kit import time
         from tests.conftest import found_shop
+
+        from setia.kit import time
 
         url = urlsplit(os.environ["SETIA_DATABASE_URL"])
         assert url.port
@@ -145,7 +146,9 @@ def of_http(seen: bytes, every: int) -> list[int]:
 def of_protocol(seen: bytes, is_start: bool) -> list[int]:
     """In the type, in the length, in the midst and at the end of every message of PostgreSQL's protocol."""
     kinds, place = {0}, 0
-    if is_start and len(seen) > 8:  # the first message has no type; before it may stand a request for encryption
+    if (
+        is_start and len(seen) > 8
+    ):  # the first message has no type; before it may stand a request for encryption
         while place + 8 <= len(seen) and seen[place] == 0:
             size = int.from_bytes(seen[place : place + 4], "big")
             kinds |= {place + 2, place + size // 2, place + size}

@@ -47,10 +47,15 @@ def small_disk() -> Iterator[Path]:
     with ground.folder("setia-disk-") as where:
         size = f"size={SIZE_MB}m,mode=0755"
         done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(where)], capture_output=True, text=True, check=False
+            ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(where)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
-            raise Impossible(f"disk_full needs a small file system, and mounting one is refused: {done.stderr.strip()}")
+            raise Impossible(
+                f"disk_full needs a small file system, and mounting one is refused: {done.stderr.strip()}"
+            )
         try:
             yield where
         finally:
@@ -153,9 +158,13 @@ def run(most: int = 3000, refusals: int = 30) -> Outcome:
                 ballast.drop()
                 took = till.settle()
                 outcome.max_recovery_s = max(outcome.max_recovery_s, took)
-                print(f"disk_full: {kind}: {outcome}, settled after {took:.1f} s", file=sys.stderr, flush=True)
+                print(
+                    f"disk_full: {kind}: {outcome}, settled after {took:.1f} s", file=sys.stderr, flush=True
+                )
                 if till.open or took > ground.READY_SECONDS:
-                    outcome.wrong(f"{kind}: {len(till.open)} sales still open after {took:.0f} s:\n{up.said()[-800:]}")
+                    outcome.wrong(
+                        f"{kind}: {len(till.open)} sales still open after {took:.0f} s:\n{up.said()[-800:]}"
+                    )
                 if kind == "table" and (up.process.pid, up.children()) != parts:
                     outcome.wrong(f"{kind}: {parts} became {up.children()}")
                 if up.process.poll() is not None:
@@ -173,7 +182,10 @@ def _next_log_file(home: Path) -> None:
 
     from setia.project.postgres import Cluster
 
-    with suppress(psycopg.Error), psycopg.connect(Cluster(home).url("superuser"), connect_timeout=2) as server:
+    with (
+        suppress(psycopg.Error),
+        psycopg.connect(Cluster(home).url("superuser"), connect_timeout=2) as server,
+    ):
         server.execute("SELECT pg_switch_wal()")
 
 

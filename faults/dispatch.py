@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-
 ASK = "faults.posted"
 RULES = """
 program: Outbox
@@ -122,9 +121,10 @@ def dispatch() -> None:
 
 def run(kills: int, dice_seed: int, minutes: float | None = None) -> Outcome:
     """Promises until the dispatcher was killed so often, then until all are kept."""
+    from tests.conftest import found_shop
+
     from setia.outbox import service
     from setia.outbox.models import Promise
-    from tests.conftest import found_shop
 
     dice, outcome = random.Random(dice_seed), Outcome()  # noqa: S311
     until = clock.monotonic() + (minutes or 600) * 60
@@ -179,5 +179,3 @@ def _promise(shop: Any, due: dict[str, str]) -> None:
             event_id=receipt.event_id, n=1, program_id=shop.programme.id, ask=ASK, payload=payload
         )
     due[service.name(receipt.event_id, 1)] = json.dumps(payload, sort_keys=True)
-
-

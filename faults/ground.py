@@ -100,7 +100,9 @@ def found_shop(home: Path, phones: Sequence[str] = ()) -> str:
     rules.write_text(RULES, "utf-8")
     setia(home, "program", "create", "Faults", "faults", "--email", "owner@faults.test")
     setia(home, "program", "publish", str(rules))
-    return setia(home, "keys", "create", "till", *(w for s in ("earn", "spend", "read") for w in ("--scope", s))).strip()
+    return setia(
+        home, "keys", "create", "till", *(w for s in ("earn", "spend", "read") for w in ("--scope", s))
+    ).strip()
 
 
 class Up:
@@ -231,14 +233,20 @@ def ask(
         answer = connection.getresponse()
         said = answer.read()
         kind = answer.headers.get("Content-Type", "")
-        return answer.status, {name.lower(): value for name, value in answer.headers.items()}, json.loads(said) if "json" in kind else said
+        return (
+            answer.status,
+            {name.lower(): value for name, value in answer.headers.items()},
+            json.loads(said) if "json" in kind else said,
+        )
     except (OSError, http.client.HTTPException, ValueError):
         return 0, {}, None
     finally:
         connection.close()
 
 
-def settle(port: int, path: str, body: Any, key: str, idempotency: str, seconds: float = 60) -> tuple[int, Any, int]:
+def settle(
+    port: int, path: str, body: Any, key: str, idempotency: str, seconds: float = 60
+) -> tuple[int, Any, int]:
     """The till's own rule: no clear answer, the same words again. The clear answer, and how many times it was in doubt."""
     doubts, until = 0, clock.monotonic() + seconds
     while clock.monotonic() < until:

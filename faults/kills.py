@@ -165,7 +165,9 @@ class Site:
         """Until a till's question to the database is answered again."""
         clock.sleep(0.2)
         while clock.monotonic() - began < 4 * ground.READY_SECONDS:
-            status, _, _ = ground.ask(self.up.port, "GET", f"/v1/members/{self.tills[0].phone}", key=self.tills[0].key)
+            status, _, _ = ground.ask(
+                self.up.port, "GET", f"/v1/members/{self.tills[0].phone}", key=self.tills[0].key
+            )
             if status in (200, 404):
                 break
             clock.sleep(0.05)
@@ -201,7 +203,9 @@ class Site:
             self.outcome.wrong(f"{name}: told {said}, now {status} {again}")
 
 
-def run(cycles: int, dice_seed: int, minutes: float | None = None, victims: tuple[str, ...] = VICTIMS) -> Outcome:
+def run(
+    cycles: int, dice_seed: int, minutes: float | None = None, victims: tuple[str, ...] = VICTIMS
+) -> Outcome:
     """So many kills, each kind of victim in turn, at moments the dice choose."""
     dice = random.Random(dice_seed)  # noqa: S311
     until = clock.monotonic() + minutes * 60 if minutes else None

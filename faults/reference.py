@@ -265,7 +265,9 @@ class Reference:
 
 def in_order(units: Iterable[Unit]) -> list[Unit]:
     """Soonest end first, no end last, then those that could be spent first, then the oldest."""
-    return sorted(units, key=lambda unit: (unit.ends is None, unit.ends or unit.starts, unit.starts, unit.place))
+    return sorted(
+        units, key=lambda unit: (unit.ends is None, unit.ends or unit.starts, unit.starts, unit.place)
+    )
 
 
 def draw(units: Iterable[Unit], amount: int) -> list[tuple[Unit, int]]:

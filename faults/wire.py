@@ -62,9 +62,7 @@ class Proxy:
                 )
                 is_cut = threading.Event()
                 for way, source, sink in ends:
-                    threading.Thread(
-                        target=self._pass, args=(way, source, sink, is_cut), daemon=True
-                    ).start()
+                    threading.Thread(target=self._pass, args=(way, source, sink, is_cut), daemon=True).start()
 
     def _pass(self, way: Way, source: socket.socket, sink: socket.socket, is_cut: threading.Event) -> None:
         with suppress(OSError):
@@ -76,7 +74,9 @@ class Proxy:
                     for each in (source, sink):
                         if with_reset:
                             each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                        with suppress(OSError):  # wakes the other thread: a socket ends when nobody reads it any more
+                        with suppress(
+                            OSError
+                        ):  # wakes the other thread: a socket ends when nobody reads it any more
                             each.shutdown(socket.SHUT_RD if with_reset else socket.SHUT_RDWR)
                         each.close()
                     return

@@ -48,7 +48,9 @@ def run(sql: str, params: Sequence[bytes | None]) -> list[list[bytes | None]]:
         name = names.get(sql)
         result = driver.pgconn.exec_prepared(name, params) if name else _first(driver, names, sql, params)
         if result.status not in _FINE:
-            if driver.pgconn.status == pq.ConnStatus.BAD:  # libpq's own word, without a code: the database is gone
+            if (
+                driver.pgconn.status == pq.ConnStatus.BAD
+            ):  # libpq's own word, without a code: the database is gone
                 raise psycopg.OperationalError(result.get_error_message(driver.info.encoding))
             raise error_from_result(result, encoding=driver.info.encoding)
     value = result.get_value

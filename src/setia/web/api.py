@@ -118,7 +118,9 @@ def answer(
         return problem(Refusal("broken", status=500, retryable=True), request, request_id)
 
 
-_READ_ONLY = "25006"  # a standby, or a database whose operator closed it for writing: no OperationalError to psycopg
+_READ_ONLY = (
+    "25006"  # a standby, or a database whose operator closed it for writing: no OperationalError to psycopg
+)
 
 
 def _will_pass(error: Exception) -> bool:
