@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.report import commit, tell
 
-from faults import clocks, cuts, disk, dispatch, flips, ground, kills, model, races
+from faults import clocks, cuts, disk, dispatch, flips, ground, kills, model, mutants, races
 
 Args = argparse.Namespace
 
@@ -143,6 +143,24 @@ def _bit_flips(args: Args) -> int:
     return found.unseen + found.receipts_unseen + (kept.unseen if kept else 0)
 
 
+def _mutants(args: Args) -> int:
+    found = mutants.run(args.only)
+    caught = sum(bool(by) for _, by in found)
+    survived = [mutant.name for mutant, by in found if not by]
+    by = {mutant.name: by for mutant, by in found if by}
+    tell(
+        "mutants",
+        caught,
+        "caught",
+        tried=len(found),
+        at_least=mutants.AT_LEAST,
+        survived=survived,
+        by=by,
+        seed=0,
+    )
+    return int(not args.only and caught < mutants.AT_LEAST)
+
+
 NAMES: dict[str, Callable[[Args], int]] = {
     "model": _model,
     "races": _races,
@@ -152,6 +170,7 @@ NAMES: dict[str, Callable[[Args], int]] = {
     "clocks": _clocks,
     "outbox": _outbox,
     "bit_flips": _bit_flips,
+    "mutants": _mutants,
 }
 
 
@@ -188,6 +207,9 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=400, help="clocks: how many sales through all jumps")
     parser.add_argument("--kills", type=int, default=200, help="outbox: how many kills of the dispatcher")
     parser.add_argument("--flips", type=int, default=5_000, help="bit_flips: how many bits")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="mutants: those with one of these words in their name"
+    )
     args = parser.parse_args()
     if args.seed is None:
         args.seed = random.randrange(10**9)  # noqa: S311
