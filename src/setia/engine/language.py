@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 from setia.engine import nodes
-from setia.engine.decide import Book, Limit, Pending, Returns, Rule, Step, limits
+from setia.engine.decide import ROLES, SPLITS, Book, Limit, Pending, Pools, Returns, Rule, Step, limits
 from setia.engine.vocabulary import LINE_FIELDS, EventKind, Fact
 from setia.kit import texts
 
@@ -142,6 +142,17 @@ class Reader:
         if not found or found[2] != "day" or int(found[1]) > 366:
             self.wrong(f"{path}.grace", "not_days", value=grace)
         return Returns(most, take == "pending", int(found[1]) if found else 0)
+
+    def pools(self, thing: Any) -> Pools:
+        """The document's `pools:` section: what somebody who leaves a household takes along, and who may spend."""
+        thing = self.mapping("pools", thing or {}, ["leaving", "may_spend"])
+        leaving, may_spend = thing.get("leaving", "own"), thing.get("may_spend", list(Pools().may_spend))
+        if leaving not in SPLITS:
+            self.wrong("pools.leaving", "unknown_choice", value=leaving, choices=", ".join(SPLITS))
+        if not isinstance(may_spend, list) or not may_spend or not set(map(str, may_spend)) <= set(ROLES):
+            self.wrong("pools.may_spend", "unknown_choice", value=may_spend, choices=", ".join(ROLES))
+            return Pools()
+        return Pools(str(leaving), tuple(map(str, may_spend)))
 
     # Conditions
 
@@ -340,7 +351,7 @@ def read(
 ) -> tuple[Book | None, list[Problem]]:
     """The book a document makes, or None and everything that is wrong with it."""
     reader = Reader(words)
-    keys = ["program", "assets", "rules", "returns", "corrections", *words.sections]
+    keys = ["program", "assets", "rules", "returns", "corrections", "pools", *words.sections]
     document = reader.mapping("$", document, keys, ["program", "assets", "rules"])
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
     assets = document.get("assets") if isinstance(document.get("assets"), dict) else {}
@@ -360,14 +371,14 @@ def read(
     ids = [rule.id for rule in rules]
     for id in sorted({id for id in ids if ids.count(id) > 1}):
         reader.wrong("rules", "id_twice", value=id)
-    returns = reader.returns(document.get("returns"))
+    returns, pools = reader.returns(document.get("returns")), reader.pools(document.get("pools"))
     corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
     alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
     if reader.problems:
         return None, reader.problems
     folds = {name: fact.fold for name, fact in words.facts.items() if fact.fold is not None}
     return Book(
-        version, zone, tuple(rules), ladders, {**folds, **limits(rules)}, title, text, returns, alone
+        version, zone, tuple(rules), ladders, {**folds, **limits(rules)}, title, text, returns, alone, pools
     ), []
 
 

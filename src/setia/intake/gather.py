@@ -45,7 +45,7 @@ _COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::u
     AND ({gone})
     GROUP BY asset) stale),
   EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL),
-  n.id"""
+  n.id, CASE WHEN n.is_pool THEN 'pool' ELSE m.pool_id || ' ' || m.pool_role END"""
 
 _FROM = """FROM (SELECT 1) one
   LEFT JOIN intake_key k ON k.program_id = $1::uuid AND k.credential = $7::text AND k.key = $8::text
@@ -76,6 +76,9 @@ class Known:
     account: Account | None
     is_awaited: bool
     named: UUID | None
+    pool: UUID | None
+    role: str  # what the member may do in the pool
+    is_pool: bool  # a pool was named, not a person
     folded: dict[str, Any] = field(default_factory=dict)
 
 
@@ -101,6 +104,7 @@ def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozens
     )
     row = sql.run(text, params)[0]
     member = _uuid(row[5])
+    pool, _, role = (_text(row[14]) or "").partition(" ")
     return Known(
         int(row[0] or 0),
         _uuid(row[1]),
@@ -115,7 +119,10 @@ def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozens
         _account(member, _json(row[10]), _json(row[11])) if member else None,
         row[12] == b"t",
         _uuid(row[13]),
-        {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
+        UUID(pool) if role else None,
+        role,
+        pool == "pool",
+        {name: reader(row[15 + place]) for name, (place, reader) in readers.items()},
     )
 
 

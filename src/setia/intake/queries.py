@@ -11,9 +11,10 @@ from django.core import signing
 from django.db import connection
 from django.db.models import Q, QuerySet, Sum
 
-from setia.engine.vocabulary import RETURNED, VOIDED
+from setia.engine.vocabulary import POOL_JOINED, POOL_OPENED, RETURNED, VOIDED
 from setia.intake import receipts
 from setia.intake.models import Event
+from setia.intake.pools import MOVES
 from setia.intake.types import Written
 from setia.journal.models import Entry
 from setia.kit import ids, texts
@@ -102,11 +103,20 @@ def _page(rows: QuerySet[Event], after: str | None, limit: int) -> tuple[list[Ev
 def timeline(
     programme: Programme, member: UUID, lang: str, after: str | None = None, limit: int = 20
 ) -> Page:
-    """A member's story, newest first."""
-    selves = members.selves(member)
-    mine = Event.objects.filter(Q(member_id__in=selves) | Q(other_id__in=selves), program_id=programme.id)
-    rows, following = _page(mine, after, limit)
+    """A member's story, newest first; a pool's is that of all its members while they were in it."""
+    rows, following = _page(_story(programme.id, member), after, limit)
     return Page(_happenings(programme, rows, lang, member), following)
+
+
+def _story(program: UUID, member: UUID) -> QuerySet[Event]:
+    """The events that name a member or one they absorbed, and those that moved something in a pool."""
+    selves, is_pool = members.names_of(member)
+    mine = Q(member_id__in=selves) | Q(other_id__in=selves)
+    if is_pool:  # a transfer names its receiver, so the pools of both are in what is kept of its words
+        entered = Event.objects.filter(other_id=member, kind__in=(POOL_OPENED, POOL_JOINED))
+        ever, pool = list(entered.values_list("member_id", flat=True)), ids.public("mem", member)
+        mine |= Q(member_id__in=ever, payload__pool=pool) | Q(other_id__in=ever, payload__to_pool=pool)
+    return Event.objects.filter(mine, program_id=program)
 
 
 def recent(
@@ -121,11 +131,8 @@ def recent(
 def happening(programme: Programme, public_id: str, lang: str, member: UUID | None = None) -> Happening:
     """One event, of one member when one is named. Refuses `not_found`."""
     id = ids.parse("evt", public_id)
-    rows = Event.objects.filter(program_id=programme.id, id=id) if id else Event.objects.none()
-    if member:
-        selves = members.selves(member)
-        rows = rows.filter(Q(member_id__in=selves) | Q(other_id__in=selves))
-    row = rows.first()
+    rows = _story(programme.id, member) if member else Event.objects.filter(program_id=programme.id)
+    row = rows.filter(id=id).first() if id else None
     if row is None:
         raise NotFound("event", public_id[:40])
     return _happenings(programme, [row], lang, member)[0]
@@ -166,7 +173,7 @@ def _happening(
 ) -> Happening:
     place = places.get(row.outlet_id) if row.outlet_id else None
     receipt = receipts.of(row, list(entries), place.name if place else None)
-    receives = reader is not None and reader == row.other_id != row.member_id
+    receives = _receives(row, reader)
     points = -receipt.points if receives else receipt.points
     return Happening(
         ids.public("evt", row.id),
@@ -182,6 +189,19 @@ def _happening(
         row.payload.get("note", ""),
         undone,
     )
+
+
+def _receives(row: Event, reader: UUID | None) -> bool:
+    """Whether a reader gets what the event's first holder gives: a transfer's receiver, a pool that is joined.
+
+    What a member does with the pool's points is the pool's doing.
+    """
+    if reader is None or row.member_id == reader:
+        return False
+    pool = ids.public("mem", reader)
+    if row.kind in MOVES or row.payload.get("to_pool") == pool:
+        return reader == row.other_id or row.payload.get("to_pool") == pool
+    return reader == row.other_id and row.payload.get("pool") != pool
 
 
 def _row(entry: Written, programme: Programme, lang: str, receives: bool) -> Row:
@@ -222,10 +242,16 @@ def entries(
 ) -> tuple[list[Written], str | None]:
     """Entries of a member or of the whole programme, by event, newest first."""
     rows = Event.objects.filter(program_id=programme.id)
-    rows = rows.filter(member_id__in=members.selves(member)) if member else rows
+    rows = _whose(rows, member) if member else rows
     found, following = _page(rows, after, limit)
     by_event = receipts.written([row.id for row in found])
     return [each for row in found for each in by_event.get(row.id, [])], following
+
+
+def _whose(rows: QuerySet[Event], member: UUID) -> QuerySet[Event]:
+    """The events of a member, or of a pool."""
+    selves, is_pool = members.names_of(member)
+    return rows.filter(Q(member_id__in=selves) | Q(other_id=member) if is_pool else Q(member_id__in=selves))
 
 
 def events(
@@ -233,7 +259,7 @@ def events(
 ) -> tuple[list[Event], str | None]:
     """Events of a member or of the whole programme, newest first."""
     rows = Event.objects.filter(program_id=programme.id)
-    rows = rows.filter(member_id__in=members.selves(member)) if member else rows
+    rows = _whose(rows, member) if member else rows
     return _page(rows.filter(kind=kind) if kind else rows, after, limit)
 
 

@@ -19,14 +19,16 @@ from setia.engine.vocabulary import (
     LAPSED,
     MADE,
     MERGED,
+    POOL_JOINED,
     RELEASED,
     RETURNED,
     SPENT,
+    TRANSFERRED,
     UNMERGED,
     VOIDED,
     Balance,
 )
-from setia.intake import corrections, gather, parking, receipts, understand
+from setia.intake import corrections, gather, parking, pools, receipts, understand
 from setia.intake.deeds import AFTER_RETURN, DEEDS, needs_second
 from setia.intake.gather import Known
 from setia.intake.models import Event, Key
@@ -35,10 +37,11 @@ from setia.intake.understand import fingerprint
 from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal import sql
-from setia.journal.types import Account, Plan, Standing
+from setia.journal.types import POOLED, Account, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
+from setia.members.service import Tie
 from setia.programs import service as programs
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller
@@ -64,6 +67,8 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                 if case.waits:
                     return parking.park(case, key)
                 _resolved(case)
+                if case.known.pool and not (attempt or locked):
+                    continue  # a pool's account is only touched under its lock
                 if needs_second(case):
                     return parking.park(case, key)
                 if attempt < TRIES - 1 and _settled(case):
@@ -73,7 +78,7 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                     continue
                 if (deed := DEEDS.get(told.kind)) and deed.after:
                     deed.after(case)
-        except (IntegrityError, _Merged):
+        except (IntegrityError, _Moved):
             continue  # the same event came in beside us, or a merge: look again
         if case.known.is_awaited:
             parking.match(caller.programme, told.external_id)
@@ -81,8 +86,8 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
     raise Refusal("busy", status=503, retryable=True)
 
 
-class _Merged(Exception):
-    """Somebody this event touches was merged after it was looked up and before it was held."""
+class _Moved(Exception):
+    """Somebody this event touches was merged, or came or went from a pool, between the look-up and the lock."""
 
 
 def preview(caller: Caller, told: Told) -> Receipt:
@@ -97,7 +102,8 @@ def preview(caller: Caller, told: Told) -> Receipt:
 class Case:
     """One event on its way through: what was told, what is known, the book that judges it.
 
-    `target` is the event it speaks of, `sale` that event as a sale; `other` the second holder it names.
+    `target` is the event it speaks of, `sale` that event as a sale; `second` the second holder it names, `other` whose
+    accounts those are, and `held` whom the look-up before the lock found.
     """
 
     __slots__ = (
@@ -108,11 +114,13 @@ class Case:
         "counts_at",
         "event_id",
         "facts",
+        "held",
         "known",
         "now",
         "other",
         "other_named",
         "sale",
+        "second",
         "standing",
         "target",
         "told",
@@ -127,6 +135,8 @@ class Case:
         self.sale: Sale | None = None
         self.other: UUID | None = None
         self.other_named: UUID | None = None
+        self.second: Tie | None = None
+        self.held: Known | None = None
         self.waits = False
         self.at: datetime = told.at or self.now
         self.counts_at: datetime = self.at
@@ -141,6 +151,11 @@ class Case:
         """The account of the event's first holder."""
         assert self.known.account is not None
         return self.known.account
+
+    @property
+    def purse(self) -> Account:
+        """The account that holder's points are in: their own, or their pool's."""
+        return self.account.place(POOLED)
 
 
 def _look(caller: Caller, told: Told, key: str, locked: bool) -> Case:
@@ -159,6 +174,9 @@ def _look(caller: Caller, told: Told, key: str, locked: bool) -> Case:
         if case.sale is None:
             case.book = _book(case)
         case.known = gather.look_up(caller, case.book, told, case.at, _needs(case), key)
+    before = case.held
+    if before and (before.member, before.pool) != (case.known.member, case.known.pool):
+        raise _Moved
     return case
 
 
@@ -194,10 +212,6 @@ _MISSING = {
 def _take_over(case: Case, target: Event) -> None:
     """What an event says by naming another: whose it is, what it counts against, and what is left to correct."""
     told = case.told
-    if target.other_id:
-        case.other_named = target.other_id
-        shared = members.survivors([target.other_id]) if told.kind != UNMERGED else {}
-        case.other = shared.get(target.other_id, target.other_id)
     if target.kind == MADE:
         case.sale = sale = corrections.sale_of(target)
         if told.kind == CLAIMED:
@@ -229,28 +243,41 @@ def _claim(case: Case, sale: Sale) -> None:
 
 def _parties(case: Case, key: str, locked: bool) -> None:
     """Find out whom the event touches and what stands of what it corrects; hold them, in the order of their ids."""
-    told, program = case.told, case.caller.programme.id
-    if told.other:
-        found = members.resolve(program, told.other)
-        if found is None:
-            raise NotFound("member", param="data.absorbed" if told.kind == MERGED else "data.to")
-        case.other_named, case.other = found
+    told = case.told
     deed = DEEDS.get(told.kind)
     if deed and deed.standing:
         case.standing = journal.standing(deed.standing(case))
-        shared = members.survivors({entry.holder for entry in case.standing})
-        for entry in case.standing:
-            entry.holder = shared.get(entry.holder, entry.holder)
+    case.second, purses = _second(case), pools.purses(case.standing)
+    if case.second:
+        case.other_named = case.second.named
+        case.other = case.second.named if told.kind == UNMERGED else case.second.survivor
     if locked:
         none: frozenset[str] = frozenset()
-        first = (
-            gather.look_up(case.caller, case.book, told, case.at, none, key).member if told.member else None
-        )
-        holders = {first, case.other, *(entry.holder for entry in case.standing)}
+        holders = {case.other, *purses, *([case.second.pool] if case.second else [])}
+        if told.member:
+            case.held = gather.look_up(case.caller, case.book, told, case.at, none, key)
+            holders |= {case.held.member, case.held.pool}
         journal.lock(*(holder for holder in holders if holder))
-        own = {case.other} if told.kind == UNMERGED else set()
-        if members.survivors({holder for holder in holders if holder} - own):
-            raise _Merged  # while we waited for them: look again whom we mean
+        if (_second(case), pools.purses(case.standing)) != (case.second, purses):
+            raise _Moved  # while we waited for them: look again whom we mean
+    for entry, purse in zip(case.standing, purses, strict=True):
+        entry.holder = purse
+
+
+def _second(case: Case) -> Tie | None:
+    """How the second holder that an event names stands now: in its own words, or in those of the one it speaks of."""
+    told, target = case.told, case.target
+    if told.other:
+        found = members.resolve(case.caller.programme.id, told.other)
+        if found is None:
+            raise NotFound(*_NOT_THERE.get(told.kind, ("member", "", "data.to")))
+        return found
+    if target and target.other_id and target.kind in (TRANSFERRED, MERGED):
+        return members.ties([target.other_id]).get(target.other_id)
+    return None
+
+
+_NOT_THERE = {MERGED: ("member", "", "data.absorbed"), POOL_JOINED: ("pool", "", "data.pool")}
 
 
 def _book(case: Case) -> Book:
@@ -289,20 +316,27 @@ def _resolved(case: Case) -> None:
         raise NotFound("member", told.member[1] if told.member[0] != "phone" else "", param="member")
     if told.outlet and known.outlet is None:
         raise NotFound("outlet", told.outlet, param="outlet")
+    kind = programs.kind(told.kind)
+    if known.is_pool and (kind is None or kind.scope != "internal"):
+        raise Refusal("is_pool", status=422, param="member")
+    if case.second and case.second.is_pool and told.kind != POOL_JOINED:
+        raise Refusal("is_pool", status=422, param="data.absorbed" if told.kind == MERGED else "data.to")
     if told.member is None and told.kind not in (MADE, RETURNED, VOIDED):
         raise Refusal("missing", status=422, param="member")
 
 
 def _decided(case: Case) -> Plan:
     """The consequences, as rows."""
+    told, kind = case.told, programs.kind(case.told.kind)
+    deed = DEEDS.get(told.kind)
+    if case.known.account and (deed or case.known.pool):
+        _read_accounts(case)
     case.facts = gather.facts(case.told, case.at, case.book, case.known)
     account = case.known.account
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()
-    told, kind = case.told, programs.kind(case.told.kind)
-    deed = DEEDS.get(told.kind)
     if deed:
-        _read_accounts(case)
+        pools.permitted(case)
         effects = deed.decide(case, case.standing)
     elif kind and kind.decide:
         account.lots = case.facts["lots"] = journal.lots(account.holder) if kind.needs_lots else []
@@ -315,13 +349,15 @@ def _decided(case: Case) -> Plan:
 
 def _read_accounts(case: Case) -> None:
     """The accounts of everybody the event touches, its first holder's first."""
-    first = case.account.holder
-    holders = [first, *([case.other] if case.other else []), *(entry.holder for entry in case.standing)]
+    first, pool = case.account.holder, case.known.pool
+    second = [case.other, case.second.pool] if case.second else []
+    holders = [id for id in (first, *second, *(entry.holder for entry in case.standing), pool) if id]
     events = list(dict.fromkeys(entry.key[0] for entry in case.standing))
     keys = [key for entry in case.standing for key, _ in entry.pieces]
     for holder in dict.fromkeys(holders):
         case.accounts[holder] = journal.account(holder, case.at, case.now, events, keys)
     case.known.account = case.accounts[first]
+    case.account.pool = case.accounts[pool] if pool else None
 
 
 def after_return(more: Callable[[list[Effect]], list[Effect]]) -> None:
@@ -365,12 +401,16 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     _note_products(case)
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
-    others = [account for account in case.accounts if account != holder]
+    others, pool = [account for account in case.accounts if account != holder], receipts.pool_of(case)
     if others:
         rows["others"] = others
     text = _statement(tuple(name for name in _ORDER if name in rows), holder is not None)
     told, programme = case.told, case.caller.programme
     rows["payload"], rows["facts"] = payload(told, case.sale), _kept_facts(case, plan)
+    if pool:
+        rows["payload"]["pool"] = ids.public("mem", pool)
+    if case.second and case.second.pool:
+        rows["payload"]["to_pool"] = ids.public("mem", case.second.pool)
     params = (
         _b(case.event_id),
         _b(programme.id),
@@ -393,7 +433,7 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
         told.body_hash.hex().encode(),
         case.caller.credential.encode(),
         key.encode(),
-        _b(case.other_named),
+        _b(case.other_named or pool),
         _b(told.order),
         _b(case.known.named),
     )
@@ -431,6 +471,10 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["until"] = time.iso(told.until)
     if told.approved_by:
         payload["approved_by"] = told.approved_by
+    if told.role:
+        payload["role"] = told.role
+    if told.split:
+        payload["split"] = told.split
     return payload
 
 

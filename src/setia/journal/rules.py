@@ -54,7 +54,7 @@ def plan(
     first = next(iter(accounts.values()))
     rows = Plan()
     for n, effect in enumerate(effects, 1):
-        account = accounts[effect.holder] if effect.holder else first
+        account = accounts[effect.holder] if effect.holder else first.place(effect.asset)
         if effect.verb == "give" and effect.amount:
             _give(_Writing(rows, program, event, n, at, effect), account)
         elif effect.verb == "take" and effect.amount:
@@ -285,8 +285,13 @@ def _order(account: Account, effect: Effect, at: datetime) -> list[Lot]:
     own = [lot for lot in lots if lot.root == effect.reverses]
     own.sort(key=lambda lot: lot.available_from, reverse=True)
     others = [lot for lot in lots if lot.root != effect.reverses and lot.spendable(at)]
-    others.sort(key=lambda lot: (lot.expires_at or _FAR, lot.available_from, lot.key))
+    others.sort(key=soonest)
     return own + others
+
+
+def soonest(lot: Lot) -> tuple[datetime, datetime, LotKey]:
+    """The order in which lots are drawn: soonest expiry first, no expiry last, then oldest, then id."""
+    return lot.expires_at or _FAR, lot.available_from, lot.key
 
 
 def spend(asset: str, amount: int) -> list[Effect]:

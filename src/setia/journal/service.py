@@ -98,6 +98,7 @@ def standing(events: Sequence[UUID]) -> list[Standing]:
             row.counts_at,
             _pieces(moves.get(key, ()), back.get(key, {})),
             row.reverses_event_id is not None,
+            row.member_id,
         )
         for row in rows
     ]
@@ -163,6 +164,23 @@ def account(
         if lot.available_from > max(at, now or at) or (lot.expires_at and lot.expires_at <= at):
             state.stale[lot.asset] = state.stale.get(lot.asset, 0) + lot.remaining
     return state
+
+
+def came_from(holder: UUID, lots: Iterable[LotKey]) -> dict[LotKey, LotKey]:
+    """Which earlier lot of the same holder each of these moved on from, as by an extension; others are left out."""
+    wanted = set(lots)
+    rows = Posting.objects.filter(
+        event_id__in={key[0] for key in wanted},
+        from_holder_id=holder,
+        to_holder_id=holder,
+        from_kind=AVAILABLE,
+        to_kind=AVAILABLE,
+    )
+    return {
+        (row.event_id, row.n, row.k): (row.lot_event_id, row.lot_n, row.lot_k)
+        for row in rows
+        if row.lot_event_id and row.lot_n is not None and (row.event_id, row.n, row.k) in wanted
+    }
 
 
 def holders_with(kind: str) -> list[UUID]:

@@ -131,7 +131,7 @@ def _card(request: HttpRequest, caller: Caller, person: Person) -> dict[str, Any
     """What a cashier sees of a member before giving anything: enough to be sure, no more."""
     now = caller.programme.now()
     status = tiers.status(caller.programme, person.id, now, pages.lang(request))
-    return {"person": person, "points": journal.spendable(person.id, "points", now), "status": status}
+    return {"person": person, "points": journal.spendable(person.purse, "points", now), "status": status}
 
 
 @require_GET
