@@ -5,17 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from setia.intake import bulk, queries, service, understand
 from setia.intake.replay import replay
 from setia.intake.types import EventBody, MemberRef
 from setia.journal import service as journal
+from setia.journal.models import Balance
 from setia.kit import ids, time
 from setia.kit.refusals import Refusal
 from setia.members import service as members
+from setia.members.models import Member
 from tests.conftest import NOON, call, found_shop
 from tests.test_clock import _ahead
 from tests.test_corrections import ONE_PER_10K, refused
+from tests.test_people import _signed_in, _staff
 
 RANI, BUDI, SARI, TONO = "081234567890", "081298765432", "081311112222", "081399998888"
 CAPPED = ONE_PER_10K.replace("of: net}}}", "of: net}}, limit: {each: member, every: month, at_most: 15}}")
@@ -555,3 +560,83 @@ def test_over_http(home):
     assert (said.status, said.body["code"]) == (403, "pool_may_not_spend")
     entries = call("GET", f"/v1/events?member={home.pool.public_id}", key=key).body["data"]
     assert {row["kind"] for row in entries} == {"pool.opened", "pool.joined"}
+
+
+STEP = st.tuples(
+    st.sampled_from(["open", "enter", "leave", "buy", "buy", "return", "spend", "hold", "release", "move", "void"]),
+    st.integers(0, 2),
+    st.integers(1, 40),
+    st.sampled_from(["own", "equal", "nothing", "spender", "saver"]),
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(STEP, min_size=5, max_size=25))
+def test_whatever_a_household_does_nothing_is_made_lost_or_left_in_two_places(steps):
+    """After every step the record is sound, nobody in a pool has points of their own, and the sum is what was given.
+
+    Points bought and never returned, less those spent: all that is held, minus all that is owed.
+    """
+    home = Home(sales=False)
+    shop, phones = home.shop, (RANI, BUDI, SARI)
+    sales, spends, pools, due = {}, {}, [], 0
+    for n, (what, who, size, word) in enumerate(steps):
+        phone, name = phones[who], f"n{n}"
+        try:
+            if what == "open":
+                pools.append(shop.happens("pool.opened", name, None, phone, name="Rumah").pool)
+            elif what == "enter" and pools:
+                role = word if word in ("spender", "saver") else "spender"
+                shop.happens("pool.joined", name, None, phone, pool=pools[size % len(pools)], role=role)
+            elif what == "leave":
+                shop.happens("pool.left", name, None, phone, **({"split": word} if word in SPLITS else {}))
+            elif what == "buy":
+                sales[name], due = size, due + shop.buy(name, size * 10_000, phone=phone).points
+            elif what == "return" and sales:
+                due += shop.give_back(list(sales)[size % len(sales)]).points
+            elif what == "spend":
+                spends[name], due = shop.spend(name, size, phone), due - size
+            elif what == "hold":
+                shop.happens("points.held", name, phone=phone, points=size, order_id=name)
+            elif what == "release":
+                shop.happens("hold.released", name, hold=f"n{size % (n + 1)}")
+            elif what == "move":
+                shop.happens("points.transferred", name, phone=phone, points=size, to=phones[size % 3])
+            elif what == "void" and spends:
+                event = ids.public("evt", list(spends.values())[size % len(spends)].event_id)
+                due += shop.happens("event.voided", name, event=event, reason="salah").points
+        except Refusal as refusal:
+            assert refusal.code in EXPECTED, refusal.code
+        shop.sound()
+        rows = Balance.objects.filter(program_id=shop.programme.id)
+        assert sum(rows.values_list("amount", flat=True)) == due
+        alone = Member.objects.filter(program_id=shop.programme.id, pool__isnull=False).values("id")
+        assert not rows.filter(holder_id__in=alone).exclude(amount=0).exists()
+        closed = Member.objects.filter(program_id=shop.programme.id, is_pool=True, merged_into__isnull=False)
+        assert not rows.filter(holder_id__in=closed.values("id")).exclude(amount=0).exists()
+    assert replay(shop.programme).faults == []
+
+
+SPLITS = ("own", "equal", "nothing")
+EXPECTED = {
+    *("in_pool", "not_in_pool", "not_found", "hold_open", "pool_may_not_spend", "insufficient", "already_returned"),
+    *("to_oneself", "same_pool", "hold_resolved", "already_voided"),
+}
+
+
+@pytest.mark.parametrize("lang", ["id", "en"])
+def test_the_pages_say_which_pool_and_who_is_in_it_by_first_names(home, lang):
+    page = _signed_in(_staff(home.shop, "owner", "dewi"))
+    member = page.get(f"/console/member/{home.budi.public_id}?lang={lang}").content.decode()
+    link = f"/m/{members.link_token(home.budi)}?lang={lang}"
+    card = page.get(f"/kasir/?m={home.budi.public_id}&lang={lang}").content.decode()
+    own = page.get(link).content.decode()
+    role = {"id": "boleh memakai poin", "en": "may spend"}[lang]
+    for shown in (member, card, own):
+        assert "Keluarga Rani" in shown and "Rani, Budi" in shown and role in shown and "50" in shown
+        assert "Permata" not in shown
+    pool = page.get(f"/console/member/{home.pool.public_id}?lang={lang}").content.decode()
+    assert home.pool.public_id in pool and "Rani, Budi" in pool and ">50<" in pool
+    people = page.get(f"/console/member?lang={lang}").content.decode()
+    assert "Rani Permata" in people and "Keluarga Rani" not in people
+    assert page.get(f"/m/{members.link_token(home.pool)}").status_code == 404

@@ -125,6 +125,7 @@ def home(request: HttpRequest, programme: Programme, person: Person, token: str)
         "points": journal.spendable(person.purse, "points", now),
         "expiring": _expiring(person, now),
         "now": now,
+        "pool": members.pool_of(person),
         "status": tiers.status(programme, person.id, now, lang),
         "latest": queries.timeline(programme, person.id, lang, limit=3).items,
     }
