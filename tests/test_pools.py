@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from setia.intake import bulk, queries, service, understand
+from setia.intake import bulk, queries, receipts, service, understand
 from setia.intake.replay import replay
 from setia.intake.types import EventBody, MemberRef
 from setia.journal import service as journal
@@ -103,6 +103,7 @@ def test_joining_keeps_dates_roots_and_what_was_owed():
     assert home.open().points == -30
     assert journal.expiring(home.pool.id, "points", NOON) == dates
     joined = home.enter()
+    assert receipts.summary(joined)["en"] == "Joined a household pool with 20 points owed"
     assert (joined.points, joined.balance) == (20, 10)  # Budi brings a debt, which the pool pays at once
     assert journal.account(home.budi.id, NOON).debt["points"] == 0
     assert home.held(home.rani, home.budi) == [10, 0, 0]
@@ -147,7 +148,9 @@ def test_who_may_spend_hold_and_transfer():
     assert home.shop.buy("S1", 50_000, phone=SARI).balance == 55
     for kind, data in (("points.spent", {}), ("points.held", {}), ("points.transferred", {"to": TONO})):
         refused("pool_may_not_spend", home.shop.happens, kind, "no", phone=SARI, points=1, **data)
-    refused("pool_may_not_spend", home.shop.happens, "points.transferred", "no", phone=BUDI, points=1, to=TONO)
+    refused(
+        "pool_may_not_spend", home.shop.happens, "points.transferred", "no", phone=BUDI, points=1, to=TONO
+    )
     assert home.shop.happens("points.transferred", "T", phone=RANI, points=5, to=TONO).balance == 50
     assert home.shop.spend("S", 5, BUDI).balance == 45
     home.shop.happens("points.held", "H", phone=BUDI, points=40)
@@ -167,7 +170,9 @@ def test_the_document_says_who_may_spend_and_what_leaving_means():
     home.fine()
 
 
-@pytest.mark.parametrize("section", ["pools: {leaving: half}", "pools: {may_spend: [uncle]}", "pools: {may_spend: owner}"])
+@pytest.mark.parametrize(
+    "section", ["pools: {leaving: half}", "pools: {may_spend: [uncle]}", "pools: {may_spend: owner}"]
+)
 def test_a_bad_section_is_told(section):
     with pytest.raises(Refusal) as found:
         found_shop(ONE_PER_10K + section)
@@ -178,7 +183,9 @@ def test_a_bad_section_is_told(section):
 def test_whoever_leaves_takes_what_came_by_events_naming_them(home):
     home.shop.buy("R1", 100_000, phone=RANI, at=NOON + timedelta(hours=1))
     home.shop.buy("B1", 70_000, phone=BUDI, at=NOON + timedelta(hours=2))
-    home.shop.spend("S", 35, BUDI, NOON + timedelta(hours=3))  # the oldest go first: Rani's 30 and 5 of Budi's
+    home.shop.spend(
+        "S", 35, BUDI, NOON + timedelta(hours=3)
+    )  # the oldest go first: Rani's 30 and 5 of Budi's
     gone = home.leave(BUDI)
     assert (gone.points, gone.balance) == (15 + 7, 22)
     assert home.held(home.rani, home.budi) == [10, 0, 22]
@@ -191,7 +198,9 @@ def test_an_extension_makes_nobody_elses_points_ones_own(home):
     home.shop.happens("points.extended", "X", phone=BUDI, until=NOON + timedelta(days=900), reason="maaf")
     assert home.held() == [50]
     assert home.leave(BUDI).points == 20
-    assert {ends for ends, _ in journal.expiring(home.budi.id, "points", NOON)} == {NOON + timedelta(days=900)}
+    assert {ends for ends, _ in journal.expiring(home.budi.id, "points", NOON)} == {
+        NOON + timedelta(days=900)
+    }
     home.fine()
 
 
@@ -264,7 +273,10 @@ def test_points_that_paid_in_the_pool_go_back_to_it(home):
 def test_a_return_after_leaving_follows_who_has_the_points(home, split, pool, budi, owed):
     home.shop.buy("B1", 100_000, phone=BUDI)
     home.leave(BUDI, split=split)
-    assert home.held(home.budi) == [pool + (10 if split == "nothing" else 0), budi + (10 if split == "own" else 0)]
+    assert home.held(home.budi) == [
+        pool + (10 if split == "nothing" else 0),
+        budi + (10 if split == "own" else 0),
+    ]
     home.shop.give_back("B1")
     assert home.held(home.budi) == [pool, budi]
     assert journal.account(home.budi.id, time.now()).debt.get("points", 0) == -owed
@@ -299,7 +311,9 @@ def test_points_run_out_in_the_pool_by_the_calendar(home):
     assert home.shop.buy("old", 40_000, phone=BUDI, at=soon).balance == 54
     _ahead(home.shop, days=10)
     assert home.held(at=home.programme.now()) == [50]
-    assert journal.account(home.pool.id, home.programme.now()).available["points"] == 50  # booked, not only seen
+    assert (
+        journal.account(home.pool.id, home.programme.now()).available["points"] == 50
+    )  # booked, not only seen
     assert home.shop.spend("S", 50, RANI).balance == 0
     home.shop.give_back("old")  # its points are gone already: nothing is taken twice
     assert home.held(home.budi) == [0, 0]
@@ -337,7 +351,9 @@ def test_corrections_by_hand_and_claims_go_to_the_pool(home):
 
 
 def test_points_that_wait_go_along_and_are_activated_where_they_are():
-    rules = ONE_PER_10K.replace("{per: 10000, points: 1, of: net}", "{per: 10000, points: 1, of: net}, pending: until_released")
+    rules = ONE_PER_10K.replace(
+        "{per: 10000, points: 1, of: net}", "{per: 10000, points: 1, of: net}, pending: until_released"
+    )
     home = Home(rules)
     home.open()
     home.enter()
@@ -368,7 +384,9 @@ def test_bad_pools_are_refused_and_change_nothing(home):
     refused("pool_owner", shop.happens, "pool.role_changed", "h", phone=RANI, role="saver")
     refused("missing", shop.happens, "pool.left", "i")
     refused("insufficient", shop.spend, "j", 51, BUDI)
-    body = EventBody(kind="points.spent", id="k", member=MemberRef(id=home.pool.public_id), data={"points": 1})
+    body = EventBody(
+        kind="points.spent", id="k", member=MemberRef(id=home.pool.public_id), data={"points": 1}
+    )
     refused("is_pool", service.accept, shop.caller, understand.event(body, "test"), "k")
     body = EventBody(
         kind="points.transferred",
@@ -391,7 +409,10 @@ def test_who_has_points_on_hold_cannot_join():
 def test_nobody_in_a_pool_is_merged_or_parted(home):
     def merge(survivor, absorbed, id):
         body = EventBody(
-            kind="member.merged", id=id, member=MemberRef(phone=survivor), data={"absorbed": {"phone": absorbed}}
+            kind="member.merged",
+            id=id,
+            member=MemberRef(phone=survivor),
+            data={"absorbed": {"phone": absorbed}},
         )
         return service.accept(home.shop.caller, understand.event(body, "test"), f"merge {id}")
 
@@ -474,7 +495,7 @@ def test_a_crowd_at_one_pool_never_overspends(home):
     with ThreadPoolExecutor(clients) as crowd:
         said = list(crowd.map(one, range(clients)))
     assert sum(not isinstance(each, str) for each in said[1:]) == 7  # 50 // 7
-    assert set(each for each in said if isinstance(each, str)) == {"insufficient"}
+    assert {each for each in said if isinstance(each, str)} == {"insufficient"}
     assert home.held(home.rani, home.budi, home.sari) == [1, 0, 0, 0]
     home.fine()
 
@@ -537,7 +558,12 @@ def test_the_pools_story_has_everything_that_moved_its_points(home):
         "leave " + BUDI: -23,  # his 20 and the 3 he was sent: the 8 he spent were Rani's
     }
     assert sum(told.values()) == home.held()[0]
-    mine = {row.external_id: row.points for row in queries.timeline(home.shop.programme, home.budi.id, "id", limit=50).items}
+    listed, _ = queries.events(home.shop.programme, home.pool.id, None, None, 50)
+    assert {row.external_id for row in listed} == set(told)
+    mine = {
+        row.external_id: row.points
+        for row in queries.timeline(home.shop.programme, home.budi.id, "id", limit=50).items
+    }
     assert mine["enter " + BUDI] == -20 and mine["S"] == -8 and mine["B9"] == 10 and "R1" not in mine
 
 
@@ -550,7 +576,12 @@ def test_over_http(home):
     assert pool["is_pool"] and [each["role"] for each in pool["members"]] == ["owner", "spender"]
     held = call("GET", f"/v1/members/{home.budi.public_id}/balances", key=key).body["data"]
     assert [(row["asset"], row["amount"]) for row in held] == [("points", 50)]
-    body = {"kind": "pool.joined", "id": "h1", "member": {"phone": SARI}, "data": {"pool": home.pool.public_id, "role": "saver"}}
+    body = {
+        "kind": "pool.joined",
+        "id": "h1",
+        "member": {"phone": SARI},
+        "data": {"pool": home.pool.public_id, "role": "saver"},
+    }
     tried = call("POST", "/v1/events?dry_run=true", body, key)
     assert tried.status == 200 and home.sari.id not in {each.id for each in members.in_pool(home.pool.id)}
     said = call("POST", "/v1/events", body, key, idempotency="h1")
@@ -563,7 +594,9 @@ def test_over_http(home):
 
 
 STEP = st.tuples(
-    st.sampled_from(["open", "enter", "leave", "buy", "buy", "return", "spend", "hold", "release", "move", "void"]),
+    st.sampled_from(
+        ["open", "enter", "leave", "buy", "buy", "return", "spend", "hold", "release", "move", "void"]
+    ),
     st.integers(0, 2),
     st.integers(1, 40),
     st.sampled_from(["own", "equal", "nothing", "spender", "saver"]),
@@ -619,7 +652,15 @@ def test_whatever_a_household_does_nothing_is_made_lost_or_left_in_two_places(st
 
 SPLITS = ("own", "equal", "nothing")
 EXPECTED = {
-    *("in_pool", "not_in_pool", "not_found", "hold_open", "pool_may_not_spend", "insufficient", "already_returned"),
+    *(
+        "in_pool",
+        "not_in_pool",
+        "not_found",
+        "hold_open",
+        "pool_may_not_spend",
+        "insufficient",
+        "already_returned",
+    ),
     *("to_oneself", "same_pool", "hold_resolved", "already_voided"),
 }
 

@@ -79,7 +79,7 @@ def create_member(call: Call) -> tuple[int, Any]:
 
 def _member(call: Call, person: Person) -> dict[str, Any]:
     """A pool's points for whoever is in one; `pool` says which and as what. Of a pool, `members` says who."""
-    found = {
+    found: dict[str, Any] = {
         "id": person.public_id,
         "phone": person.phone,
         "nickname": person.nickname,

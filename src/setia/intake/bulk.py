@@ -86,7 +86,9 @@ class Batch:
         self.categories = catalog.categories(self.program)
         self.places: dict[str, Place] = {place.code: place for place in tenancy.outlets(self.program)}
         self.members: dict[tuple[str, str], UUID] = {}
-        self.merged: set[tuple[str, str] | None] = set()  # names of members who share accounts by a merge or a pool
+        self.merged: set[tuple[str, str] | None] = (
+            set()
+        )  # names of members who share accounts by a merge or a pool
 
     def take(self, chunk: Sequence[tuple[int, Told]]) -> None:
         """A chunk, in order. What can't go in bulk ends the bulk before it and goes alone."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from setia.engine.decide import SPLITS, Effect
-from setia.engine.vocabulary import HELD, POOL_JOINED, POOL_LEFT, POOL_OPENED, SPENT, TRANSFERRED
+from setia.engine.vocabulary import HELD, POOL_LEFT, SPENT, TRANSFERRED
 from setia.intake import corrections
 from setia.intake.models import Event
 from setia.journal import rules as ledger
@@ -24,8 +24,6 @@ from setia.members.service import Tie
 if TYPE_CHECKING:
     from setia.intake.service import Case
 
-MOVES = (POOL_OPENED, POOL_JOINED, POOL_LEFT)  # what a pool gains by these its member loses, and the other way round
-
 
 def permitted(case: "Case") -> None:
     """Refuses `pool_may_not_spend` to whom the pool's rules don't let spend, and transfers to all but its owner."""
@@ -33,7 +31,9 @@ def permitted(case: "Case") -> None:
         return
     may = ("owner",) if case.told.kind == TRANSFERRED else case.book.pools.may_spend
     if case.known.role not in may:
-        raise Refusal("pool_may_not_spend", status=403, param="member", role=case.known.role, may=", ".join(may))
+        raise Refusal(
+            "pool_may_not_spend", status=403, param="member", role=case.known.role, may=", ".join(may)
+        )
 
 
 # Opening, joining
@@ -66,7 +66,12 @@ def _pooled(case: "Case", pool: UUID) -> list[Effect]:
 
 
 def _over(
-    rule: str, source: UUID, target: UUID, lots: Sequence[tuple[LotKey, int]], sign: int, words: dict[str, Any]
+    rule: str,
+    source: UUID,
+    target: UUID,
+    lots: Sequence[tuple[LotKey, int]],
+    sign: int,
+    words: dict[str, Any],
 ) -> list[Effect]:
     """These lots go from one account to the other, their dates kept; one entry."""
     amount, to = sum(size for _, size in lots), (target, AVAILABLE)
@@ -108,7 +113,9 @@ def leave(case: "Case", found: list[Standing]) -> list[Effect]:
     if any(pool.held.values()):
         raise Refusal("hold_open", param="member")
     told, count = case.told, len(members.in_pool(pool.holder))
-    asked = told.split if told.split in SPLITS else case.book.pools.leaving  # what an earlier try noted is no wish
+    asked = (
+        told.split if told.split in SPLITS else case.book.pools.leaving
+    )  # what an earlier try noted is no wish
     told.split = "all" if count == 1 else asked
     lots = _part(case, pool, count)
     words = {"pool": ids.public("mem", pool.holder), "split": told.split}

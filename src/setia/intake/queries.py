@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet, Sum
 from setia.engine.vocabulary import POOL_JOINED, POOL_OPENED, RETURNED, VOIDED
 from setia.intake import receipts
 from setia.intake.models import Event
-from setia.intake.pools import MOVES
+from setia.intake.receipts import MOVES
 from setia.intake.types import Written
 from setia.journal.models import Entry
 from setia.kit import ids, texts
@@ -111,12 +111,16 @@ def timeline(
 def _story(program: UUID, member: UUID) -> QuerySet[Event]:
     """The events that name a member or one they absorbed, and those that moved something in a pool."""
     selves, is_pool = members.names_of(member)
-    mine = Q(member_id__in=selves) | Q(other_id__in=selves)
-    if is_pool:  # a transfer names its receiver, so the pools of both are in what is kept of its words
-        entered = Event.objects.filter(other_id=member, kind__in=(POOL_OPENED, POOL_JOINED))
-        ever, pool = list(entered.values_list("member_id", flat=True)), ids.public("mem", member)
-        mine |= Q(member_id__in=ever, payload__pool=pool) | Q(other_id__in=ever, payload__to_pool=pool)
-    return Event.objects.filter(mine, program_id=program)
+    named = _moved_in(member) if is_pool else Q(member_id__in=selves)
+    return Event.objects.filter(named | Q(other_id__in=selves), program_id=program)
+
+
+def _moved_in(pool: UUID) -> Q:
+    """What happened in a pool: a transfer names its receiver, so the pools of both are in what is kept of its words."""
+    entered = Event.objects.filter(other_id=pool, kind__in=(POOL_OPENED, POOL_JOINED))
+    ever, name = list(entered.values_list("member_id", flat=True)), ids.public("mem", pool)
+    theirs = Q(member_id__in=ever, payload__pool=name) | Q(other_id__in=ever, payload__to_pool=name)
+    return Q(member_id=pool) | theirs
 
 
 def recent(
@@ -251,7 +255,7 @@ def entries(
 def _whose(rows: QuerySet[Event], member: UUID) -> QuerySet[Event]:
     """The events of a member, or of a pool."""
     selves, is_pool = members.names_of(member)
-    return rows.filter(Q(member_id__in=selves) | Q(other_id=member) if is_pool else Q(member_id__in=selves))
+    return rows.filter(_moved_in(member) if is_pool else Q(member_id__in=selves))
 
 
 def events(

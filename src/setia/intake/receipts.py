@@ -7,7 +7,16 @@ from uuid import UUID
 
 from setia.engine import explain
 from setia.engine.decide import Rule
-from setia.engine.vocabulary import ADJUSTED, CLAIMED, MADE, POOL_JOINED, POOL_OPENED, RETURNED, VOIDED
+from setia.engine.vocabulary import (
+    ADJUSTED,
+    CLAIMED,
+    MADE,
+    POOL_JOINED,
+    POOL_LEFT,
+    POOL_OPENED,
+    RETURNED,
+    VOIDED,
+)
 from setia.intake.models import Event
 from setia.intake.types import Receipt, Written
 from setia.journal import service as journal
@@ -16,6 +25,9 @@ from setia.journal.types import Plan
 from setia.kit import ids, texts, time
 from setia.programs import service as programs
 from setia.tenancy.types import Programme
+
+# What a pool gains by these its member loses, and the other way round.
+MOVES = (POOL_OPENED, POOL_JOINED, POOL_LEFT)
 
 if TYPE_CHECKING:
     from setia.intake.service import Case
@@ -185,6 +197,8 @@ def summary(receipt: Receipt) -> dict[str, str]:
         key = "event.purchase.made.said.nobody"
     if receipt.kind == RETURNED and receipt.points >= 0:
         key += ".none" if not receipt.points else ".more"
+    if receipt.kind in MOVES and receipt.points and (receipt.points > 0) != (receipt.kind == POOL_LEFT):
+        key += ".owing"
     if receipt.kind in (VOIDED, ADJUSTED) and receipt.points < 0:
         key += ".less"
     return texts.pair(key, **values)

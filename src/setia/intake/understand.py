@@ -177,7 +177,9 @@ class _Extend(_Data):
 
 
 class _PoolOpened(_Data):
-    title: Annotated[str, msgspec.Meta(min_length=1, max_length=60, pattern=r"\S")] = msgspec.field(name="name")
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=60, pattern=r"\S")] = msgspec.field(
+        name="name"
+    )
 
 
 class _PoolJoined(_Data):

@@ -26,7 +26,12 @@ class Member(models.Model):
     absorbed = ArrayField(models.UUIDField(), null=True, help_text="whose names are this member's too")
     is_pool = models.BooleanField(default=False)
     pool = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, related_name="+", db_index=False, help_text="their household"
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text="their household",
     )
     pool_role = models.CharField(max_length=8, default="", help_text="owner, spender or saver")
     pool_since = models.DateTimeField(null=True)
