@@ -283,6 +283,15 @@ def test_a_return_after_leaving_follows_who_has_the_points(home, split, pool, bu
     home.fine()
 
 
+def test_a_sale_paid_with_the_households_points_carries_none_off(home):
+    home.shop.spend("S", 40, BUDI, order_id="B1")  # Rani's 30 and 10 of his own
+    home.shop.buy("B1", 60_000, phone=BUDI)
+    assert home.leave(BUDI).points == 10 + 6
+    home.shop.give_back("B1")
+    assert home.held(home.budi) == [40, 10]
+    home.fine()
+
+
 def test_a_correction_follows_into_the_next_pool(home):
     home.shop.buy("B1", 100_000, phone=BUDI)
     home.leave(BUDI)

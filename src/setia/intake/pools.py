@@ -191,8 +191,8 @@ def changed(case: "Case") -> None:
 def purses(standing: Iterable[Standing]) -> list[UUID]:
     """Whose account each entry's units are corrected in now.
 
-    What a member's own account was given, wherever their points are now. What a pool was given, the pool while they are in
-    it; whoever left with their own takes the correction along; a pool that closed means whoever left it last.
+    What a member's own account was given, wherever their points are now. A pool's, the pool's; only whoever left with their
+    own takes along what they earned; what they spent was the household's. A pool that closed means whoever left it last.
     """
     standing = list(standing)
     ties = members.ties({id for entry in standing for id in (entry.holder, entry.member) if id})
@@ -207,7 +207,7 @@ def _purse(entry: Standing, ties: dict[UUID, Tie]) -> UUID:
         return tie.purse if entry.asset == POOLED else tie.survivor
     if whose.pool == entry.holder or whose.is_pool:
         return entry.holder
-    if _left_with(entry.holder, whose.survivor) == "own":
+    if entry.verb == "give" and _left_with(entry.holder, whose.survivor) == "own":
         return whose.purse
     return members.ties([tie.survivor])[tie.survivor].purse if tie.survivor != tie.named else entry.holder
 
