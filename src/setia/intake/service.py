@@ -329,8 +329,11 @@ def _decided(case: Case) -> Plan:
     """The consequences, as rows."""
     told, kind = case.told, programs.kind(case.told.kind)
     deed = DEEDS.get(told.kind)
-    if case.known.account and (deed or case.known.pool):
+    if case.known.account and deed:
         _read_accounts(case)
+    elif case.known.account and case.known.pool:
+        mine, pool = case.known.account, journal.account(case.known.pool, case.at, case.now)
+        mine.pool, case.accounts = pool, {mine.holder: mine, pool.holder: pool}
     case.facts = gather.facts(case.told, case.at, case.book, case.known)
     account = case.known.account
     if account is None:  # a sale nobody claimed: kept, earns nothing
