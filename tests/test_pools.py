@@ -20,7 +20,9 @@ from setia.members.models import Member
 from tests.conftest import NOON, call, found_shop
 from tests.test_clock import _ahead
 from tests.test_corrections import ONE_PER_10K, refused
+from tests.test_late import FIRST, rejudge
 from tests.test_people import _signed_in, _staff
+from tests.test_statement import agrees
 
 RANI, BUDI, SARI, TONO = "081234567890", "081298765432", "081311112222", "081399998888"
 CAPPED = ONE_PER_10K.replace("of: net}}}", "of: net}}, limit: {each: member, every: month, at_most: 15}}")
@@ -602,9 +604,28 @@ def test_over_http(home):
     assert {row["kind"] for row in entries} == {"pool.opened", "pool.joined"}
 
 
+@pytest.mark.parametrize(("split", "pool", "own"), [("own", 45, 175 + 45 + 60), ("nothing", 45 + 60, 175)])
+def test_what_late_news_makes_of_a_sale_goes_where_the_sales_points_are(split, pool, own):
+    home = Home(FIRST, sales=False)
+    home.open()
+    home.enter()
+    home.shop.buy("A0", 200_000, phone=BUDI, at=NOON - timedelta(days=9))
+    assert home.held(home.budi, at=NOON) == [45, 0]
+    if split == "own":
+        pool -= 45
+    home.leave(split=split)
+    home.shop.buy("L", 1_500_000, phone=BUDI, at=NOON - timedelta(days=10))
+    rejudge(home.shop, "A0", "X")
+    assert home.held(home.budi, at=NOON) == [pool, own]
+    home.fine()
+
+
 STEP = st.tuples(
     st.sampled_from(
-        ["open", "enter", "leave", "buy", "buy", "return", "spend", "hold", "release", "move", "void"]
+        [
+            *("open", "enter", "leave", "buy", "buy", "return"),
+            *("spend", "hold", "release", "move", "unmove", "void"),
+        ]
     ),
     st.integers(0, 2),
     st.integers(1, 40),
@@ -622,11 +643,12 @@ STEP = st.tuples(
 def test_whatever_a_household_does_nothing_is_made_lost_or_left_in_two_places(steps):
     """After every step the record is sound, nobody in a pool has points of their own, and the sum is what was given.
 
-    Points bought and never returned, less those spent: all that is held, minus all that is owed.
+    Points bought and never returned, less those spent: all that is held, minus all that is owed. In the end everybody's
+    statement says what their account holds.
     """
     home = Home(sales=False)
     shop, phones = home.shop, (RANI, BUDI, SARI)
-    sales, spends, pools, due = [], {}, [], 0
+    sales, spends, moves, pools, due = [], {}, [], [], 0
     for n, (what, who, size, word) in enumerate(steps):
         phone, name = phones[who], f"n{n}"
         try:
@@ -649,7 +671,11 @@ def test_whatever_a_household_does_nothing_is_made_lost_or_left_in_two_places(st
             elif what == "release":
                 shop.happens("hold.released", name, hold=f"n{size % (n + 1)}")
             elif what == "move":
-                shop.happens("points.transferred", name, phone=phone, points=size, to=phones[size % 3])
+                to = phones[size % 3]
+                moves.append(shop.happens("points.transferred", name, phone=phone, points=size, to=to))
+            elif what == "unmove" and moves:
+                event = ids.public("evt", moves[size % len(moves)].event_id)
+                shop.happens("event.voided", name, event=event, reason="salah")
             elif what == "void" and spends:
                 event = ids.public("evt", list(spends.values())[size % len(spends)].event_id)
                 due += shop.happens("event.voided", name, event=event, reason="salah").points
@@ -663,6 +689,8 @@ def test_whatever_a_household_does_nothing_is_made_lost_or_left_in_two_places(st
         closed = Member.objects.filter(program_id=shop.programme.id, is_pool=True, merged_into__isnull=False)
         assert not rows.filter(holder_id__in=closed.values("id")).exclude(amount=0).exists()
     assert replay(shop.programme).faults == []
+    for id in Member.objects.filter(program_id=shop.programme.id).values_list("id", flat=True):
+        agrees(id, time.now())
 
 
 SPLITS = ("own", "equal", "nothing")

@@ -12,7 +12,19 @@ from datetime import date
 from typing import Any
 
 from setia.engine import nodes
-from setia.engine.decide import ROLES, SPLITS, Book, Limit, Pending, Pools, Returns, Rule, Step, limits
+from setia.engine.decide import (
+    LATE_DAYS,
+    ROLES,
+    SPLITS,
+    Book,
+    Limit,
+    Pending,
+    Pools,
+    Returns,
+    Rule,
+    Step,
+    limits,
+)
 from setia.engine.vocabulary import LINE_FIELDS, EventKind, Fact
 from setia.kit import texts
 
@@ -138,10 +150,15 @@ class Reader:
         most = (
             None if debt == "any" else 0 if debt == "none" else self.number(f"{path}.debt", debt, 0, 10**12)
         )
-        found = _WAIT.match(str(grace))
-        if not found or found[2] != "day" or int(found[1]) > 366:
-            self.wrong(f"{path}.grace", "not_days", value=grace)
-        return Returns(most, take == "pending", int(found[1]) if found else 0)
+        return Returns(most, take == "pending", self.days(f"{path}.grace", grace, 366))
+
+    def days(self, path: str, thing: Any, most: int) -> int:
+        """A length of time written `7 days`."""
+        found = _WAIT.match(str(thing))
+        if not found or found[2] != "day" or int(found[1]) > most:
+            self.wrong(path, "not_days", value=thing, most=most)
+            return 0
+        return int(found[1])
 
     def pools(self, thing: Any) -> Pools:
         """The document's `pools:` section: what somebody who leaves a household takes along, and who may spend."""
@@ -351,7 +368,7 @@ def read(
 ) -> tuple[Book | None, list[Problem]]:
     """The book a document makes, or None and everything that is wrong with it."""
     reader = Reader(words)
-    keys = ["program", "assets", "rules", "returns", "corrections", "pools", *words.sections]
+    keys = ["program", "assets", "rules", "returns", "corrections", "late", "pools", *words.sections]
     document = reader.mapping("$", document, keys, ["program", "assets", "rules"])
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
     assets = document.get("assets") if isinstance(document.get("assets"), dict) else {}
@@ -374,11 +391,23 @@ def read(
     returns, pools = reader.returns(document.get("returns")), reader.pools(document.get("pools"))
     corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
     alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
+    late = reader.mapping("late", document.get("late") or {}, ["window"])
+    window = reader.days("late.window", late.get("window", f"{LATE_DAYS} days"), 3_660)
     if reader.problems:
         return None, reader.problems
     folds = {name: fact.fold for name, fact in words.facts.items() if fact.fold is not None}
     return Book(
-        version, zone, tuple(rules), ladders, {**folds, **limits(rules)}, title, text, returns, alone, pools
+        version,
+        zone,
+        tuple(rules),
+        ladders,
+        {**folds, **limits(rules)},
+        title,
+        text,
+        returns,
+        alone,
+        window,
+        pools,
     ), []
 
 

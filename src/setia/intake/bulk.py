@@ -252,6 +252,7 @@ class Batch:
     def _one(self, rows: _Rows, told: Told, member: UUID | None) -> None:
         assert told.at is not None
         understand.not_to_come(told, self.caller.programme.now())
+        service.in_time(self.caller, told)
         at, programme = told.at, self.caller.programme
         book = programs.book(self.program, at)
         place = self.places.get(told.outlet or "")

@@ -1,6 +1,7 @@
-"""Corrections: finding the event that another speaks of, what is left of a sale, and undoing by target.
+"""Corrections: what is left of a sale that another event speaks of, and undoing by target.
 
-Everything here runs under a lock on the corrected event, so that two corrections of it never see the same remainder.
+Two corrections of the same event never see the same remainder: both move the version of its holder on, and where there
+is none they run under a lock on the event itself.
 """
 
 from collections.abc import Sequence
@@ -14,58 +15,42 @@ from django.db.models import Exists, OuterRef, Q
 
 from setia.engine.decide import Book, Effect, decide
 from setia.engine.vocabulary import (
-    ACTIVATED,
     CAPTURED,
     CLAIMED,
     HELD,
     LAPSED,
     MADE,
+    REJUDGED,
     RELEASED,
     RETURNED,
-    SPENT,
     TRANSFERRED,
     UNMERGED,
     VOIDED,
 )
 from setia.intake import gather
+from setia.intake.gather import Recorded
 from setia.intake.models import Event
 from setia.intake.types import Line, ReturnedItem, Sale, Told
 from setia.journal import service as journal
 from setia.journal import undo
 from setia.journal.types import HELD as ON_HOLD
 from setia.journal.types import Standing
-from setia.kit import ids, time
+from setia.kit import time
 from setia.kit.refusals import NotFound, Refusal
 from setia.programs import service as programs
 
 if TYPE_CHECKING:
     from setia.intake.service import Case
 
-_SPEAKS_OF = {
-    RETURNED: MADE,
-    CLAIMED: MADE,
-    ACTIVATED: MADE,
-    CAPTURED: HELD,
-    RELEASED: HELD,
-    LAPSED: HELD,
-}
 
-
-def find(program: UUID, told: Told) -> Event | None:
-    """The event that this one corrects, by its number (the teller's own first) or by its id, as a void must."""
-    rows, id = Event.objects.filter(program_id=program), ids.parse("evt", told.corrects or "")
-    if told.kind in (VOIDED, UNMERGED) or id:
-        return rows.filter(id=id).first() if id else None
-    rows = rows.filter(kind=_SPEAKS_OF[told.kind], external_id=told.corrects)
-    return rows.filter(source=told.source).first() or rows.first()
-
-
-def sale_of(row: Event) -> Sale:
-    """A recorded sale with everything that was corrected of it since."""
-    claim = Event.objects.filter(corrects_id=row.id, kind=CLAIMED).first()
-    changes = list(
-        Event.objects.filter(corrects_id=row.id, kind__in=(RETURNED, VOIDED)).order_by("booked_at", "id")
-    )
+def sale_of(row: Event | Recorded, related: Sequence[Event | Recorded] | None = None) -> Sale:
+    """A recorded sale with everything that was corrected of it since. `related` is all that speaks of it, when known."""
+    if related is None:
+        related = list(Event.objects.filter(corrects_id=row.id).order_by("booked_at", "id"))
+    own = [each for each in related if each.corrects_id == row.id]
+    claim = next((each for each in own if each.kind == CLAIMED), None)
+    changes = [each for each in own if each.kind in (RETURNED, VOIDED)]
+    rejudged = [each for each in own if each.kind == REJUDGED]
     lines = [
         Line(sku, Decimal(str(qty)), amount, net) for sku, qty, amount, net in row.payload.get("lines", ())
     ]
@@ -73,6 +58,8 @@ def sale_of(row: Event) -> Sale:
         line.category = category
     left = [replace(line) for line in lines]
     for change in changes:
+        if "lines" not in change.payload:  # 0.1.0 took back whole sales and did not write down their lines
+            left = [replace(line, qty=Decimal(0), amount=0, net=0) for line in left]
         for _, qty, amount, net, place in change.payload.get("lines", ()):
             left[place].qty -= Decimal(str(qty))
             left[place].amount -= amount
@@ -85,6 +72,7 @@ def sale_of(row: Event) -> Sale:
         booked.member_id,
         booked.id,
         [change.id for change in changes],
+        [again.id for again in rejudged],
         booked.rule_version,
         row.at,
         row.net,
@@ -96,7 +84,8 @@ def sale_of(row: Event) -> Sale:
         row.total + sum(change.total for change in changes),
         row.payload.get("outlet"),
         row.payload.get("channel", ""),
-        booked.facts,
+        (rejudged[-1] if rejudged else booked).facts,
+        [each.id for each in related if each.corrects_id != row.id],
     )
 
 
@@ -192,17 +181,8 @@ def gone(sale: Sale, told: Told) -> list[tuple[str, float, int, int, int]]:
 
 
 def chain(sale: Sale) -> list[UUID]:
-    """The event whose entries stand and its corrections."""
-    return [sale.booked_under, *sale.corrections]
-
-
-def spends(program: UUID, sale: Sale) -> list[UUID]:
-    """The events that spent points on a sale, and their own corrections."""
-    paid = Event.objects.filter(
-        program_id=program, order_ref=sale.external_id, source=sale.source, kind__in=(SPENT, CAPTURED)
-    )
-    first = list(paid.values_list("id", flat=True))
-    return first + list(Event.objects.filter(corrects_id__in=first, kind=VOIDED).values_list("id", flat=True))
+    """The event whose entries stand, its corrections, and what a later judgement added."""
+    return [sale.booked_under, *sale.corrections, *sale.rejudged]
 
 
 def target(case: "Case", sale: Sale) -> list[Effect]:
@@ -252,11 +232,10 @@ def grace_ends(case: "Case") -> datetime:
     return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def is_resolved(event: UUID) -> Event | None:
-    """What already captured, released or ended a hold, voided an event or took back a merge."""
-    return Event.objects.filter(
-        kind__in=(CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED), corrects_id=event
-    ).first()
+def resolved(related: Sequence[Recorded]) -> Recorded | None:
+    """What already captured, released or ended a hold, voided an event or took back a merge, of all that speaks of it."""
+    ends = (CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED)
+    return next((each for each in related if each.kind in ends), None)
 
 
 def open_holds(clock: journal.Clock) -> list[Event]:

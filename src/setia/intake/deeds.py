@@ -1,6 +1,6 @@
 """Kinds of event with a decision of our own: spending, holds, transfers, corrections. What each needs and does.
 
-They all run under the locks of every holder they touch. Each refuses what can't be, and then nothing is written.
+Each refuses what can't be, and then nothing is written.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,6 +24,7 @@ from setia.engine.vocabulary import (
     POOL_LEFT,
     POOL_OPENED,
     POOL_ROLE,
+    REJUDGED,
     RELEASED,
     RETURNED,
     SPENT,
@@ -31,7 +32,7 @@ from setia.engine.vocabulary import (
     UNMERGED,
     VOIDED,
 )
-from setia.intake import corrections, pools
+from setia.intake import corrections, pools, rejudging
 from setia.journal import rules as ledger
 from setia.journal import undo
 from setia.journal.types import AVAILABLE, DEBT, Account, Lot, LotKey, Standing
@@ -55,6 +56,7 @@ class Deed:
     decide: Callable[["Case", list[Standing]], list[Effect]]
     standing: Callable[["Case"], list[UUID]] | None = None
     after: Callable[["Case"], None] | None = None  # what else is written in the same transaction
+    all_lots: bool = False  # whether it works on all that is held, not on what an amount takes
 
 
 def _spend(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -111,7 +113,7 @@ def _of_hold(case: "Case") -> list[UUID]:
 def _open_hold(case: "Case", found: list[Standing]) -> Standing:
     """The entry of a hold that is still open. Refuses `hold_resolved`."""
     assert case.target is not None
-    before = corrections.is_resolved(case.target.id)
+    before = corrections.resolved(case.related)
     if before:
         raise Refusal("hold_resolved", param="data.hold", value=case.told.corrects, kind=before.kind)
     return found[0]
@@ -242,6 +244,17 @@ def _activate(case: "Case", found: list[Standing]) -> list[Effect]:
     return effects
 
 
+def _rejudge(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A sale gets what it would have earned had late news come in time. Refuses when that is no more than it has."""
+    sale = case.sale
+    assert sale is not None
+    case.known.folded, would = rejudging.judge(case.caller, sale, case.book)
+    effects = pools.where_it_went(rejudging.more(found, would, sale.at), found)
+    if not effects:
+        raise Refusal("nothing_more", param="data.event", value=sale.external_id)
+    return effects
+
+
 # Merging
 
 
@@ -250,10 +263,11 @@ def _merge(case: "Case", found: list[Standing]) -> list[Effect]:
 
     Refuses a member merged with themselves, open holds, which must end first, and pools, which must be left first.
     """
-    survivor, other = case.account, case.accounts.get(case.other or UUID(int=0))
-    if case.known.pool or (case.second and case.second.pool):
+    assert case.second is not None
+    if case.known.pool or case.second.pool:
         raise Refusal("pool_open", param="member" if case.known.pool else "data.absorbed")
-    if other is None or other.holder == survivor.holder:
+    survivor, other = case.account, case.accounts[case.second.survivor]
+    if other.holder == survivor.holder:
         raise Refusal("merge_self", status=422, param="data.absorbed")
     if any(survivor.held.values()) or any(other.held.values()):
         raise Refusal("hold_open", param="data.absorbed")
@@ -261,9 +275,9 @@ def _merge(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _handed_over(source: Account, target: Account, lots: Iterable[Lot], rule: str) -> list[Effect]:
-    """An entry for each asset: these lots go from one holder to another."""
+    """An entry for each asset: these lots go from one holder to another, those that end soonest paying its debt."""
     assets: dict[str, list[tuple[LotKey, int]]] = {}
-    for lot in lots:
+    for lot in sorted(lots, key=ledger.soonest_first):
         if lot.remaining:
             assets.setdefault(lot.asset, []).append((lot.key, lot.remaining))
     return [
@@ -290,8 +304,8 @@ def _debts(source: Account, target: Account) -> list[Effect]:
 
 
 def _merged(case: "Case") -> None:
-    assert case.known.member and case.other
-    members.absorb(case.known.member, case.other)
+    assert case.known.member and case.second
+    members.absorb(case.known.member, case.second.survivor)
 
 
 def _of_merge(case: "Case") -> list[UUID]:
@@ -308,7 +322,7 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
     assert target is not None
     if target.kind != MERGED or target.other_id is None:
         raise Refusal("not_a_merge", status=422, param="data.event")
-    if corrections.is_resolved(target.id):
+    if corrections.resolved(case.related):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if any(survivor.held.values()):
         raise Refusal("hold_open", param="data.event")
@@ -322,20 +336,20 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _unmerged(case: "Case") -> None:
-    assert case.known.member and case.other_named
-    members.part(case.known.member, case.other_named)
+    assert case.known.member and case.second
+    members.part(case.known.member, case.second.named)
 
 
 # Corrections
 
 
 def _return(case: "Case", found: list[Standing]) -> list[Effect]:
-    return _reviewed(corrections.effects(case, found))
+    return _reviewed(pools.where_it_went(corrections.effects(case, found), found))
 
 
 def _of_return(case: "Case") -> list[UUID]:
     assert case.sale is not None
-    return corrections.chain(case.sale) + corrections.spends(case.caller.programme.id, case.sale)
+    return [*corrections.chain(case.sale), *case.sale.paid]
 
 
 def _reviewed(effects: list[Effect]) -> list[Effect]:
@@ -350,18 +364,18 @@ def _of_void(case: "Case") -> list[UUID]:
     return _of_return(case) if case.sale else [case.target.id]
 
 
-_CAN_BE_VOIDED = (MADE, SPENT, ADJUSTED, TRANSFERRED, CAPTURED)
+CAN_BE_VOIDED = (MADE, SPENT, ADJUSTED, TRANSFERRED, CAPTURED)
 
 
 def _void(case: "Case", found: list[Standing]) -> list[Effect]:
     """An event is undone whole, because it was a mistake. Refuses one that was undone, and kinds that can't be."""
     target = case.target
     assert target is not None
-    if target.kind not in _CAN_BE_VOIDED:
+    if target.kind not in CAN_BE_VOIDED:
         raise Refusal("not_voidable", status=422, param="data.event", kind=target.kind)
     if target.kind == MADE:
         return _return(case, found)
-    if corrections.is_resolved(target.id):
+    if corrections.resolved(case.related):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if target.kind == TRANSFERRED:
         return _sent_back(case, found)
@@ -392,21 +406,22 @@ def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
 
 DEEDS: dict[str, Deed] = {
     SPENT: Deed(_spend),
-    EXPIRED: Deed(_expire),
+    EXPIRED: Deed(_expire, all_lots=True),
     ADJUSTED: Deed(_adjust),
     HELD: Deed(_hold),
     CAPTURED: Deed(_capture, _of_hold),
     RELEASED: Deed(_release, _of_hold),
     LAPSED: Deed(_release, _of_hold),
     TRANSFERRED: Deed(_transfer),
-    EXTENDED: Deed(_extend),
+    EXTENDED: Deed(_extend, all_lots=True),
     ACTIVATED: Deed(_activate, _of_sale),
+    REJUDGED: Deed(_rejudge, _of_sale),
     RETURNED: Deed(_return, _of_return),
     VOIDED: Deed(_void, _of_void),
-    MERGED: Deed(_merge, after=_merged),
-    UNMERGED: Deed(_unmerge, _of_merge, _unmerged),
-    POOL_OPENED: Deed(pools.open_one, after=pools.opened),
-    POOL_JOINED: Deed(pools.join, after=pools.joined),
-    POOL_LEFT: Deed(pools.leave, after=pools.left),
+    MERGED: Deed(_merge, after=_merged, all_lots=True),
+    UNMERGED: Deed(_unmerge, _of_merge, _unmerged, all_lots=True),
+    POOL_OPENED: Deed(pools.open_one, after=pools.opened, all_lots=True),
+    POOL_JOINED: Deed(pools.join, after=pools.joined, all_lots=True),
+    POOL_LEFT: Deed(pools.leave, after=pools.left, all_lots=True),
     POOL_ROLE: Deed(pools.change, after=pools.changed),
 }

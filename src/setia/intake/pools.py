@@ -1,16 +1,16 @@
 """Household pools: opening, joining and leaving one, who may spend from it, and whose account a correction meets later.
 
 A pool holds its members' points and nothing else; whatever counts per person still does, since every entry names the
-person. Membership counts from when it is booked: a member's points are in one account at any time. Everything here runs
-under the locks of the member and the pool.
+person. Membership counts from when it is booked: a member's points are in one account at any time. Opening, joining,
+leaving and a change of role run under the locks of the member and the pool; all else is written by their versions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from setia.engine.decide import SPLITS, Effect
-from setia.engine.vocabulary import HELD, POOL_LEFT, SPENT, TRANSFERRED
+from setia.engine.vocabulary import HELD, POOL_JOINED, POOL_LEFT, POOL_OPENED, SPENT, TRANSFERRED
 from setia.intake import corrections
 from setia.intake.models import Event
 from setia.journal import rules as ledger
@@ -155,7 +155,7 @@ def _own(case: "Case", pool: UUID, lots: Sequence[Lot]) -> list[Lot]:
 def _share(lots: list[Lot], count: int) -> list[tuple[LotKey, int]]:
     """One of so many equal shares of the sum, rounded down, from every lot, soonest end first."""
     before, pieces = 0, []
-    for lot in sorted(lots, key=ledger.soonest):
+    for lot in sorted(lots, key=ledger.soonest_first):
         part = (before + lot.remaining) // count - before // count
         before += lot.remaining
         pieces += [(lot.key, part)] if part else []
@@ -185,21 +185,39 @@ def changed(case: "Case") -> None:
     members.change_role(case.known.pool, case.known.member, case.told.role)
 
 
+def ever_in(pool: UUID) -> list[UUID]:
+    """Everybody who ever was in a pool, by all their names."""
+    entered = Event.objects.filter(other_id=pool, kind__in=(POOL_OPENED, POOL_JOINED))
+    return members.all_names(id for id in entered.values_list("member_id", flat=True) if id)
+
+
+def touching(holder: UUID) -> list[UUID]:
+    """Everybody whose events may have touched an account: its member by all names; of a pool, all who ever were in it.
+
+    Corrections of what happened in a pool that closed meet whoever left it last.
+    """
+    selves, is_pool = members.names_of(holder)
+    closed = [] if is_pool else members.closed_with(selves)
+    return [*selves, *(id for pool in ([holder] if is_pool else closed) for id in (pool, *ever_in(pool)))]
+
+
 # Corrections of what came before
 
 
-def purses(standing: Iterable[Standing]) -> list[UUID]:
-    """Whose account each entry's units are corrected in now.
+def purses(standing: Iterable[Standing], known: Mapping[UUID, Tie]) -> list[UUID]:
+    """Whose account each entry's units are corrected in now. `known` are ties that needn't be looked up.
 
     What a member's own account was given, wherever their points are now. A pool's, the pool's; only whoever left with their
     own takes along what they earned; what they spent was the household's. A pool that closed means whoever left it last.
+    It is asked after the versions were read: whoever comes or goes moves on those of both accounts, so none is met in vain.
     """
     standing = list(standing)
-    ties = members.ties({id for entry in standing for id in (entry.holder, entry.member) if id})
+    unknown = {id for entry in standing for id in (entry.holder, entry.member) if id} - known.keys()
+    ties = {**members.ties(unknown), **known} if unknown else known
     return [_purse(entry, ties) for entry in standing]
 
 
-def _purse(entry: Standing, ties: dict[UUID, Tie]) -> UUID:
+def _purse(entry: Standing, ties: Mapping[UUID, Tie]) -> UUID:
     tie, whose = ties.get(entry.holder), ties.get(entry.member or entry.holder)
     if tie is None or whose is None:
         return entry.holder
@@ -210,6 +228,16 @@ def _purse(entry: Standing, ties: dict[UUID, Tie]) -> UUID:
     if entry.verb == "give" and _left_with(entry.holder, whose.survivor) == "own":
         return whose.purse
     return members.ties([tie.survivor])[tie.survivor].purse if tie.survivor != tie.named else entry.holder
+
+
+def where_it_went(effects: list[Effect], standing: Iterable[Standing]) -> list[Effect]:
+    """What a correction of a sale gives more of goes to the account that the sale's own points are in."""
+    given = (e.holder for e in standing if e.verb == "give" and e.asset == POOLED and not e.is_undoing)
+    holder = next(given, None)
+    for effect in effects:
+        if effect.holder is None and effect.asset == POOLED:
+            effect.holder = holder
+    return effects
 
 
 def _left_with(pool: UUID, member: UUID) -> str:

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,17 +11,19 @@ from django.core import signing
 from django.db import connection
 from django.db.models import Q, QuerySet, Sum
 
-from setia.engine.vocabulary import POOL_JOINED, POOL_OPENED, RETURNED, VOIDED
-from setia.intake import receipts
+from setia.engine.vocabulary import MADE, MERGED, RETURNED, UNMERGED, VOIDED
+from setia.intake import gather, pools, receipts
+from setia.intake.deeds import CAN_BE_VOIDED
 from setia.intake.models import Event
 from setia.intake.receipts import MOVES
-from setia.intake.types import Written
+from setia.intake.types import Receipt, Told, Written
 from setia.journal.models import Entry
 from setia.kit import ids, texts
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
+from setia.programs import service as programs
 from setia.tenancy import service as tenancy
-from setia.tenancy.types import Place, Programme
+from setia.tenancy.types import Caller, Place, Programme
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,17 @@ class Happening:
     lines: Sequence[Row]
     note: str
     is_undone: bool
+    is_late: bool
+
+    @property
+    def can_be_voided(self) -> bool:
+        """Whether a void of it could be taken in: a kind that can be, and nothing undid it yet."""
+        return self.kind in CAN_BE_VOIDED and not self.is_undone
+
+    @property
+    def can_be_parted(self) -> bool:
+        """Whether it is a merge that still stands."""
+        return self.kind == MERGED and not self.is_undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,9 @@ class Page:
 
     items: Sequence[Any]
     after: str | None
+
+
+_LATE = timedelta(days=1)  # what a till that was offline for an evening tells is no news
 
 
 # Cursors: opaque, signed, on (at, id), so that a page stays the same while new things come in.
@@ -109,7 +125,7 @@ def timeline(
 
 
 def _story(program: UUID, member: UUID) -> QuerySet[Event]:
-    """The events that name a member or one they absorbed, and those that moved something in a pool."""
+    """The events that name a member or one they absorbed, as first or second, and those that moved something in a pool."""
     selves, is_pool = members.names_of(member)
     named = _moved_in(member) if is_pool else Q(member_id__in=selves)
     return Event.objects.filter(named | Q(other_id__in=selves), program_id=program)
@@ -117,8 +133,7 @@ def _story(program: UUID, member: UUID) -> QuerySet[Event]:
 
 def _moved_in(pool: UUID) -> Q:
     """What happened in a pool: a transfer names its receiver, so the pools of both are in what is kept of its words."""
-    entered = Event.objects.filter(other_id=pool, kind__in=(POOL_OPENED, POOL_JOINED))
-    ever, name = list(entered.values_list("member_id", flat=True)), ids.public("mem", pool)
+    ever, name = pools.ever_in(pool), ids.public("mem", pool)
     theirs = Q(member_id__in=ever, payload__pool=name) | Q(other_id__in=ever, payload__to_pool=name)
     return Q(member_id=pool) | theirs
 
@@ -154,15 +169,18 @@ def _happenings(
     ]
 
 
+_UNDOING = (RETURNED, VOIDED, UNMERGED)
+
+
 def _undone(rows: Sequence[Event]) -> set[UUID]:
-    """Which of these nothing is left of: sales returned whole, and whatever was voided."""
+    """Which of these nothing is left of: sales returned whole, whatever was voided, merges taken back."""
     found: dict[UUID, int] = {}
-    changes = Event.objects.filter(corrects_id__in=[row.id for row in rows], kind__in=(RETURNED, VOIDED))
+    changes = Event.objects.filter(corrects_id__in=[row.id for row in rows], kind__in=_UNDOING)
     voided = set()
     for change in changes:
         if change.corrects_id:
             found[change.corrects_id] = found.get(change.corrects_id, 0) + change.total
-            voided |= {change.corrects_id} if change.kind == VOIDED else set()
+            voided |= {change.corrects_id} if change.kind != RETURNED else set()
     return voided | {row.id for row in rows if row.id in found and row.total + found[row.id] == 0}
 
 
@@ -190,8 +208,9 @@ def _happening(
         points,
         receipts.summary(receipt)[lang],
         [_row(entry, programme, lang, receives) for entry in entries if entry.verb != "ask"],
-        row.payload.get("note", ""),
+        receipts.why_told(row.payload.get("note", ""), lang),
         undone,
+        row.received_at - row.at > _LATE and not row.actor.startswith("import:"),
     )
 
 
@@ -232,6 +251,11 @@ def _row(entry: Written, programme: Programme, lang: str, receives: bool) -> Row
     )
 
 
+def lines(programme: Programme, receipt: Receipt, lang: str) -> list[Row]:
+    """What followed from an event, or would, line by line."""
+    return [_row(entry, programme, lang, receives=False) for entry in receipt.entries if entry.verb != "ask"]
+
+
 def entry(programme: Programme, public_id: str) -> Written:
     """One entry. Refuses `not_found`."""
     key = receipts.parse_entry_id(public_id)
@@ -244,26 +268,22 @@ def entry(programme: Programme, public_id: str) -> Written:
 def entries(
     programme: Programme, member: UUID | None, after: str | None, limit: int
 ) -> tuple[list[Written], str | None]:
-    """Entries of a member or of the whole programme, by event, newest first."""
-    rows = Event.objects.filter(program_id=programme.id)
-    rows = _whose(rows, member) if member else rows
-    found, following = _page(rows, after, limit)
+    """Entries of a member or of the whole programme, by event, newest first; what others sent them is among them."""
+    found, following = _page(_touching(programme, member), after, limit)
     by_event = receipts.written([row.id for row in found])
     return [each for row in found for each in by_event.get(row.id, [])], following
 
 
-def _whose(rows: QuerySet[Event], member: UUID) -> QuerySet[Event]:
-    """The events of a member, or of a pool."""
-    selves, is_pool = members.names_of(member)
-    return rows.filter(_moved_in(member) if is_pool else Q(member_id__in=selves))
+def _touching(programme: Programme, member: UUID | None) -> QuerySet[Event]:
+    """The events of a member, theirs and those that name them as the second one, or of the whole programme."""
+    return _story(programme.id, member) if member else Event.objects.filter(program_id=programme.id)
 
 
 def events(
     programme: Programme, member: UUID | None, kind: str | None, after: str | None, limit: int
 ) -> tuple[list[Event], str | None]:
-    """Events of a member or of the whole programme, newest first."""
-    rows = Event.objects.filter(program_id=programme.id)
-    rows = _whose(rows, member) if member else rows
+    """Events of a member or of the whole programme, newest first; what others sent them is among them."""
+    rows = _touching(programme, member)
     return _page(rows.filter(kind=kind) if kind else rows, after, limit)
 
 
@@ -274,6 +294,40 @@ def event(programme: Programme, public_id: str) -> Event:
     if row is None:
         raise NotFound("event", public_id[:40])
     return row
+
+
+def programme_of(public_id: str) -> UUID:
+    """The programme in which an event happened. Refuses `not_found`."""
+    id = ids.parse("evt", public_id)
+    found = Event.objects.filter(id=id).values_list("program_id", flat=True).first() if id else None
+    if found is None:
+        raise NotFound("event", public_id[:40])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """How much of a limited rule a member has used in its period."""
+
+    name: str
+    used: int
+    most: int
+    every: str
+
+
+def caps(programme: Programme, member: UUID, at: datetime, lang: str) -> list[Cap]:
+    """What a member has used of the limits in force at an instant, those who were merged into them included."""
+    book = programs.book(programme.id, at)
+    limited = {f"used.{rule.id}": rule for rule in book.rules if rule.limit}
+    needs = frozenset(name for name in limited if name in book.folds)
+    told = Told(MADE, "setia", "", b"", ("id", ids.public("mem", member)), at)
+    asker = Caller(programme, "setia", "setia", "setia", frozenset())
+    known = gather.look_up(asker, book, told, at, needs, "")
+    return [
+        Cap(rule.name[lang], int(known.folded[name]), rule.limit.at_most, rule.limit.every)
+        for name, rule in limited.items()
+        if name in needs and rule.limit
+    ]
 
 
 def qualifying(member: UUID, since: datetime, at: datetime) -> tuple[int, int]:

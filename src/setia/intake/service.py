@@ -1,6 +1,6 @@
 """The verbs of intake: accept, preview, and what they share. One event is one transaction, written once or not at all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import cache
@@ -20,9 +20,9 @@ from setia.engine.vocabulary import (
     MADE,
     MERGED,
     POOL_JOINED,
+    REJUDGED,
     RELEASED,
     RETURNED,
-    SPENT,
     TRANSFERRED,
     UNMERGED,
     VOIDED,
@@ -30,8 +30,8 @@ from setia.engine.vocabulary import (
 )
 from setia.intake import corrections, gather, parking, pools, receipts, understand
 from setia.intake.deeds import AFTER_RETURN, DEEDS, needs_second
-from setia.intake.gather import Known
-from setia.intake.models import Event, Key
+from setia.intake.gather import Asked, Known, Recorded
+from setia.intake.models import Key
 from setia.intake.types import Receipt, Sale, Told
 from setia.intake.understand import fingerprint
 from setia.journal import rules as ledger
@@ -40,7 +40,6 @@ from setia.journal import sql
 from setia.journal.types import POOLED, Account, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
-from setia.members import service as members
 from setia.members.service import Tie
 from setia.programs import service as programs
 from setia.tenancy import service as tenancy
@@ -56,27 +55,30 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
     Refuses `not_found`, `idempotency_mismatch`, `already_recorded`, `insufficient`, `no_program` and what the kind
     of event refuses. A refusal writes nothing. A return that comes before its sale is parked.
     """
-    locked = told.corrects is not None or (told.kind in DEEDS and told.kind != SPENT)
+    deed = DEEDS.get(told.kind)
+    locked = told.kind == CLAIMED or (deed is not None and deed.after is not None)
     for attempt in range(TRIES):
+        holds = locked or attempt > 0
         try:
-            with transaction.atomic() if attempt or locked else nullcontext():
-                case = _look(caller, told, key, locked=attempt > 0 or locked)
+            with transaction.atomic() if holds or sql.here().in_atomic_block else nullcontext():
+                case = _look(caller, told, key, holds)
                 earlier = _earlier(case)
                 if earlier:
                     return receipts.stored(caller.programme, earlier, is_replay=True)
                 if case.waits:
                     return parking.park(case, key)
                 _resolved(case)
-                if case.known.pool and not (attempt or locked):
-                    continue  # a pool's account is only touched under its lock
+                in_time(caller, told)
                 if needs_second(case):
                     return parking.park(case, key)
+                if case.target and case.known.member is None and not holds:
+                    continue  # a sale of nobody's has no version that would tell of others who correct it
                 if attempt < TRIES - 1 and _settled(case):
                     continue  # something had run out before this event: it is booked now, so look again
                 plan = _decided(case)
                 if not _write(case, plan, key):
                     continue
-                if (deed := DEEDS.get(told.kind)) and deed.after:
+                if deed and deed.after:
                     deed.after(case)
         except (IntegrityError, _Moved):
             continue  # the same event came in beside us, or a merge: look again
@@ -87,23 +89,37 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
 
 
 class _Moved(Exception):
-    """Somebody this event touches was merged, or came or went from a pool, between the look-up and the lock."""
+    """Somebody this event touches was merged, or came to a pool or left it, while their lock was waited for."""
 
 
 def preview(caller: Caller, told: Told) -> Receipt:
     """The same steps without writing: what would follow, and what is held now."""
-    case = _look(caller, told, key="", locked=False)
+    case = _look(caller, told, key="", holds=False)
     if case.waits:
         raise NotFound("order", told.corrects or "", param="order_id")
     _resolved(case)
+    in_time(caller, told)
     return receipts.fresh(case, _decided(case), is_preview=True)
+
+
+def in_time(caller: Caller, told: Told) -> None:
+    """Refuses `too_late` for news older than the programme's window by somebody who may not tell such."""
+    now = caller.programme.now()
+    if told.at is None or told.at > now - timedelta(days=1) or caller.scopes & _MAY_BE_LATE:
+        return
+    days = programs.book(caller.programme.id, now).late_days
+    if told.at < now - timedelta(days=days):
+        raise Refusal("too_late", status=422, param="at", at=told.at, days=days)
+
+
+_MAY_BE_LATE = {"late", "admin", "internal"}
 
 
 class Case:
     """One event on its way through: what was told, what is known, the book that judges it.
 
-    `target` is the event it speaks of, `sale` that event as a sale; `second` the second holder it names, `other` whose
-    accounts those are, and `held` whom the look-up before the lock found.
+    `target` is the event it speaks of, `sale` that event as a sale, `related` what else speaks of it; `second` is the
+    second holder it names. `accounts` and `versions` are of all holders it touches, its first one first.
     """
 
     __slots__ = (
@@ -114,16 +130,15 @@ class Case:
         "counts_at",
         "event_id",
         "facts",
-        "held",
         "known",
         "now",
-        "other",
-        "other_named",
+        "related",
         "sale",
         "second",
         "standing",
         "target",
         "told",
+        "versions",
         "waits",
     )
 
@@ -131,12 +146,10 @@ class Case:
         self.caller, self.told = caller, told
         self.event_id = ids.new()
         self.now = caller.programme.now()
-        self.target: Event | None = None
+        self.target: Recorded | None = None
+        self.related: Sequence[Recorded] = ()
         self.sale: Sale | None = None
-        self.other: UUID | None = None
-        self.other_named: UUID | None = None
         self.second: Tie | None = None
-        self.held: Known | None = None
         self.waits = False
         self.at: datetime = told.at or self.now
         self.counts_at: datetime = self.at
@@ -144,7 +157,15 @@ class Case:
         self.known: Known
         self.facts: dict[str, Any] = {}
         self.accounts: dict[UUID, Account] = {}
+        self.versions: dict[UUID, int] = {}
         self.standing: list[Standing] = []
+
+    @property
+    def holders(self) -> set[UUID]:
+        """All holders it touches."""
+        other = (self.second.survivor, self.second.pool) if self.second else ()
+        own = self.known.member, self.known.pool
+        return {holder for holder in (*own, *other, *self.accounts) if holder}
 
     @property
     def account(self) -> Account:
@@ -158,47 +179,94 @@ class Case:
         return self.account.place(POOLED)
 
 
-def _look(caller: Caller, told: Told, key: str, locked: bool) -> Case:
-    """Find who and what is meant and all facts the book asks for; `locked`, under the locks of all it touches."""
-    case = Case(caller, told)
-    program = caller.programme.id
-    understand.not_to_come(told, case.now)
-    case.book = _book(case)
-    if told.corrects is not None and not _corrected(case, key, locked):
-        return case
-    if told.corrects or told.other or locked:
-        _parties(case, key, locked)
-    case.known = gather.look_up(caller, case.book, told, case.at, _needs(case), key)
-    if case.known.newest != programs.shelf(program).newest:  # somebody published meanwhile
-        programs.refresh(program)
-        if case.sale is None:
-            case.book = _book(case)
-        case.known = gather.look_up(caller, case.book, told, case.at, _needs(case), key)
-    before = case.held
-    if before and (before.member, before.pool) != (case.known.member, case.known.pool):
-        raise _Moved
+def _look(caller: Caller, told: Told, key: str, holds: bool) -> Case:
+    """Find who and what is meant and all facts the book asks for; `holds`, under the locks of all it touches."""
+    if not holds:
+        return _looked(caller, told, key)
+    before = _looked(caller, told, key)
+    if before.target:
+        journal.lock_event(before.target.id)
+    journal.lock(*before.holders)
+    case = _looked(caller, told, key)
+    if not case.holders <= before.holders:
+        raise _Moved  # while we waited for them: look again whom we mean
     return case
 
 
-def _corrected(case: Case, key: str, locked: bool) -> bool:
-    """Find the event this one speaks of. False when that ends the matter: told before, or its sale isn't here yet."""
-    told, program = case.told, case.caller.programme.id
-    case.target = corrections.find(program, told)
-    if case.target is None:
-        case.known = gather.look_up(case.caller, case.book, told, case.at, frozenset(), key)
-        case.waits = told.kind == RETURNED
-        if not case.waits and _earlier(case) is None:
-            raise NotFound(*_MISSING.get(told.kind, ("event", "data.event")), told.corrects)
-        return False
-    if locked:
-        journal.lock_event(case.target.id)
-    case.known = gather.look_up(case.caller, case.book, told, case.at, frozenset(), key)
+def _looked(caller: Caller, told: Told, key: str) -> Case:
+    """Look without holding. Whoever changes meanwhile moves their version on, and then nothing is written."""
+    deed, asked = DEEDS.get(told.kind), None
+    if deed or told.corrects is not None:
+        asked = Asked(gather.ALL if deed and deed.all_lots else gather.SOME)
+    while True:
+        case = _seen(caller, told, key, asked)
+        wider = _wider(case, asked)
+        if wider is None:
+            return case
+        asked = wider
+
+
+def _seen(caller: Caller, told: Told, key: str, asked: Asked | None) -> Case:
+    """What one look-up shows of an event."""
+    case, program = Case(caller, told), caller.programme.id
+    understand.not_to_come(told, case.now)
+    case.book = _book(case)
+
+    def look(asked: Asked | None) -> Known:
+        return gather.look_up(caller, case.book, told, case.at, _needs(case), key, asked)
+
+    case.known = look(asked)
+    if case.known.newest != programs.shelf(program).newest:  # somebody published meanwhile
+        programs.refresh(program)
+        case.book = _book(case)
+        case.known = look(asked)
+    if asked and _correct(case):
+        if told.kind == CLAIMED:  # by the book of the sale's day, its lines and its outlet
+            case.known = look(asked if case.known.pool else None)
+        _read_accounts(case)
+        if told.kind != CLAIMED and case.sale:
+            case.known.folded = look(None).folded if _needs(case) else {}
+    return case
+
+
+def _wider(case: Case, asked: Asked | None) -> Asked | None:
+    """What must be looked at too: a pool's account, those of others whose entries stand, lots where few are not enough."""
+    if asked is None:
+        return Asked() if case.known.pool else None
+    found = case.known.deed
+    if found is None or not case.accounts:
+        return None
+    more = {entry.holder for entry in case.standing} - found.holders.keys()
+    if not more and not found.is_cut(asked.lots):
+        return None
+    lots = gather.EVERY if found.is_cut(asked.lots) else asked.lots
+    return Asked(lots, (*asked.holders, *more))
+
+
+def _correct(case: Case) -> bool:
+    """Take over what the event speaks of. False when that ends the matter: told before, or its sale isn't here yet."""
+    told, found = case.told, case.known.deed
+    assert found is not None
+    if told.corrects is None:
+        case.second = found.second
+        if told.other and case.second is None:
+            raise NotFound(*_NOT_THERE.get(told.kind, ("member", "", "data.to")))
+        return True
     if _earlier(case):
         return False
+    if found.target is None:
+        case.waits = told.kind == RETURNED
+        if not case.waits:
+            raise NotFound(*_MISSING.get(told.kind, ("event", "data.event")), told.corrects)
+        return False
+    case.target, case.related = found.target, found.related
+    if case.target.kind in (TRANSFERRED, MERGED):  # with others it is a pool, which `purses` finds
+        case.second = found.second
     _take_over(case, case.target)
     return True
 
 
+_NOT_THERE = {MERGED: ("member", "", "data.absorbed"), POOL_JOINED: ("pool", "", "data.pool")}
 _MISSING = {
     CLAIMED: ("order", "order_id"),
     ACTIVATED: ("order", "order_id"),
@@ -209,23 +277,24 @@ _MISSING = {
 }
 
 
-def _take_over(case: Case, target: Event) -> None:
+def _take_over(case: Case, target: Recorded) -> None:
     """What an event says by naming another: whose it is, what it counts against, and what is left to correct."""
     told = case.told
     if target.kind == MADE:
-        case.sale = sale = corrections.sale_of(target)
+        case.sale = sale = corrections.sale_of(target, case.related)
         if told.kind == CLAIMED:
             _claim(case, sale)
             return
         case.counts_at = sale.at
         told.outlet, told.channel = sale.outlet, sale.channel
         case.book = corrections.book_of(case, sale.rule_version)
+        if told.kind == REJUDGED and sale.member_id is None:
+            raise Refusal("not_a_sale", status=422, param="data.event")
         if told.kind in (RETURNED, VOIDED):
             corrections.take_part(told, sale)
-        whose = sale.member_id
-    else:
-        whose = target.member_id
-    told.member = ("id", ids.public("mem", whose)) if whose else None
+    elif told.kind == REJUDGED:
+        raise Refusal("not_a_sale", status=422, param="data.event")
+    told.member = ("id", ids.public("mem", case.known.named)) if case.known.named else None
 
 
 def _claim(case: Case, sale: Sale) -> None:
@@ -241,43 +310,35 @@ def _claim(case: Case, sale: Sale) -> None:
     case.book = _book(case)
 
 
-def _parties(case: Case, key: str, locked: bool) -> None:
-    """Find out whom the event touches and what stands of what it corrects; hold them, in the order of their ids."""
-    told = case.told
-    deed = DEEDS.get(told.kind)
+def _read_accounts(case: Case) -> None:
+    """What stands of what the event corrects, and the accounts of all it touches, its first holder's first."""
+    deed, known = DEEDS.get(case.told.kind), case.known
+    found, first, second = known.deed, known.member, case.second
+    if found is None or first is None:
+        return
     if deed and deed.standing:
-        case.standing = journal.standing(deed.standing(case))
-    case.second, purses = _second(case), pools.purses(case.standing)
-    if case.second:
-        case.other_named = case.second.named
-        case.other = case.second.named if told.kind == UNMERGED else case.second.survivor
-    if locked:
-        none: frozenset[str] = frozenset()
-        holders = {case.other, *purses, *([case.second.pool] if case.second else [])}
-        if told.member:
-            case.held = gather.look_up(case.caller, case.book, told, case.at, none, key)
-            holders |= {case.held.member, case.held.pool}
-        journal.lock(*(holder for holder in holders if holder))
-        if (_second(case), pools.purses(case.standing)) != (case.second, purses):
-            raise _Moved  # while we waited for them: look again whom we mean
-    for entry, purse in zip(case.standing, purses, strict=True):
-        entry.holder = purse
+        case.standing = found.stood.of(deed.standing(case))
+        for entry, purse in zip(case.standing, pools.purses(case.standing, _tied(case)), strict=True):
+            entry.holder = purse
+    others = (second.survivor, second.pool) if second else ()
+    for holder in dict.fromkeys((first, known.pool, *others, *(entry.holder for entry in case.standing))):
+        if row := found.holders.get(holder) if holder else None:
+            case.accounts[row.id], case.versions[row.id] = row.account(found.stood.lots or ()), row.version
+    known.account = case.accounts[first]
+    known.account.pool = case.accounts[known.pool] if known.pool else None
 
 
-def _second(case: Case) -> Tie | None:
-    """How the second holder that an event names stands now: in its own words, or in those of the one it speaks of."""
-    told, target = case.told, case.target
-    if told.other:
-        found = members.resolve(case.caller.programme.id, told.other)
-        if found is None:
-            raise NotFound(*_NOT_THERE.get(told.kind, ("member", "", "data.to")))
-        return found
-    if target and target.other_id and target.kind in (TRANSFERRED, MERGED):
-        return members.ties([target.other_id]).get(target.other_id)
-    return None
-
-
-_NOT_THERE = {MERGED: ("member", "", "data.absorbed"), POOL_JOINED: ("pool", "", "data.pool")}
+def _tied(case: Case) -> dict[UUID, Tie]:
+    """How those stand whom the look-up itself found."""
+    known, second = case.known, case.second
+    found = {}
+    if known.named and known.member and not known.is_pool:
+        found = {id: Tie(id, known.member, known.pool, is_pool=False) for id in (known.named, known.member)}
+    if second and not second.is_pool and case.told.kind != UNMERGED:
+        found |= {
+            id: Tie(id, second.survivor, second.pool, is_pool=False) for id in (second.named, second.survivor)
+        }
+    return found
 
 
 def _book(case: Case) -> Book:
@@ -329,11 +390,6 @@ def _decided(case: Case) -> Plan:
     """The consequences, as rows."""
     told, kind = case.told, programs.kind(case.told.kind)
     deed = DEEDS.get(told.kind)
-    if case.known.account and deed:
-        _read_accounts(case)
-    elif case.known.account and case.known.pool:
-        mine, pool = case.known.account, journal.account(case.known.pool, case.at, case.now)
-        mine.pool, case.accounts = pool, {mine.holder: mine, pool.holder: pool}
     case.facts = gather.facts(case.told, case.at, case.book, case.known)
     account = case.known.account
     if account is None:  # a sale nobody claimed: kept, earns nothing
@@ -348,19 +404,6 @@ def _decided(case: Case) -> Plan:
         effects = decide(case.book, MADE if told.kind == CLAIMED else told.kind, case.facts)
     accounts = case.accounts or {account.holder: account}
     return ledger.plan(case.caller.programme.id, accounts, case.event_id, case.at, case.book.version, effects)
-
-
-def _read_accounts(case: Case) -> None:
-    """The accounts of everybody the event touches, its first holder's first."""
-    first, pool = case.account.holder, case.known.pool
-    second = [case.other, case.second.pool] if case.second else []
-    holders = [id for id in (first, *second, *(entry.holder for entry in case.standing), pool) if id]
-    events = list(dict.fromkeys(entry.key[0] for entry in case.standing))
-    keys = [key for entry in case.standing for key, _ in entry.pieces]
-    for holder in dict.fromkeys(holders):
-        case.accounts[holder] = journal.account(holder, case.at, case.now, events, keys)
-    case.known.account = case.accounts[first]
-    case.account.pool = case.accounts[pool] if pool else None
 
 
 def after_return(more: Callable[[list[Effect]], list[Effect]]) -> None:
@@ -404,7 +447,8 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     _note_products(case)
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
-    others, pool = [account for account in case.accounts if account != holder], receipts.pool_of(case)
+    others = [{"id": id, "version": seen} for id, seen in case.versions.items() if id != holder]
+    pool = receipts.pool_of(case)
     if others:
         rows["others"] = others
     text = _statement(tuple(name for name in _ORDER if name in rows), holder is not None)
@@ -436,7 +480,7 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
         told.body_hash.hex().encode(),
         case.caller.credential.encode(),
         key.encode(),
-        _b(case.other_named or pool),
+        _b(case.second.named if case.second else pool),
         _b(told.order),
         _b(case.known.named),
     )
@@ -450,7 +494,8 @@ def _b(value: Any) -> bytes | None:
 @cache
 def _statement(parts: tuple[str, ...], with_holder: bool) -> str:
     source = " FROM head" if with_holder else " FROM (SELECT $3::uuid, $4::bigint) nobody"
-    pieces = [sql.HEAD] if with_holder else []
+    head = sql.HEAD_OF_MANY if "others" in parts else sql.HEAD
+    pieces = [head] if with_holder else []
     pieces += [_EVENT.replace("{source}", source), _KEY.replace("{source}", source)]
     pieces += [sql.PARTS[name] for name in parts]
     count = "SELECT count(*) FROM head" if with_holder else "SELECT 1"

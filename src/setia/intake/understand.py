@@ -23,6 +23,7 @@ from setia.engine.vocabulary import (
     POOL_LEFT,
     POOL_OPENED,
     POOL_ROLE,
+    REJUDGED,
     RELEASED,
     RETURNED,
     SPENT,
@@ -108,7 +109,7 @@ def _read_data(told: Told, data: Any) -> None:
     """What each kind carries, in the one shape that the road knows."""
     told.amount = getattr(data, "points", None) or 0
     told.order = getattr(data, "order_id", None)
-    told.note = getattr(data, "reason", "")
+    told.note = getattr(data, "reason", "") or ""
     if told.kind in (CLAIMED, ACTIVATED):
         told.corrects, told.order = told.order, None
     for name in ("hold", "event"):
@@ -164,6 +165,7 @@ class _Transfer(_Data):
 
 class _Merge(_Data):
     absorbed: MemberRef
+    reason: Reason | None = None
 
 
 class _Adjust(_Data):
@@ -209,6 +211,7 @@ _DATA: dict[str, type[_Data]] = {
     ACTIVATED: _Order,
     MERGED: _Merge,
     UNMERGED: _Void,
+    REJUDGED: _Void,
     POOL_OPENED: _PoolOpened,
     POOL_JOINED: _PoolJoined,
     POOL_LEFT: _PoolLeft,

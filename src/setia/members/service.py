@@ -133,30 +133,28 @@ def ties(members: Iterable[UUID]) -> dict[UUID, Tie]:
     return {row[0]: _tie(row) for row in rows}
 
 
-def resolve(program: UUID, named: tuple[str, str]) -> Tie | None:
-    """Who is meant by an id, a phone number or another system's id (`source`, newline, id); None when nobody."""
-    how, value = named
-    rows = Member.objects.filter(program_id=program)
-    if how == "external":
-        source, _, name = value.partition("\n")
-        known = ExternalId.objects.filter(program_id=program, source=source, external_id=name)
-        rows = rows.filter(id__in=known.values("member_id"))
-    else:
-        rows = rows.filter(**({"phone": value} if how == "phone" else {"id": ids.parse("mem", value)}))
-    row = rows.values_list(*_TIE).first()
-    return _tie(row) if row else None
-
-
 def selves(member: UUID) -> list[UUID]:
     """A member's own id and those they absorbed."""
     row = Member.objects.filter(id=member).values_list("absorbed", flat=True).first()
     return [member, *(row or ())]
 
 
+def all_names(members: Iterable[UUID]) -> list[UUID]:
+    """The ids that mean these people now: their own or the survivor's, and those of all who were merged with them."""
+    found = {tie.survivor for tie in ties(members).values()}
+    absorbed = Member.objects.filter(id__in=found, absorbed__isnull=False).values_list("absorbed", flat=True)
+    return [*found, *(id for each in absorbed for id in each or ())]
+
+
 def names_of(member: UUID) -> tuple[list[UUID], bool]:
     """A member's own id and those they absorbed, and whether it is a pool."""
     row = Member.objects.filter(id=member).values_list("absorbed", "is_pool").first()
     return ([member, *(row[0] or ())], row[1]) if row else ([member], False)
+
+
+def closed_with(members: Iterable[UUID]) -> list[UUID]:
+    """The pools that these were the last to leave."""
+    return list(Member.objects.filter(merged_into__in=members, is_pool=True).values_list("id", flat=True))
 
 
 def absorb(survivor: UUID, member: UUID) -> None:
@@ -255,6 +253,19 @@ def search(program: UUID, text: str, limit: int = 20, after: UUID | None = None)
     if after:
         rows = rows.filter(id__lt=after)
     return [_person(row) for row in rows.order_by("-id")[:limit]]
+
+
+def names(program: UUID, member: UUID) -> list[str]:
+    """What means a member since their merges: numbers, masked, and what other systems call them."""
+    own = selves(member)
+    phones_of = Member.objects.filter(program_id=program, id__in=own, phone__isnull=False)
+    masked = [
+        phones.masked(phone or "") for phone in phones_of.order_by("id").values_list("phone", flat=True)
+    ]
+    others = ExternalId.objects.filter(program_id=program, member_id__in=own).order_by(
+        "source", "external_id"
+    )
+    return masked + [f"{source} {name}" for source, name in others.values_list("source", "external_id")]
 
 
 def several(program: UUID, members: Iterable[UUID]) -> dict[UUID, Person]:
