@@ -212,7 +212,8 @@ def _captured(shop: Shop, kind: str, told: list[dict[str, Any]], round: int) -> 
 
     at = _moment(shop).isoformat()
     bodies = [
-        {"kind": kind, "member": {"phone": data.phone(n)}, "at": at, "data": each} for n, each in enumerate(told)
+        {"kind": kind, "member": {"phone": data.phone(n)}, "at": at, "data": each}
+        for n, each in enumerate(told)
     ]
     for n, body in enumerate(bodies):
         event = msgspec.convert({**body, "id": f"R{round:04d}{n:08d}"}, EventBody)

@@ -236,7 +236,6 @@ def process(outcome: Outcome) -> None:
         return
     from setia.project.postgres import Cluster
 
-    timezone(timedelta(hours=7))
     with ground.folder() as home:
         key, hand = ground.found_shop(home), home / "clock"
         with Cluster(home) as cluster:

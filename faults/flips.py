@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 from uuid import UUID
+
+from faults import ground
 
 RANI, BUDI = "081234567890", "081298765432"
 TABLES = ("journal_entry", "journal_posting", "proof_leaf", "proof_tile")
@@ -38,7 +41,6 @@ class Shop:
     def __init__(self) -> None:
         from tests.conftest import found_shop
 
-        from faults import ground
         from setia.intake import queries, receipts
         from setia.kit import time
         from setia.proof import service as proof
@@ -98,8 +100,6 @@ class Shop:
 def unguarded() -> Iterator[Any]:
     """The default connection as a superuser's, in a transaction without triggers and constraints, rolled back in the end."""
     from django.db import connections, transaction
-
-    from faults import ground
 
     wrapper = connections["default"]
     before = dict(wrapper.settings_dict)
@@ -227,3 +227,47 @@ def _places(cursor: Any, table: str, program: UUID) -> list[tuple[Any, ...]]:
         for (name, kind), is_filled in zip(columns, has, strict=True)
         if is_filled
     ]
+
+
+def run_backup(flips: int, dice_seed: int, folder: Path) -> Found | None:
+    """So many bits of a backup's file, flipped one at a time; None where this Setia has no backup."""
+    import importlib
+    import importlib.util
+    import os
+
+    from setia.kit.refusals import Refusal
+    from setia.project.postgres import Cluster
+
+    if importlib.util.find_spec("setia.project.backup") is None:
+        return None
+    backup = importlib.import_module("setia.project.backup")
+    dice, found = random.Random(dice_seed), Found()  # noqa: S311
+    path = folder / "one.setia-backup"
+    backup.create(path, Cluster(os.environ["SETIA_DATA_DIR"]))
+    assert backup.verify(path) == []
+    with path.open("r+b") as file:
+        size = path.stat().st_size
+        for _ in range(flips):
+            place, bit = dice.randrange(size), 1 << dice.randrange(8)
+            _turn(file, place, bit)
+            try:
+                seen = bool(backup.verify(path))
+            except Refusal:
+                seen = True
+            _turn(file, place, bit)
+            found.tried += 1
+            if not seen:
+                found.unseen += 1
+                print(
+                    f"bit_flips: backup: bit {bit} of byte {place} of {size} (seed {dice_seed})",
+                    file=sys.stderr,
+                )
+    return found
+
+
+def _turn(file: BinaryIO, place: int, bit: int) -> None:
+    file.seek(place)
+    byte = file.read(1)[0]
+    file.seek(place)
+    file.write(bytes([byte ^ bit]))
+    file.flush()

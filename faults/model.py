@@ -17,7 +17,7 @@ from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, note, seed, settings
+from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_lives
@@ -373,7 +373,7 @@ def ended_at(statement: int, after: bool) -> Iterator[None]:
         sql.run = run
 
 
-def lives(examples: int, steps: int, dice: int) -> None:
+def lives(examples: int, steps: int, dice: int, shrink: bool = True) -> None:
     """So many lives of so many steps; raises with the shortest one that differs. The same dice, the same lives."""
     try:
         run_lives(
@@ -384,6 +384,8 @@ def lives(examples: int, steps: int, dice: int) -> None:
                 deadline=None,
                 database=None,
                 print_blob=True,
+                report_multiple_bugs=False,
+                phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -1,13 +1,16 @@
 """The short forms of `make faults`, and tests of what they found."""
 
+import os
+import random
 from datetime import timedelta
 
 import pytest
 from django.db import connection, connections
 from django.db.utils import OperationalError
-from faults import model, races
+from faults import clocks, cuts, disk, dispatch, flips, ground, kills, model, races
 
 from setia.journal import service as journal
+from setia.proof import signer
 from tests.conftest import NOON, call, found_shop
 
 RANI, BUDI = "081234567890", "081298765432"
@@ -19,17 +22,78 @@ rules:
 """
 
 
+SEED = 20261124
+
+
 def test_a_random_life_is_what_the_reference_says():
-    model.run(examples=200, steps=30)
+    assert model.run(examples=200, steps=30) == 200
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    with races.Crowd(32) as crowd:
+        yield crowd
 
 
 @pytest.mark.parametrize("kind", races.KINDS)
-def test_a_crowd_does_no_more_than_it_may(kind):
-    assert races.Round(32).violations(kind) == 0
+def test_a_crowd_does_no_more_than_it_may(kind, crowd):
+    assert races.Round(crowd, random.Random(SEED)).violations(kind) == 0
 
 
 def test_the_crowd_would_catch_a_naive_build():
-    assert races.control(64) > 0
+    with races.Crowd(64) as crowd:
+        assert races.control(crowd) > 0
+
+
+def test_after_kills_everything_acknowledged_is_there_and_all_in_doubt_is_settled():
+    found = kills.run(4, SEED, victims=("postmaster", "server worker", "backend", "server"))
+    assert (found.violations, found.tried) == (0, 4)
+    assert found.acknowledged > 20 and found.in_doubt
+
+
+def test_a_cut_connection_leaves_the_effect_exactly_once():
+    found = cuts.run(40, SEED)
+    assert (found.violations, found.tried, found.not_reached) == (0, 40, 0)
+    assert found.in_doubt > 20 and found.done_before
+
+
+def test_a_full_disk_is_said_so_and_heals_itself():
+    try:
+        found = disk.run(refusals=6)
+    except disk.Impossible as why:
+        pytest.skip(str(why))
+    assert (found.violations, found.acknowledged) == (0, found.tried)
+    assert found.refused >= 12 and found.max_recovery_s < ground.READY_SECONDS
+
+
+def test_nothing_expires_twice_or_early_whatever_the_clock_does():
+    found = clocks.run(32, SEED, with_process=False)
+    assert (found.violations, found.tried, found.sandboxes) == (0, 32, 4)
+
+
+def test_a_dispatcher_killed_in_between_loses_nothing():
+    found = dispatch.run(4, SEED)
+    assert (found.violations, found.kills) == (0, 4)
+    assert found.twice
+
+
+def test_any_one_bit_flipped_is_found():
+    found = flips.run(150, SEED)
+    assert (found.unseen, found.receipts_unseen, found.tried) == (0, 0, 150)
+    assert found.receipts > 50
+
+
+def test_the_reference_is_not_the_product():
+    """A reference that follows the product proves nothing, so a changed rule must be noticed."""
+    from faults.reference import Reference
+
+    spends = Reference.spends_points
+    try:
+        Reference.spends_points = lambda self, name, at, who, points: spends(self, name, at, who, points + 1)
+        with pytest.raises((AssertionError, ExceptionGroup)):
+            model.lives(30, 30, SEED, shrink=False)
+    finally:
+        Reference.spends_points = spends
 
 
 # Found by them
@@ -83,6 +147,36 @@ def test_a_merge_pays_a_debt_from_what_ends_soonest():
     assert [remaining for _, remaining in lots] == [6, 8]  # the soonest is gone whole, the next by two
     assert not journal.lots(budi.id)
     shop.sound()
+
+
+def test_a_key_is_made_whole_or_not_at_all(monkeypatch, tmp_path):
+    """A full disk left an empty file, and the log could never be signed again."""
+    import uuid
+
+    monkeypatch.setenv("SETIA_SIGNER_DIR", str(tmp_path))
+    log = uuid.uuid4()
+    with monkeypatch.context() as full, pytest.raises(OSError, match="full"):
+        full.setattr(os, "fsync", _no_room)
+        signer.key(log)
+    assert list(tmp_path.iterdir()) == []
+    assert signer.key(log).private_bytes_raw() == signer.key(log).private_bytes_raw()
+
+
+def _no_room(_):
+    raise OSError("full")
+
+
+def test_a_database_that_cannot_start_does_not_end_what_waits_for_it(monkeypatch, capsys):
+    from setia.project import running
+    from setia.project.postgres import DatabaseUnavailable
+
+    class Cluster:
+        def ensure(self):
+            raise DatabaseUnavailable("The disk is full")
+
+    monkeypatch.setattr(running.clock, "sleep", lambda seconds: None)
+    assert running._restarted(Cluster()) is False
+    assert "The disk is full" in capsys.readouterr().err
 
 
 def test_a_connection_that_is_lost_in_a_statement_is_not_our_mistake(shop):

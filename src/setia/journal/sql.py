@@ -69,9 +69,13 @@ def _first(driver: psycopg.Connection[Any], names: dict[str, bytes], sql: str, p
     prepared = connection.prepare(name, sql.encode())
     if prepared.status not in _FINE:
         return prepared
-    connection.exec_(b"SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off")
+    connection.exec_(
+        b"SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off"
+    )
     result = connection.exec_prepared(name, params)
-    connection.exec_(b"SET enable_seqscan = on; SET enable_hashjoin = on; SET enable_mergejoin = on; SET enable_bitmapscan = on")
+    connection.exec_(
+        b"SET enable_seqscan = on; SET enable_hashjoin = on; SET enable_mergejoin = on; SET enable_bitmapscan = on"
+    )
     if result.status in _FINE:
         names[sql] = name
     return result

@@ -200,12 +200,13 @@ def prove(programme: Programme, index: int, newest: Checkpoint, extra: bytes) ->
 def erase(programme: Programme, members: Iterable[UUID]) -> int:
     """Delete the salts of a person's entries and seals and say so in the log. How many leaves say nothing now.
 
-    What waits for its leaf gets it first, so that no salt is made for it afterwards.
+    What waits for its leaf gets it first: a promise stays kept, and no salt is made for it afterwards.
     """
-    sequence(programme)
     people = list(members)
     with transaction.atomic():
+        log(programme)
         take_turn(programme.id)
+        sequence(programme)
         events = {row["event_id"] for row in reading.entries("e.member_id = ANY(%s)", [people])}
         found = Leaf.objects.filter(program_id=programme.id, event_id__in=events)
         note_leaf(programme, "erasure", {"leaves": sorted(found.values_list("index", flat=True))})
