@@ -121,29 +121,30 @@ class Round:
         return self._thirds(said)
 
     def _pool(self) -> int:
-        """Two of a household spend its 200 points at once, while one of them buys: never more than there is."""
+        """Two of a household spend its 200 points nine at a time, while they buy too: never more than there is."""
         from setia.journal import service as journal
         from setia.kit import ids
 
         pool = self.shop.happens("pool.opened", "P", phone=RANI, name="Rumah").pool
         self.shop.happens("pool.joined", "J", phone=BUDI, pool=pool, role="spender")
-        holder = ids.parse("mem", pool)
+        holder, pair = ids.parse("mem", pool), (RANI, BUDI)
         assert holder
-        pair, buyers = (RANI, BUDI), range(0, self.clients, 8)
 
         def deed(i: int) -> Any:
-            if i in buyers:
+            if i % 8 == 0:
                 return self.shop.buy(f"E{i}", 10_000, phone=pair[i // 8 % 2])
-            return self.shop.spend(f"S{i}", 7, pair[i % 2])
+            return self.shop.spend(f"S{i}", 9, pair[i % 2])
 
-        done = self._done(self._does(deed))
+        said = self._does(deed)
+        done, buyers = self._done(said), (self.clients + 7) // 8
         earned = sum(receipt.points == 1 for receipt in done)
-        spent = sum(receipt.points == -7 for receipt in done)
-        left = 200 + earned - 7 * spent
-        told = {receipt.balance for receipt in done}
-        fits = min(spent, 28) == min(self.clients - len(buyers), 28) and left >= 0
-        everywhere = [journal.spendable(holder, "points"), *self._points()]
-        return (earned != len(buyers)) + (not fits) + (everywhere != [left, 0, 0]) + (min(told) < 0)
+        spent = sum(receipt.points == -9 for receipt in done)
+        left = 200 + earned - 9 * spent
+        wrong = earned != buyers or said.count("insufficient") != self.clients - len(done)
+        few = spent < min(200 // 9, self.clients - buyers)
+        there = [journal.spendable(holder, "points"), *self._points()]
+        told = len({receipt.balance for receipt in done}) != len(done) or min(r.balance for r in done) < 0
+        return wrong + few + (there != [left, 0, 0]) + told + (left < 0)
 
     def _thirds(self, said: list[Any]) -> int:
         """Three points at a time from a hundred."""
