@@ -1,10 +1,12 @@
 """Household pools: one account for several people, limits for each, and a stated split for whoever leaves."""
 
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -485,8 +487,6 @@ def test_who_joins_between_two_chunks_is_no_longer_taken_in_bulk(home):
 
 def test_a_crowd_at_one_pool_never_overspends(home):
     """16 who spend, hold and earn at once: as many as there are points for, in one account."""
-    from django.db import connections
-
     clients, gate = 16, threading.Barrier(16)
 
     def one(i):
@@ -512,8 +512,6 @@ def test_a_crowd_at_one_pool_never_overspends(home):
 
 
 def test_who_leaves_while_others_spend_takes_no_point_twice(home):
-    from django.db import connections
-
     gate = threading.Barrier(8)
 
     def one(i):
@@ -602,6 +600,62 @@ def test_over_http(home):
     assert (said.status, said.body["code"]) == (403, "pool_may_not_spend")
     entries = call("GET", f"/v1/events?member={home.pool.public_id}", key=key).body["data"]
     assert {row["kind"] for row in entries} == {"pool.opened", "pool.joined"}
+
+
+def test_coming_and_going_beside_everything_else_loses_nothing_and_leaves_nothing_behind():
+    """Eight at once, for whom nobody waits: who is in the pool changes between looking and writing all the time."""
+    home, dice = Home(), random.Random(20261125)
+    home.open()
+    shop, phones, lock = home.shop, (RANI, BUDI, SARI), threading.Lock()
+    due, sales, moves = [50], [], []
+    plan = [(n, dice.choice("jjllbbsstrv"), dice.randrange(3), dice.randint(1, 9)) for n in range(240)]
+
+    def step(one):
+        n, what, who, size = one
+        phone, name = phones[who], f"n{n}"
+        points = 0
+        try:
+            match what:
+                case "j":
+                    role = {"pool": home.pool.public_id, "role": "spender"}
+                    shop.happens("pool.joined", name, None, phone, **role)
+                case "l" if phone != RANI:
+                    shop.happens("pool.left", name, None, phone, split=SPLITS[size % 3])
+                case "b":
+                    points = shop.buy(name, size * 10_000, phone=phone).points
+                    sales.append(name)
+                case "s":
+                    points = shop.spend(name, size, phone).points
+                case "t":
+                    to = phones[size % 3]
+                    moves.append(shop.happens("points.transferred", name, None, phone, points=size, to=to))
+                case "v" if moves:
+                    event = ids.public("evt", moves[size % len(moves)].event_id)
+                    shop.happens("event.voided", name, event=event, reason="salah")
+                case "r" if sales:
+                    points = shop.give_back(sales[size % len(sales)], id=name, refund=10_000).points
+        except Refusal as refusal:
+            assert refusal.code in {*EXPECTED, "return_too_large", "busy"}, refusal.code
+        with lock:
+            due[0] += points
+
+    def steps(mine):
+        try:
+            for one in mine:
+                step(one)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as crowd:
+        list(crowd.map(steps, [plan[n::8] for n in range(8)]))
+    shop.sound()
+    rows = Balance.objects.filter(program_id=shop.programme.id)
+    assert sum(rows.values_list("amount", flat=True)) == due[0]
+    alone = Member.objects.filter(program_id=shop.programme.id, pool__isnull=False).values("id")
+    assert not rows.filter(holder_id__in=alone).exclude(amount=0).exists()
+    for person in (home.pool, home.rani, home.budi, home.sari):
+        agrees(person.id, time.now())
+    home.fine()
 
 
 @pytest.mark.parametrize(("split", "pool", "own"), [("own", 45, 175 + 45 + 60), ("nothing", 45 + 60, 175)])
