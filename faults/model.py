@@ -129,8 +129,7 @@ class Product:
         """Whom a name means now: the survivor of a merge."""
         from setia.members import service as members
 
-        found = members.survivors([self.ids[who]])
-        return self.ids.index(found.get(self.ids[who], self.ids[who]))
+        return self.ids.index(members.ties([self.ids[who]])[self.ids[who]].survivor)
 
     def merges(self, name: str, at: datetime, who: int, other: int) -> Any:
         from setia.intake import service, understand

@@ -38,6 +38,7 @@ TRIES = 3
 SENT_TOGETHER = 100
 CHUNK = 5_000  # enough to spread the cost of a commit, small enough to lock its members for about a second
 Order = tuple[datetime, str, str]
+_SHARED = Q(merged_into__isnull=False) | Q(absorbed__isnull=False) | Q(pool__isnull=False) | Q(is_pool=True)
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class _Mind:
     memory: Memory
     account: Account
     last: Order
+    is_shared: bool = False  # by a merge or a pool: never in bulk
 
 
 @dataclass(slots=True)
@@ -84,7 +86,9 @@ class Batch:
         self.categories = catalog.categories(self.program)
         self.places: dict[str, Place] = {place.code: place for place in tenancy.outlets(self.program)}
         self.members: dict[tuple[str, str], UUID] = {}
-        self.merged: set[tuple[str, str] | None] = set()  # names of members who share accounts: never in bulk
+        self.merged: set[tuple[str, str] | None] = (
+            set()
+        )  # names of members who share accounts by a merge or a pool
 
     def take(self, chunk: Sequence[tuple[int, Told]]) -> None:
         """A chunk, in order. What can't go in bulk ends the bulk before it and goes alone."""
@@ -181,8 +185,7 @@ class Batch:
         )
         for source, name, member in found.values_list("source", "external_id", "member_id"):
             self.members["external", f"{source}\n{name}"] = member
-        merged = rows.filter(Q(merged_into__isnull=False) | Q(absorbed__isnull=False))
-        sharing = set(merged.values_list("id", flat=True))
+        sharing = set(rows.filter(_SHARED).values_list("id", flat=True))
         self.merged |= {name for name in names if self.members.get(name) in sharing} if sharing else set()
 
     def _whose(self, told: Told) -> UUID | None:
@@ -197,7 +200,7 @@ class Batch:
 
     def _must_go_alone(self, mind: _Mind, told: Told) -> bool:
         assert told.at is not None
-        return _order(told) < mind.last or mind.memory.ran_out(told.at)
+        return mind.is_shared or _order(told) < mind.last or mind.memory.ran_out(told.at)
 
     def _lock(self, whose: set[UUID]) -> None:
         """Hold these members in id order, and learn anew about those who changed since we looked."""
@@ -340,7 +343,7 @@ def _balances(book: Book, needs: Iterable[str], account: Account) -> dict[str, i
 
 
 def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> dict[UUID, _Mind]:
-    """Everything memory must hold of these members, in four questions."""
+    """Everything memory must hold of these members, in five questions."""
     book = programs.shelf(program).books[-1] if programs.shelf(program).books else None
     folds = {name: fold for each in programs.shelf(program).books for name, fold in each.folds.items()}
     first = datetime.min.replace(tzinfo=UTC)
@@ -364,6 +367,8 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
             minds[holder].account.of(kind)[asset] = amount
         _learn_ladders(cursor, minds, book)
         _learn_limits(cursor, minds, folds, book)
+    for id in Member.objects.filter(_SHARED, id__in=list(members)).values_list("id", flat=True):
+        minds[id].is_shared = True
     return minds
 
 

@@ -37,6 +37,7 @@ from setia.journal import service as journal
 from setia.journal import sql
 from setia.journal.types import Account
 from setia.kit import ids, time
+from setia.members.service import Tie
 from setia.tenancy.types import Caller
 
 _decode = msgspec.json.decode
@@ -64,7 +65,7 @@ _COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::u
     WHERE program_id = $1::uuid AND sku = ANY($10::text[])),
   {balances},
   EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL),
-  n.id"""
+  n.id, CASE WHEN n.is_pool THEN 'pool' ELSE m.pool_id || ' ' || m.pool_role END"""
 
 _FROM = """LEFT JOIN intake_key k ON k.program_id = $1::uuid AND k.credential = $7::text AND k.key = $8::text
   LEFT JOIN intake_event s ON s.program_id = $1::uuid AND s.source = $4::text AND s.external_id = $5::text
@@ -157,6 +158,9 @@ class Known:
     account: Account | None
     is_awaited: bool
     named: UUID | None
+    pool: UUID | None
+    role: str  # what the member may do in the pool
+    is_pool: bool  # a pool was named, not a person
     folded: dict[str, Any] = field(default_factory=dict)
     deed: "Deeds | None" = None
 
@@ -168,8 +172,7 @@ class Deeds:
     target: Recorded | None
     related: Sequence[Recorded]
     stood: journal.Stood
-    other: UUID | None
-    other_named: UUID | None
+    second: Tie | None  # the other member that is named: by the event, or by the one that it corrects
     holders: Mapping[UUID, journal.HolderRow]
 
     def is_cut(self, most: int) -> bool:
@@ -233,6 +236,7 @@ def look_up(
     text, readers = statement(book, needs, who, shape)
     row = sql.run(text, params)[0]
     member = _uuid(row[5])
+    pool, _, role = (_text(row[13]) or "").partition(" ")
     known = Known(
         int(row[0] or 0),
         _uuid(row[1]),
@@ -247,21 +251,25 @@ def look_up(
         journal.account_of(member, _read_balances(row[10] or b"null") or ()) if member else None,
         row[11] == b"t",
         _uuid(row[12]),
-        {name: reader(row[13 + place]) for name, (place, reader) in readers.items()},
+        UUID(pool) if role else None,
+        role,
+        pool == "pool",
+        {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
     )
     if asked:
-        known.deed = _deeds(row[-6:])
+        known.deed = _deeds(row[-7:])
     return known
 
 
 def _deeds(row: Sequence[bytes | None]) -> Deeds:
-    target, related, stood, other, named, holders = row
+    target, related, stood, named, survivor, pool, holders = row
+    second, into = _uuid(named), _uuid(survivor)
+    is_pool = pool == b"pool"
     return Deeds(
         _read_recorded(target) if target else None,
         _read_related(related or b"null") or (),
         _read_stood(stood or b"[]"),
-        _uuid(other),
-        _uuid(named),
+        Tie(second, into, None if is_pool else _uuid(pool), is_pool) if second and into else None,
         {each.id: each for each in _read_holders(holders or b"null") or ()},
     )
 
@@ -359,15 +367,16 @@ def _who(how: str, n: str, m: str, value: str, shares: str) -> str:
 
 def _deed(shape: Shape) -> tuple[list[str], list[str]]:
     """The columns and sources of what a deed asks for."""
-    own = "ARRAY[m.id, m2.id] || $14::uuid[]"
+    own = "ARRAY[m.id, m2.id, m.pool_id, m2.pool_id] || $14::uuid[]"
     at, needed = "$3::timestamptz", _NEEDED[shape.target]
     lots = sql.live_lots("h.id") if shape.all_lots else sql.enough_lots("h.id", needed, at, "$13::bigint")
     columns = [
         f"CASE WHEN t.id IS NOT NULL THEN {_RECORDED.replace('{e}', 't')} END" if shape.target else "NULL",
         "r.events" if shape.target else "NULL",
         journal.stood("r.ids") if shape.target else "NULL",
-        "m2.id",
         "n2.id",
+        "m2.id",
+        "CASE WHEN n2.is_pool THEN 'pool' ELSE m2.pool_id::text END",
         f"""(SELECT json_agg(json_build_array(h.id, h.version, {sql.balances("h.id", at, "$11::timestamptz")}, {lots}))
     FROM journal_holder h WHERE h.id = ANY({own}))""",
     ]
