@@ -60,11 +60,14 @@ _SELVES = "ANY(array_append(m.absorbed, m.id))"
 
 _COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::uuid),
   k.event_id, encode(k.body_hash, 'hex'), s.id, encode(s.body_hash, 'hex'), m.id, h.version, o.id, o.time_zone,
-  (SELECT json_object_agg(sku, category) FROM catalog_product
-    WHERE program_id = $1::uuid AND sku = ANY($10::text[])),
-  {balances},
-  EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL),
+  {of_sale},
   n.id"""
+
+_OF_SALE = f"""(SELECT json_object_agg(sku, category) FROM catalog_product
+    WHERE program_id = $1::uuid AND sku = ANY($10::text[])),
+  {sql.balances("m.id", "$3::timestamptz", "$11::timestamptz")},
+  EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL)"""
+_OF_DEED = "CASE WHEN $10::text[] IS NULL THEN NULL END, NULL, false"  # no articles, nobody waits for it; balances come with its accounts
 
 _FROM = """LEFT JOIN intake_key k ON k.program_id = $1::uuid AND k.credential = $7::text AND k.key = $8::text
   LEFT JOIN intake_event s ON s.program_id = $1::uuid AND s.source = $4::text AND s.external_id = $5::text
@@ -343,8 +346,7 @@ def statement(
                 held[column] = len(columns) - 1
             readers[name] = held[column], _reader(fold, steps)
     found, sources = _deed(shape) if shape else ([], ["FROM (SELECT 1) one"])
-    balances = sql.balances("m.id", "$3::timestamptz", "$11::timestamptz")
-    head = _COLUMNS.replace("{balances}", "NULL" if shape else balances)  # a deed's come with its accounts
+    head = _COLUMNS.replace("{of_sale}", _OF_DEED if shape else _OF_SALE)
     joins = _FROM.replace("{outlet}", _OUTLET if shape and shape.target else "o.code = $9::text")
     joins = joins.replace("{who}", _who(who, "n", "m", "$2", _SHARES))
     text = "SELECT " + ",\n  ".join([head, *columns, *found])

@@ -340,12 +340,13 @@ def _resolved(case: Case) -> None:
 
 def _decided(case: Case) -> Plan:
     """The consequences, as rows."""
-    case.facts = gather.facts(case.told, case.at, case.book, case.known)
     account = case.known.account
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()
     told, kind = case.told, programs.kind(case.told.kind)
     deed = DEEDS.get(told.kind)
+    if not deed:
+        case.facts = gather.facts(told, case.at, case.book, case.known)
     if deed:
         effects = deed.decide(case, case.standing)
     elif kind and kind.decide:
