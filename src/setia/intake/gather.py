@@ -108,7 +108,7 @@ _NEEDED = {
     "number": "(SELECT asset, sum(amount) AS amount FROM journal_entry WHERE event_id = ANY(r.ids) GROUP BY asset) needed",
 }
 _NEEDED["event"] = _NEEDED["number"]
-ALL = -1
+ALL, OWN = -1, 0  # every lot; none but those of the corrected event
 SOME, EVERY = (
     48,
     1_000_000,
@@ -178,14 +178,13 @@ class Deeds:
         """Whether somebody may have more lots to draw from than were looked at."""
         lots = (lot for holder in self.holders.values() for lot in holder.lots or ())
         return (
-            most != ALL
-            and max(Counter((lot.holder_id, lot.asset) for lot in lots).values(), default=0) >= most
+            most > 0 and max(Counter((lot.holder_id, lot.asset) for lot in lots).values(), default=0) >= most
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a deed asks for: at most so many lots of each asset or `ALL`, and other holders than it names itself."""
+    """What a deed asks for: at most so many lots of each asset, `ALL` or `OWN`; other holders than it names itself."""
 
     lots: int = SOME
     holders: tuple[UUID, ...] = ()
@@ -223,7 +222,7 @@ def look_up(
             other = "target's other"
             if told.kind != CLAIMED:
                 who, params[1] = "target", None
-        shape = Shape(target, other, told.kind == UNMERGED, asked.lots == ALL)
+        shape = Shape(target, other, told.kind == UNMERGED, min(asked.lots, 1))
         params += [
             str(abs(told.amount)).encode(),
             str(asked.lots).encode(),
@@ -317,12 +316,15 @@ def _array(words: Iterable[str]) -> bytes:
 
 
 class Shape(NamedTuple):
-    """How a deed names the event it corrects and its second member, and whether that one means themselves alone."""
+    """How a deed names the event it corrects and its second member, whether that one means themselves alone, and lots.
+
+    Lots are `ALL`, `OWN` or 1 for as many as it takes.
+    """
 
     target: str
     other: str
     himself: bool
-    all_lots: bool
+    lots: int
 
 
 @lru_cache(maxsize=1024)
@@ -362,7 +364,11 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
     """The columns and sources of what a deed asks for."""
     own = "ARRAY[m.id, m2.id] || $14::uuid[]"
     at, needed = "$3::timestamptz", _NEEDED[shape.target]
-    lots = sql.live_lots("h.id") if shape.all_lots else sql.enough_lots("h.id", needed, at, "$13::bigint")
+    lots = {
+        ALL: sql.live_lots("h.id"),
+        OWN: "NULL",
+        1: f"CASE WHEN h.id = m.id OR h.id = ANY($14::uuid[]) THEN {sql.enough_lots('h.id', needed, at, '$13::bigint')} END",
+    }[shape.lots]
     columns = [
         f"CASE WHEN t.id IS NOT NULL THEN {_RECORDED.replace('{e}', 't')} END" if shape.target else "NULL",
         "r.events" if shape.target else "NULL",
