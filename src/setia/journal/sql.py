@@ -140,10 +140,10 @@ def postings(events: str) -> str:
 
 
 def touched_lots(events: str) -> str:
-    """All lots that they gave, moved or drew from, whoever has them and whatever is left."""
+    """All lots that they gave, moved or drew from, whoever has them and whatever is left; some perhaps twice."""
     own = f"{events} || ARRAY(SELECT lot_event_id FROM journal_posting WHERE event_id = ANY({events}) AND lot_n > 0)"
     return f"""(SELECT json_agg({_LOT_ROW}) FROM (SELECT * FROM journal_lot WHERE event_id = ANY({own})
-    UNION ALL SELECT * FROM journal_lot WHERE root_event_id = ANY({events}) AND event_id <> ALL({own})) l)"""
+    UNION ALL SELECT * FROM journal_lot WHERE root_event_id = ANY({events})) l)"""
 
 
 # One write: the head of the statement locks the holder and moves its version on, or writes nothing at all.
