@@ -63,7 +63,7 @@ class Shop:
         shop.happens("points.extended", "X", at, BUDI, until=until, reason="hari raya")
         shop.happens("points.adjusted", "J", at, BUDI, points=-7, reason="goodwill")
         proof.sequence(shop.programme)
-        proof.note_leaf(shop.programme, "seal", {"root": "00" * 32})
+        proof.note_leaf(shop.programme, "erasure", {"leaves": []})
         proof.sign(shop.programme)
         self.receipts: dict[tuple[UUID, int], str] = {}
         for event in queries.events(shop.programme, None, None, None, 200)[0]:

@@ -240,7 +240,10 @@ def _wider(case: Case, asked: Asked | None) -> Asked | None:
     stands = {entry.holder for entry in case.standing}
     more, lots = stands - found.holders.keys(), asked.lots
     if lots == gather.OWN and _is_drawn(case):
-        more, lots = stands - set(asked.holders), gather.ALL  # also those that still wait: nobody owes while more is on its way
+        more, lots = (
+            stands - set(asked.holders),
+            gather.ALL,
+        )  # also those that still wait: nobody owes while more is on its way
     elif found.is_cut(lots):
         lots = gather.EVERY
     return Asked(lots, (*asked.holders, *more)) if more or lots != asked.lots else None
