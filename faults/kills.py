@@ -208,7 +208,9 @@ class Site:
         path, body, key = till._spend(n) if n % 3 == 2 else till._sale(n)
         until = clock.monotonic() + ground.READY_SECONDS
         status = 0
-        while status in (0, 503) and clock.monotonic() < until:  # a killed server's workers may have answered last
+        while (
+            status in (0, 503) and clock.monotonic() < until
+        ):  # a killed server's workers may have answered last
             status, headers, again = ground.ask(self.up.port, "POST", path, body, till.key, key)
         if (status, again) != (201, said) or headers.get("idempotent-replayed") != "true":
             self.outcome.wrong(f"{name}: told {said}, now {status} {again}")

@@ -61,11 +61,14 @@ _SELVES = "ANY(array_append(m.absorbed, m.id))"
 
 _COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::uuid),
   k.event_id, encode(k.body_hash, 'hex'), s.id, encode(s.body_hash, 'hex'), m.id, h.version, o.id, o.time_zone,
-  (SELECT json_object_agg(sku, category) FROM catalog_product
-    WHERE program_id = $1::uuid AND sku = ANY($10::text[])),
-  {balances},
-  EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL),
+  {of_sale},
   n.id, CASE WHEN n.is_pool THEN 'pool' ELSE m.pool_id || ' ' || m.pool_role END"""
+
+_OF_SALE = f"""(SELECT json_object_agg(sku, category) FROM catalog_product
+    WHERE program_id = $1::uuid AND sku = ANY($10::text[])),
+  {sql.balances("m.id", "$3::timestamptz", "$11::timestamptz")},
+  EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL)"""
+_OF_DEED = "CASE WHEN $10::text[] IS NULL THEN NULL END, NULL, false"  # no articles, nobody waits for it; balances come with its accounts
 
 _FROM = """LEFT JOIN intake_key k ON k.program_id = $1::uuid AND k.credential = $7::text AND k.key = $8::text
   LEFT JOIN intake_event s ON s.program_id = $1::uuid AND s.source = $4::text AND s.external_id = $5::text
@@ -107,7 +110,7 @@ _NEEDED = {
     "number": "(SELECT asset, sum(amount) AS amount FROM journal_entry WHERE event_id = ANY(r.ids) GROUP BY asset) needed",
 }
 _NEEDED["event"] = _NEEDED["number"]
-ALL = -1
+ALL, OWN = -1, 0  # every lot; none but those of the corrected event
 SOME, EVERY = (
     48,
     1_000_000,
@@ -179,14 +182,13 @@ class Deeds:
         """Whether somebody may have more lots to draw from than were looked at."""
         lots = (lot for holder in self.holders.values() for lot in holder.lots or ())
         return (
-            most != ALL
-            and max(Counter((lot.holder_id, lot.asset) for lot in lots).values(), default=0) >= most
+            most > 0 and max(Counter((lot.holder_id, lot.asset) for lot in lots).values(), default=0) >= most
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a deed asks for: at most so many lots of each asset or `ALL`, and other holders than it names itself."""
+    """What a deed asks for: at most so many lots of each asset, `ALL` or `OWN`; other holders than it names itself."""
 
     lots: int = SOME
     holders: tuple[UUID, ...] = ()
@@ -224,7 +226,7 @@ def look_up(
             other = "target's other"
             if told.kind != CLAIMED:
                 who, params[1] = "target", None
-        shape = Shape(target, other, told.kind == UNMERGED, asked.lots == ALL)
+        shape = Shape(target, other, told.kind == UNMERGED, min(asked.lots, 1), told.kind in (MADE, CLAIMED))
         params += [
             str(abs(told.amount)).encode(),
             str(asked.lots).encode(),
@@ -323,12 +325,16 @@ def _array(words: Iterable[str]) -> bytes:
 
 
 class Shape(NamedTuple):
-    """How a deed names the event it corrects and its second member, and whether that one means themselves alone."""
+    """How a deed names the event it corrects and its second member, whether that one means themselves alone, and lots.
+
+    Lots are `ALL`, `OWN` or 1 for as many as it takes. A sale asks for accounts too where a pool's is touched.
+    """
 
     target: str
     other: str
     himself: bool
-    all_lots: bool
+    lots: int
+    is_sale: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -352,8 +358,7 @@ def statement(
                 held[column] = len(columns) - 1
             readers[name] = held[column], _reader(fold, steps)
     found, sources = _deed(shape) if shape else ([], ["FROM (SELECT 1) one"])
-    balances = sql.balances("m.id", "$3::timestamptz", "$11::timestamptz")
-    head = _COLUMNS.replace("{balances}", "NULL" if shape else balances)  # a deed's come with its accounts
+    head = _COLUMNS.replace("{of_sale}", _OF_DEED if shape and not shape.is_sale else _OF_SALE)
     joins = _FROM.replace("{outlet}", _OUTLET if shape and shape.target else "o.code = $9::text")
     joins = joins.replace("{who}", _who(who, "n", "m", "$2", _SHARES))
     text = "SELECT " + ",\n  ".join([head, *columns, *found])
@@ -369,7 +374,11 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
     """The columns and sources of what a deed asks for."""
     own = "ARRAY[m.id, m2.id, m.pool_id, m2.pool_id] || $14::uuid[]"
     at, needed = "$3::timestamptz", _NEEDED[shape.target]
-    lots = sql.live_lots("h.id") if shape.all_lots else sql.enough_lots("h.id", needed, at, "$13::bigint")
+    lots = {
+        ALL: sql.live_lots("h.id"),
+        OWN: "NULL",
+        1: f"CASE WHEN h.id IN (m.id, m.pool_id) OR h.id = ANY($14::uuid[]) THEN {sql.enough_lots('h.id', needed, at, '$13::bigint')} END",
+    }[shape.lots]
     columns = [
         f"CASE WHEN t.id IS NOT NULL THEN {_RECORDED.replace('{e}', 't')} END" if shape.target else "NULL",
         "r.events" if shape.target else "NULL",

@@ -37,7 +37,7 @@ from setia.intake.understand import fingerprint
 from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal import sql
-from setia.journal.types import POOLED, Account, Plan, Standing
+from setia.journal.types import POOLED, Account, EntryKey, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members.service import Tie
@@ -197,7 +197,8 @@ def _looked(caller: Caller, told: Told, key: str) -> Case:
     """Look without holding. Whoever changes meanwhile moves their version on, and then nothing is written."""
     deed, asked = DEEDS.get(told.kind), None
     if deed or told.corrects is not None:
-        asked = Asked(gather.ALL if deed and deed.all_lots else gather.SOME)
+        few = gather.SOME if told.corrects is None else gather.OWN
+        asked = Asked(gather.ALL if deed and deed.all_lots else few)
     while True:
         case = _seen(caller, told, key, asked)
         wider = _wider(case, asked)
@@ -236,11 +237,23 @@ def _wider(case: Case, asked: Asked | None) -> Asked | None:
     found = case.known.deed
     if found is None or not case.accounts:
         return None
-    more = {entry.holder for entry in case.standing} - found.holders.keys()
-    if not more and not found.is_cut(asked.lots):
-        return None
-    lots = gather.EVERY if found.is_cut(asked.lots) else asked.lots
-    return Asked(lots, (*asked.holders, *more))
+    stands = {entry.holder for entry in case.standing}
+    more, lots = stands - found.holders.keys(), asked.lots
+    if lots == gather.OWN and _is_drawn(case):
+        more, lots = stands - set(asked.holders), gather.ALL  # also those that still wait: nobody owes while more is on its way
+    elif found.is_cut(lots):
+        lots = gather.EVERY
+    return Asked(lots, (*asked.holders, *more)) if more or lots != asked.lots else None
+
+
+def _is_drawn(case: Case) -> bool:
+    """Whether something of what the corrected event gave isn't in the lots it gave any more."""
+    left: dict[tuple[UUID, EntryKey], int] = {}
+    for account in case.accounts.values():
+        for lot in account.lots:
+            left[lot.holder, lot.root] = left.get((lot.holder, lot.root), 0) + lot.remaining
+    gave = (entry for entry in case.standing if entry.verb == "give" and not entry.is_undoing)
+    return any(entry.amount - entry.undone > left.get((entry.holder, entry.key), 0) for entry in gave)
 
 
 def _correct(case: Case) -> bool:
@@ -392,7 +405,8 @@ def _decided(case: Case) -> Plan:
     """The consequences, as rows."""
     told, kind = case.told, programs.kind(case.told.kind)
     deed = DEEDS.get(told.kind)
-    case.facts = gather.facts(case.told, case.at, case.book, case.known)
+    if not deed:
+        case.facts = gather.facts(told, case.at, case.book, case.known)
     account = case.known.account
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()

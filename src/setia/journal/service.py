@@ -151,7 +151,7 @@ class Stood(msgspec.Struct, array_like=True, frozen=True):
     def _expired(self, events: Container[UUID]) -> dict[EntryKey, int]:
         """How many of the units that entries gave have run out, wherever they were by then."""
         found: dict[EntryKey, int] = {}
-        for row in self.lots or ():
+        for row in {(row.event_id, row.n, row.k): row for row in self.lots or ()}.values():
             if row.expired and (row.event_id in events or row.root_event_id in events):
                 root = _lot(row).root
                 found[root] = found.get(root, 0) + row.expired
