@@ -350,6 +350,8 @@ def _tied(case: Case) -> dict[UUID, Tie]:
     found = {}
     if known.named and known.member and not known.is_pool:
         found = {id: Tie(id, known.member, known.pool, is_pool=False) for id in (known.named, known.member)}
+    if known.pool:
+        found[known.pool] = Tie(known.pool, known.pool, None, is_pool=True)
     if second and not second.is_pool and case.told.kind != UNMERGED:
         found |= {
             id: Tie(id, second.survivor, second.pool, is_pool=False) for id in (second.named, second.survivor)
