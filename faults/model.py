@@ -213,6 +213,8 @@ class Life(RuleBasedStateMachine):
     def is_told_again(self, which: int) -> None:
         if self.told:
             kind, name, at, more = self.told[which % len(self.told)]
+            if kind == "runs_out" and self.product.now(more[0]) != more[0]:
+                return  # an expiry is named after its account, which is another's since a merge
             assert getattr(self.product, kind)(name, at, *more).is_replay
 
     @rule(one=DEEDS, two=DEEDS)
