@@ -22,7 +22,6 @@ from setia.engine.vocabulary import (
     MADE,
     RELEASED,
     RETURNED,
-    SPENT,
     TRANSFERRED,
     UNMERGED,
     VOIDED,
@@ -60,12 +59,10 @@ def find(program: UUID, told: Told) -> Event | None:
     return rows.filter(source=told.source).first() or rows.first()
 
 
-def sale_of(row: Event) -> Sale:
-    """A recorded sale with everything that was corrected of it since."""
-    claim = Event.objects.filter(corrects_id=row.id, kind=CLAIMED).first()
-    changes = list(
-        Event.objects.filter(corrects_id=row.id, kind__in=(RETURNED, VOIDED)).order_by("booked_at", "id")
-    )
+def sale_of(row: Event, since: Sequence[Event]) -> Sale:
+    """A recorded sale with everything that was corrected of it since, in the order it was booked."""
+    claim = next((change for change in since if change.kind == CLAIMED), None)
+    changes = [change for change in since if change.kind in (RETURNED, VOIDED)]
     lines = [
         Line(sku, Decimal(str(qty)), amount, net) for sku, qty, amount, net in row.payload.get("lines", ())
     ]
@@ -196,15 +193,6 @@ def chain(sale: Sale) -> list[UUID]:
     return [sale.booked_under, *sale.corrections]
 
 
-def spends(program: UUID, sale: Sale) -> list[UUID]:
-    """The events that spent points on a sale, and their own corrections."""
-    paid = Event.objects.filter(
-        program_id=program, order_ref=sale.external_id, source=sale.source, kind__in=(SPENT, CAPTURED)
-    )
-    first = list(paid.values_list("id", flat=True))
-    return first + list(Event.objects.filter(corrects_id__in=first, kind=VOIDED).values_list("id", flat=True))
-
-
 def target(case: "Case", sale: Sale) -> list[Effect]:
     """What the corrected sale would have earned."""
     told = case.told
@@ -215,8 +203,8 @@ def would_earn(book: Book, sale: Sale, left: Sequence[Line], net: int, total: in
     """What so much of a sale would have earned, by the rules and facts of its day; nothing when nothing is left."""
     if not net and not total and not any(line.qty for line in left):
         return []
-    facts = {**gather.nothing(book), **sale.facts}
-    zone = facts.pop("zone", book.zone)
+    known, beside = gather.kept(sale.facts)
+    facts, zone = {**gather.nothing(book), **known}, beside.get("zone", book.zone)
     lines = [
         Line(line.sku, line.qty, line.amount, line.net, was.category)
         for line, was in zip(left, sale.lines, strict=True)
@@ -250,13 +238,6 @@ def grace_ends(case: "Case") -> datetime:
         return case.at
     local = (case.at + timedelta(days=days + 1)).astimezone(time.zone(case.book.zone))
     return local.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def is_resolved(event: UUID) -> Event | None:
-    """What already captured, released or ended a hold, voided an event or took back a merge."""
-    return Event.objects.filter(
-        kind__in=(CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED), corrects_id=event
-    ).first()
 
 
 def open_holds(clock: journal.Clock) -> list[Event]:

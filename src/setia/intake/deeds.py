@@ -34,7 +34,6 @@ from setia.journal.types import AVAILABLE, DEBT, Account, Lot, LotKey, Standing
 from setia.journal.types import HELD as ON_HOLD
 from setia.kit import ids, time
 from setia.kit.refusals import Refusal
-from setia.members import service as members
 
 if TYPE_CHECKING:
     from setia.intake.service import Case
@@ -103,7 +102,7 @@ def _of_hold(case: "Case") -> list[UUID]:
 def _open_hold(case: "Case", found: list[Standing]) -> Standing:
     """The entry of a hold that is still open. Refuses `hold_resolved`."""
     assert case.target is not None
-    before = corrections.is_resolved(case.target.id)
+    before = case.record.resolved(case.target.id)
     if before:
         raise Refusal("hold_resolved", param="data.hold", value=case.told.corrects, kind=before.kind)
     return found[0]
@@ -271,7 +270,7 @@ def _debts(source: Account, target: Account) -> list[Effect]:
 
 def _merged(case: "Case") -> None:
     assert case.known.member and case.other
-    members.absorb(case.known.member, case.other)
+    case.record.absorb(case.known.member, case.other)
 
 
 def _of_merge(case: "Case") -> list[UUID]:
@@ -288,11 +287,11 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
     assert target is not None
     if target.kind != MERGED or target.other_id is None:
         raise Refusal("not_a_merge", status=422, param="data.event")
-    if corrections.is_resolved(target.id):
+    if case.record.resolved(target.id):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if any(survivor.held.values()):
         raise Refusal("hold_open", param="data.event")
-    theirs = members.selves(target.other_id)
+    theirs = case.record.selves(target.other_id)
     events = list({lot.key[0] for lot in survivor.lots})
     mine = corrections.named(case.caller.programme.id, theirs, events) | {target.id}
     lots = [lot for lot in survivor.lots if lot.key[0] in mine]
@@ -301,7 +300,7 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
 
 def _unmerged(case: "Case") -> None:
     assert case.known.member and case.other_named
-    members.part(case.known.member, case.other_named)
+    case.record.part(case.known.member, case.other_named)
 
 
 # Corrections
@@ -313,7 +312,7 @@ def _return(case: "Case", found: list[Standing]) -> list[Effect]:
 
 def _of_return(case: "Case") -> list[UUID]:
     assert case.sale is not None
-    return corrections.chain(case.sale) + corrections.spends(case.caller.programme.id, case.sale)
+    return corrections.chain(case.sale) + case.record.spends(case.caller.programme.id, case.sale)
 
 
 def _reviewed(effects: list[Effect]) -> list[Effect]:
@@ -339,7 +338,7 @@ def _void(case: "Case", found: list[Standing]) -> list[Effect]:
         raise Refusal("not_voidable", status=422, param="data.event", kind=target.kind)
     if target.kind == MADE:
         return _return(case, found)
-    if corrections.is_resolved(target.id):
+    if case.record.resolved(target.id):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if target.kind == TRANSFERRED:
         return _sent_back(case, found)

@@ -322,6 +322,17 @@ def carried(
     }
 
 
+# What an event keeps beside facts of the vocabulary: the outlet's zone, its lines' categories, the balance its receipt
+# shows, and which events it was booked after.
+BESIDE = ("zone", "categories", "balance", "seen")
+
+
+def kept(facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an event keeps, parted into facts of the vocabulary and what stands beside them (the only place that does)."""
+    own = {name: value for name, value in facts.items() if name not in BESIDE}
+    return own, {name: facts[name] for name in BESIDE if name in facts}
+
+
 def _line(line: Line, categories: Mapping[str, str]) -> dict[str, Any]:
     return {"sku": line.sku, "category": line.category or categories.get(line.sku, ""), "net": line.net}
 

@@ -27,9 +27,10 @@ from setia.engine.vocabulary import (
     Balance,
 )
 from setia.intake import corrections, gather, parking, receipts, understand
-from setia.intake.deeds import AFTER_RETURN, DEEDS, needs_second
+from setia.intake.deeds import AFTER_RETURN, DEEDS, Deed, needs_second
 from setia.intake.gather import Known
 from setia.intake.models import Event, Key
+from setia.intake.record import NOW, Record
 from setia.intake.types import Receipt, Sale, Told
 from setia.intake.understand import fingerprint
 from setia.journal import rules as ledger
@@ -38,7 +39,6 @@ from setia.journal import sql
 from setia.journal.types import Account, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
-from setia.members import service as members
 from setia.programs import service as programs
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller
@@ -94,10 +94,24 @@ def preview(caller: Caller, told: Told) -> Receipt:
     return receipts.fresh(case, _decided(case), is_preview=True)
 
 
+def again(case: "Case", look: Callable[["Case"], Known]) -> tuple[Plan, dict[str, Any], dict[str, Any]]:
+    """The same steps for an event on record, with what `case.record` says stood then and what `look` says was known.
+
+    What follows, and what the event keeps: its payload and its facts. Writes nothing; refuses what the decision does.
+    """
+    if case.target:
+        _take_over(case, case.target)
+    _parties(case, key="", locked=False)
+    case.known = look(case)
+    plan = _decided(case)
+    return plan, payload(case.told, case.sale), _kept_facts(case, plan)
+
+
 class Case:
     """One event on its way through: what was told, what is known, the book that judges it.
 
-    `target` is the event it speaks of, `sale` that event as a sale; `other` the second holder it names.
+    `target` is the event it speaks of, `sale` that event as a sale; `other` the second holder it names. `record` says
+    what stands, `versions` how many events were booked before for each holder it holds.
     """
 
     __slots__ = (
@@ -112,15 +126,17 @@ class Case:
         "now",
         "other",
         "other_named",
+        "record",
         "sale",
         "standing",
         "target",
         "told",
+        "versions",
         "waits",
     )
 
-    def __init__(self, caller: Caller, told: Told) -> None:
-        self.caller, self.told = caller, told
+    def __init__(self, caller: Caller, told: Told, record: Record = NOW) -> None:
+        self.caller, self.told, self.record = caller, told, record
         self.event_id = ids.new()
         self.now = caller.programme.now()
         self.target: Event | None = None
@@ -135,6 +151,7 @@ class Case:
         self.facts: dict[str, Any] = {}
         self.accounts: dict[UUID, Account] = {}
         self.standing: list[Standing] = []
+        self.versions: dict[UUID, int] = {}
 
     @property
     def account(self) -> Account:
@@ -196,10 +213,10 @@ def _take_over(case: Case, target: Event) -> None:
     told = case.told
     if target.other_id:
         case.other_named = target.other_id
-        shared = members.survivors([target.other_id]) if told.kind != UNMERGED else {}
+        shared = case.record.survivors([target.other_id]) if told.kind != UNMERGED else {}
         case.other = shared.get(target.other_id, target.other_id)
     if target.kind == MADE:
-        case.sale = sale = corrections.sale_of(target)
+        case.sale = sale = case.record.sale(target)
         if told.kind == CLAIMED:
             _claim(case, sale)
             return
@@ -207,7 +224,7 @@ def _take_over(case: Case, target: Event) -> None:
         told.outlet, told.channel = sale.outlet, sale.channel
         case.book = corrections.book_of(case, sale.rule_version)
         if told.kind in (RETURNED, VOIDED):
-            corrections.take_part(told, sale)
+            case.record.take_part(told, sale)
         whose = sale.member_id
     else:
         whose = target.member_id
@@ -231,30 +248,55 @@ def _parties(case: Case, key: str, locked: bool) -> None:
     """Find out whom the event touches and what stands of what it corrects; hold them, in the order of their ids."""
     told, program = case.told, case.caller.programme.id
     if told.other:
-        found = members.resolve(program, told.other)
+        found = case.record.resolve(program, told.other)
         if found is None:
             raise NotFound("member", param="data.absorbed" if told.kind == MERGED else "data.to")
         case.other_named, case.other = found
     deed = DEEDS.get(told.kind)
-    if deed and deed.standing:
-        case.standing = journal.standing(deed.standing(case))
-        shared = members.survivors({entry.holder for entry in case.standing})
-        for entry in case.standing:
-            entry.holder = shared.get(entry.holder, entry.holder)
+    first = (
+        gather.look_up(case.caller, case.book, told, case.at, frozenset(), key)
+        if locked and told.member
+        else None
+    )
+    _stands(case, deed)
     if locked:
-        none: frozenset[str] = frozenset()
-        first = (
-            gather.look_up(case.caller, case.book, told, case.at, none, key).member if told.member else None
-        )
-        holders = {first, case.other, *(entry.holder for entry in case.standing)}
-        journal.lock(*(holder for holder in holders if holder))
+        holders = _holders(case, first)
+        case.versions = journal.lock(*holders)
+        if len(case.versions) < len(holders):  # members of an import, before anything was booked for them
+            journal.open_holders(program, holders - case.versions.keys())
+            case.versions = journal.lock(*holders)
+        if _moved(case, first, holders):  # while we waited for them: what stands now is what counts
+            _stands(case, deed)
         own = {case.other} if told.kind == UNMERGED else set()
-        if members.survivors({holder for holder in holders if holder} - own):
+        if _holders(case, first) != holders or case.record.survivors(holders - own):
             raise _Merged  # while we waited for them: look again whom we mean
 
 
+def _stands(case: Case, deed: Deed | None) -> None:
+    """What stands of the events this one works on, under the names of today."""
+    if deed and deed.standing:
+        case.standing = case.record.standing(deed.standing(case))
+        shared = case.record.survivors({entry.holder for entry in case.standing})
+        for entry in case.standing:
+            entry.holder = shared.get(entry.holder, entry.holder)
+
+
+def _holders(case: Case, first: Known | None) -> set[UUID]:
+    """Everybody an event touches."""
+    holders = {first and first.member, case.other, *(entry.holder for entry in case.standing)}
+    return {holder for holder in holders if holder}
+
+
+def _moved(case: Case, first: Known | None, holders: set[UUID]) -> bool:
+    """Whether anything may have been booked between reading what stands and holding everybody."""
+    if not case.standing:
+        return False
+    others = holders - {first.member} if first else holders
+    return bool(others) or (first is not None and case.versions.get(first.member) != first.version)
+
+
 def _book(case: Case) -> Book:
-    return programs.book(case.caller.programme.id, case.at)
+    return case.record.book(case.caller.programme.id, case.at)
 
 
 def _needs(case: Case) -> frozenset[str]:
@@ -305,7 +347,7 @@ def _decided(case: Case) -> Plan:
         _read_accounts(case)
         effects = deed.decide(case, case.standing)
     elif kind and kind.decide:
-        account.lots = case.facts["lots"] = journal.lots(account.holder) if kind.needs_lots else []
+        account.lots = case.facts["lots"] = case.record.lots(account.holder) if kind.needs_lots else []
         effects = list(kind.decide(case.book, case.facts))
     else:
         effects = decide(case.book, MADE if told.kind == CLAIMED else told.kind, case.facts)
@@ -320,7 +362,7 @@ def _read_accounts(case: Case) -> None:
     events = list(dict.fromkeys(entry.key[0] for entry in case.standing))
     keys = [key for entry in case.standing for key, _ in entry.pieces]
     for holder in dict.fromkeys(holders):
-        case.accounts[holder] = journal.account(holder, case.at, case.now, events, keys)
+        case.accounts[holder] = case.record.account(holder, case.at, case.now, events, keys)
     case.known.account = case.accounts[first]
 
 
@@ -431,16 +473,21 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["until"] = time.iso(told.until)
     if told.approved_by:
         payload["approved_by"] = told.approved_by
+    if told.items:
+        payload["items"] = [(item.sku, item.qty, item.amount) for item in told.items]
+    if told.refund is not None:
+        payload["refund"] = told.refund
     return payload
 
 
 def _kept_facts(case: Case, plan: Plan) -> dict[str, Any]:
     """What was known beyond the event's own words: replay uses these instead of looking again."""
     kept = dict(case.known.folded)
-    if case.told.kind in (MADE, CLAIMED):
+    if case.known.account and case.told.kind not in DEEDS:
         for name in _needs(case):
             if isinstance(case.book.folds[name], Balance):
                 kept[name] = case.facts[name]
+    if case.told.kind in (MADE, CLAIMED):
         zone = case.known.outlet_zone
         if zone and zone != case.book.zone:
             kept["zone"] = zone
@@ -452,7 +499,23 @@ def _kept_facts(case: Case, plan: Plan) -> dict[str, Any]:
         kept["balance"] = case.known.account.spendable(
             "points"
         )  # no entry carries it, and the receipt shows it
+    seen = _seen(case)
+    if seen is not None:
+        kept["seen"] = seen
     return kept
+
+
+def _seen(case: Case) -> int | dict[str, int] | None:
+    """How many events were booked before this one for each holder it touches: what puts events in their order.
+
+    A bare number where that is only the member it names. For a sale nobody claimed, how often it was corrected.
+    """
+    first, sale = case.known.member, case.sale
+    if first is None:
+        return {str(sale.id): len(sale.corrections)} if sale else None
+    version = case.known.version or 0
+    others = {str(holder): case.versions.get(holder, 0) for holder in case.accounts if holder != first}
+    return {str(first): version, **others} if others or first != case.known.named else version
 
 
 def _note_products(case: Case) -> None:

@@ -1,8 +1,9 @@
 """The verbs of the journal: open a holder, lock it, read what stands, recompute it. Writing is `intake`'s one road."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -10,7 +11,7 @@ from django.db.models import Q, Sum
 
 from setia.journal.models import Balance, Entry, Holder, Lot, Posting
 from setia.journal.rules import LADDER
-from setia.journal.types import AVAILABLE, Account, EntryKey, LotKey, Standing
+from setia.journal.types import AVAILABLE, DEBT, HELD, Account, EntryKey, LotKey, Standing
 from setia.journal.types import Lot as LotState
 from setia.kit import time
 
@@ -29,9 +30,13 @@ def open_holder(program: UUID, holder: UUID) -> None:
     Holder.objects.bulk_create([Holder(id=holder, program_id=program)], ignore_conflicts=True)
 
 
-def lock(*holders: UUID) -> None:
-    """Hold these until the transaction ends, in the order of their ids, so that what is read now stands when written."""
-    list(Holder.objects.select_for_update().filter(id__in=holders).order_by("id").values_list("version"))
+def lock(*holders: UUID) -> dict[UUID, int]:
+    """Hold these until the transaction ends, in the order of their ids, so that what is read now stands when written.
+
+    How many events were booked for each.
+    """
+    rows = Holder.objects.select_for_update().filter(id__in=holders).order_by("id")
+    return dict(rows.values_list("id", "version"))
 
 
 def lock_event(event: UUID) -> None:
@@ -69,8 +74,11 @@ def lots(holder: UUID, of_events: Iterable[UUID] = (), keys: Iterable[LotKey] = 
     return [_lot(row) for row in Lot.objects.filter(wish, holder_id=holder)]
 
 
-def standing(events: Sequence[UUID]) -> list[Standing]:
-    """The entries of an event and of its corrections (the first is the event), with what was undone of them since."""
+def standing(events: Sequence[UUID], expired: Mapping[EntryKey, int] | None = None) -> list[Standing]:
+    """The entries of an event and of its corrections (the first is the event), with what was undone of them since.
+
+    `expired` says how many units of each ran out, where that isn't what the lots say now.
+    """
     rows = list(Entry.objects.filter(event_id__in=events))
     rows.sort(key=lambda row: (events.index(row.event_id), row.n))
     undone: dict[EntryKey, int] = {}
@@ -78,7 +86,7 @@ def standing(events: Sequence[UUID]) -> list[Standing]:
         if row.reverses_event_id and row.reverses_n is not None:
             key = row.reverses_event_id, row.reverses_n
             undone[key] = undone.get(key, 0) + row.wanted
-    expired = _expired(events)
+    expired = _expired(events) if expired is None else expired
     moves: dict[EntryKey, list[Posting]] = {}
     for posting in Posting.objects.filter(event_id__in=events).order_by("event_id", "n", "k"):
         moves.setdefault((posting.event_id, posting.n), []).append(posting)
@@ -303,6 +311,107 @@ def audit(program: UUID) -> Audit:
 def entries(events: Iterable[UUID]) -> Sequence[Entry]:
     """The entries of several events, each in order."""
     return list(Entry.objects.filter(event_id__in=list(events)).order_by("event_id", "n"))
+
+
+# The columns of a plan's rows as they are on record, and what every row has beside.
+ENTRY = (
+    "n",
+    "rule_version",
+    "rule",
+    "round",
+    "verb",
+    "asset",
+    "amount",
+    "wanted",
+    "balance_after",
+    "at",
+    "counts_at",
+    "reverses_event_id",
+    "reverses_n",
+    "reason",
+    "member_id",
+    "program_id",
+)
+POSTING = (
+    "n",
+    "k",
+    "asset",
+    "from_holder_id",
+    "from_kind",
+    "to_holder_id",
+    "to_kind",
+    "amount",
+    "lot_event_id",
+    "lot_n",
+    "lot_k",
+    "program_id",
+)
+LOT = (
+    "n",
+    "asset",
+    "amount",
+    "available_from",
+    "expires_at",
+    "holder_id",
+    "k",
+    "root_event_id",
+    "root_n",
+    "program_id",
+)
+Rows = dict[UUID, list[tuple[Any, ...]]]
+
+
+def written(events: Sequence[UUID]) -> tuple[Rows, Rows, Rows]:
+    """The entries, postings and lots of several events, row by row as `ENTRY`, `POSTING` and `LOT` name the columns."""
+    found: tuple[Rows, Rows, Rows] = ({}, {}, {})
+    tables = (
+        (Entry, ENTRY, ("event_id", "n")),
+        (Posting, POSTING, ("event_id", "n", "k")),
+        (Lot, LOT, ("event_id", "n", "k")),
+    )
+    for place, (table, columns, order) in zip(found, tables, strict=True):
+        rows = table.objects.filter(event_id__in=events).order_by(*order)
+        for event, *row in rows.values_list("event_id", *columns):
+            place.setdefault(event, []).append(tuple(row))
+    return found
+
+
+def compare(
+    program: UUID,
+    accounts: Mapping[UUID, Account],
+    lots: Mapping[LotKey, LotState],
+    ended: Mapping[LotKey, datetime],
+    versions: Mapping[UUID, int],
+) -> Iterator[str]:
+    """Where balances, lots and versions aren't what somebody worked out for all holders; rows of no event included."""
+    kept = {
+        (row.holder_id, row.asset, row.kind): row.amount
+        for row in Balance.objects.filter(program_id=program).iterator()
+    }
+    due = {
+        (holder, asset, kind): amount
+        for holder, account in accounts.items()
+        for kind in (AVAILABLE, HELD, DEBT)
+        for asset, amount in account.of(kind).items()
+    }
+    for key in sorted(kept.keys() | due.keys()):
+        if kept.get(key, 0) != due.get(key, 0):
+            yield f"balance {' '.join(map(str, key))}: {kept.get(key, 0)} is on record, it should be {due.get(key, 0)}"
+    rows = Lot.objects.filter(program_id=program).values_list(
+        "event_id", "n", "k", "remaining", "expired", "ended_at"
+    )
+    count = 0
+    for *place, remaining, expired, end in rows.iterator():
+        key, count = (place[0], place[1], place[2]), count + 1
+        lot = lots.get(key)
+        if lot is None:
+            yield f"lot {place[0]}/{place[1]}/{place[2]} is on record, its event isn't"
+        elif (remaining, expired, end) != (lot.remaining, lot.expired, ended.get(key)):
+            was, due_now = (remaining, expired, end), (lot.remaining, lot.expired, ended.get(key))
+            yield f"lot {place[0]}/{place[1]}/{place[2]}: {was} is on record, it should be {due_now}"
+    for holder, version in Holder.objects.filter(program_id=program).values_list("id", "version").iterator():
+        if version != versions.get(holder, 0):
+            yield f"holder {holder}: {version} events were booked, {versions.get(holder, 0)} are on record"
 
 
 def lot_ends(events: Iterable[UUID]) -> dict[EntryKey, datetime | None]:

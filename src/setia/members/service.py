@@ -132,6 +132,13 @@ def part(survivor: UUID, member: UUID) -> None:
     Member.objects.filter(id__in=own).update(merged_into=member)
 
 
+def merges(program: UUID) -> tuple[dict[UUID, UUID], dict[UUID, list[UUID]]]:
+    """Who shares whose accounts now, and whom each absorbed, in that order."""
+    rows = Member.objects.filter(program_id=program)
+    into = dict(rows.filter(merged_into__isnull=False).values_list("id", "merged_into_id"))
+    return into, dict(rows.filter(absorbed__isnull=False).values_list("id", "absorbed"))
+
+
 def search(program: UUID, text: str, limit: int = 20, after: UUID | None = None) -> list[Person]:
     """Members whose number ends with the digits typed, or whose name contains the letters; newest first."""
     rows = _rows(program).filter(merged_into=None)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import yaml
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Min
 
 from setia.engine import language
 from setia.engine.decide import Book
@@ -123,6 +123,11 @@ class Shelf:
         place = bisect_right(self.starts, instant)
         return self.books[place - 1] if place else None
 
+    def until(self, number: int) -> "Shelf":
+        """The shelf as it was when this version was the newest."""
+        pairs = [pair for pair in zip(self.starts, self.books, strict=True) if pair[1].version <= number]
+        return Shelf(number, tuple(start for start, _ in pairs), tuple(book for _, book in pairs))
+
 
 _shelves: dict[UUID, Shelf] = {}
 _lock = Lock()
@@ -171,6 +176,13 @@ def version(program: UUID, number: int) -> Book | None:
                 return known
         _reload(program)
     return None
+
+
+def waits_since(program: UUID) -> datetime | None:
+    """When the first book was published by which something can't be spent at once; None where none ever was."""
+    waiting = [book.version for book in refresh(program).books if any(rule.pending for rule in book.rules)]
+    rows = Version.objects.filter(program_id=program, number__in=waiting)
+    return rows.aggregate(first=Min("published_at"))["first"]
 
 
 def rule_name(program: UUID, number: int, rule: str) -> dict[str, str]:
