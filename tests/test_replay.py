@@ -1,0 +1,284 @@
+"""Every stored event decided again: a whole life comes out the same, and nothing can be changed without being named."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+
+from setia.engine.vocabulary import EXPIRED, LAPSED
+from setia.intake import bulk, replay, service, understand
+from setia.intake.models import Event
+from setia.intake.types import EventBody, MemberRef, Told
+from setia.intake.understand import fingerprint
+from setia.journal import service as journal
+from setia.journal.models import Entry, Lot
+from setia.kit import feature, ids, time
+from setia.members import service as members
+from setia.outbox import service as outbox
+from setia.programs import service as programs
+from setia.tenancy import service as tenancy
+from tests.conftest import DEMO, NOON, found_shop
+from tests.test_corrections import BUDI, ONE_PER_10K, RANI, shop_with
+
+SARI = "081311112222"
+WAITING = """
+  - id: menunggu
+    on: [purchase.made, purchase.claimed]
+    when: {fact: net, at_least: 2000000}
+    give: {asset: points, amount: 7, pending: until_released}
+  - id: dua-minggu
+    on: [purchase.made, purchase.claimed]
+    when: {fact: member.points, at_least: 300}
+    give: {asset: points, amount: 3, pending: 14 days}
+"""
+
+
+def clean(shop):
+    found = replay.replay(shop.programme)
+    assert found.faults == []
+    assert found.events == Event.objects.filter(program_id=shop.programme.id).count()
+    assert found.entries == Entry.objects.filter(program_id=shop.programme.id).count()
+    return found
+
+
+def _event(receipt):
+    return ids.public("evt", receipt.event_id)
+
+
+def _merge(shop, id, at):
+    data = {"absorbed": {"phone": BUDI}}
+    body = EventBody(kind="member.merged", id=id, member=MemberRef(phone=RANI), at=at, data=data)
+    return service.accept(shop.caller, understand.event(body, "test"), f"merge {id}")
+
+
+def _claim(shop, id, order, phone):
+    body = EventBody(
+        kind="purchase.claimed", id=id, member=MemberRef(phone=phone), data={"order_id": order}
+    )
+    return service.accept(shop.caller, understand.event(body, "test"), f"claim {id}")
+
+
+def lived_in():
+    """A shop where everything happened that can, in another zone than the programme's and on a clock of its own."""
+    shop = found_shop(DEMO.read_text("utf-8") + WAITING)
+    tenancy.open_outlets(shop.programme.id, [("sorong", "Sorong")])
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("UPDATE tenancy_outlet SET time_zone = 'Asia/Jayapura' WHERE code = 'sorong'")
+    start = NOON - timedelta(days=500)
+
+    def at(days, **more):
+        return start + timedelta(days=days, **more)
+
+    rani, budi, sari = (shop.member(phone, start) for phone in (RANI, BUDI, SARI))
+    told = [
+        shop.sale(
+            f"I{n}", 600_000 + 90_000 * n, phone=(RANI, SARI)[n % 2], at=at(1 + n), outlet=("kemang", "sorong")[n % 3 == 0],
+            items=[("SODA", 300_000 + 50_000 * n), ("BARU", 300_000 + 40_000 * n)],
+        )
+        for n in range(8)
+    ]  # fmt: skip
+    assert bulk.accept_many(shop.caller, told).accepted == 8
+    for n in range(10):
+        shop.buy(f"A{n}", 2_400_000 + 11_111 * n, at=at(20 + 6 * n, hours=n), items=[("SODA", 2_400_000 + 11_111 * n)])
+        shop.buy(f"B{n}", 99_000 + 77_000 * n, phone=BUDI, at=at(21 + 6 * n), outlet="sorong")
+    shop.buy("L", 333_000, at=at(33))  # late
+    shop.happens("points.activated", "W", at(90), order_id="A0")
+    shop.give_back("A3", at(91), id="R1", items=[("SODA", {"amount": 999_999})])
+    shop.give_back("A3", at(92), id="R2", refund=400_000)
+    shop.spend("S1", 90, RANI, at(93), order_id="P")
+    shop.buy("P", 150_000, at=at(94), items=[("KOPI", 90_000), ("SODA", 60_000)])
+    shop.give_back("P", at(95), id="R3", items=[("KOPI", {"qty": 1})])
+    shop.give_back("P", at(96))
+    shop.happens("points.held", "H1", at(97), RANI, points=60)
+    shop.happens("hold.captured", "C1", at(97, minutes=5), hold="H1", points=45)
+    shop.happens("points.held", "H2", at(98), RANI, points=30)
+    shop.happens("hold.released", "F1", at(98, minutes=5), hold="H2")
+    shop.happens("points.held", "H3", at(99), RANI, points=30)
+    hold = Event.objects.get(program_id=shop.programme.id, external_id="H3")
+    lapse = Told(LAPSED, "setia", "lapse", fingerprint("lapse"), at=at(100), corrects=ids.public("evt", hold.id))
+    service.accept(service.system(shop.programme.id), lapse, "lapse")
+    sent = shop.happens("points.transferred", "T1", at(101), RANI, to=BUDI, points=130)
+    spent = shop.spend("S2", 25, SARI, at(102))
+    wrong = shop.happens("points.adjusted", "J1", at(103), SARI, points=40, reason="goodwill")
+    shop.happens("points.adjusted", "J2", at(103), SARI, points=-15, reason="wrong_entry")
+    for n, deed in enumerate((spent, wrong, sent, shop.buy("V", 750_000, phone=SARI, at=at(104)))):
+        shop.happens("event.voided", f"V{n}", at(105, minutes=n), event=_event(deed), reason="salah ketik")
+    shop.happens("points.extended", "X", at(106), SARI, until=time.iso(at(420)), reason="banjir Jakarta")
+    merged = _merge(shop, "M1", at(110))
+    shop.buy("B10", 800_000, phone=BUDI, at=at(111))
+    shop.give_back("B4", at(112))
+    shop.spend("S3", 35, BUDI, at(113))
+    assert bulk.accept_many(shop.caller, [shop.sale("I9", 70_000, phone=BUDI, at=at(114))]).accepted == 1
+    shop.happens("member.unmerged", "U1", at(115), event=_event(merged), reason="salah orang")
+    shop.buy("B11", 800_000, phone=BUDI, at=at(116))
+    shop.buy("N1", 640_000, phone=None, at=at(117), items=[("KOPI", 640_000)])
+    shop.buy("N2", 500_000, phone=None, at=at(117), items=[("KOPI", 500_000)])
+    _claim(shop, "K1", "N1", BUDI)
+    shop.give_back("N1", at(119), id="R5", refund=100_000)
+    shop.give_back("N2", at(119), id="R6", refund=200_000)
+    shop.give_back("N2", at(120), id="R7", items=[("KOPI", {"amount": 50_000})])
+    changed = DEMO.read_text("utf-8").replace("points: 1, of: net", "points: 4, of: net") + WAITING
+    programs.publish(shop.programme.id, changed, zone=shop.programme.zone, by="t", effective_from=at(200))
+    shop.buy("A20", 100_000, at=at(201))
+    shop.give_back("A5", at(202))
+    for holder in (rani, budi, sari):
+        told = Told(
+            EXPIRED, "setia", f"x{holder.id}", fingerprint(str(holder.id)), ("id", holder.public_id), at(440)
+        )
+        service.accept(service.system(shop.programme.id), told, f"x{holder.id}")
+    shop.buy("A21", 100_000, at=at(460))
+    shop.give_back("A21", at(459), id="R8", refund=40_000)
+    shop.programme = tenancy.set_clock(shop.programme.id, shop.programme.now() + timedelta(days=40))
+    shop.caller = tenancy.caller(shop.key)
+    _settle()
+    shop.buy("A22", 900_000)
+    _settle()
+    shop.sound()
+    return shop
+
+
+def _settle():
+    for schedule in feature.schedules():
+        schedule.run()
+    while outbox.sweep():
+        pass
+
+
+@pytest.fixture(scope="module")
+def life():
+    return lived_in()
+
+
+def test_a_life_of_every_kind_of_event_comes_out_the_same(life):
+    found = clean(life)
+    kinds = set(Event.objects.filter(program_id=life.programme.id).values_list("kind", flat=True))
+    assert kinds == set(programs.words().events), "a new kind must happen in this life too"
+    assert found.unordered == 0 and found.corrected_sales > 5 and found.entries > 120
+
+
+def test_one_member_is_told_of_what_touched_them(life):
+    person = members.by_phone(life.programme.id, SARI)
+    found = replay.replay(life.programme, person.id)
+    assert found.faults == []
+    assert 20 > found.events >= Event.objects.filter(member_id=person.id).count() > 8
+
+
+# What a change is called. Each is undone again after it was looked for.
+
+KINDS = {
+    "buys": "purchase.made A4",
+    "imported": "purchase.made I3",
+    "returns": "purchase.returned R1",
+    "spends": "points.spent S1",
+    "transfers": "points.transferred T1",
+    "merges": "member.merged M1",
+    "unmerges": "member.unmerged U1",
+    "captures": "hold.captured C1",
+    "holds": "points.held H1",
+    "adjusts": "points.adjusted J1",
+    "extends": "points.extended X",
+    "claims": "purchase.claimed K1",
+    "voids": "event.voided V2",
+    "nobodys": "purchase.returned R7",
+}
+CHANGES = [
+    ("journal_entry", "buys", "verb = 'take'", "entry 1 verb"),
+    ("journal_entry", "buys", "asset = 'stamps'", "entry 1 asset"),
+    ("journal_entry", "imported", "amount = amount - 1", "entry 1 amount"),
+    ("journal_entry", "buys", "wanted = wanted + 1", "entry 1 wanted"),
+    ("journal_entry", "spends", "rule = 'expired'", "entry 1 rule"),
+    ("journal_entry", "buys", "rule_version = 2", "entry 1 rule_version"),
+    ("journal_entry", "transfers", "round = 1", "entry 1 round"),
+    ("journal_entry", "merges", "balance_after = balance_after + 1", "entry 1 balance_after"),
+    ("journal_entry", "returns", "counts_at = counts_at + interval '1 microsecond'", "entry 1 counts_at"),
+    ("journal_entry", "holds", "at = at + interval '1 microsecond'", "entry 1 at"),
+    ("journal_entry", "returns", "reverses_n = reverses_n + 1", "entry 1 reverses_n"),
+    ("journal_entry", "returns", "reverses_event_id = event_id", "entry 1 reverses_event_id"),
+    ("journal_entry", "extends", "reason = reason || '{\"why\": \"lain\"}'", "entry 1 reason"),
+    ("journal_entry", "adjusts", "member_id = event_id", "entry 1 member_id"),
+    ("journal_posting", "transfers", "amount = amount + 1", "posting 1.0 amount"),
+    ("journal_posting", "spends", "to_kind = 'expired'", "posting 1.0 to_kind"),
+    ("journal_posting", "unmerges", "to_holder_id = event_id", "posting 1.0 to_holder_id"),
+    ("journal_posting", "captures", "from_kind = 'available'", "posting 1.0 from_kind"),
+    ("journal_posting", "adjusts", "from_holder_id = event_id", "posting 1.0 from_holder_id"),
+    ("journal_posting", "holds", "lot_n = lot_n + 1", "posting 1.0 lot_n"),
+    ("journal_posting", "extends", "lot_k = 1", "posting 1.0 lot_k"),
+    ("journal_posting", "voids", "asset = 'stamps'", "posting 1.0 asset"),
+    ("journal_lot", "imported", "expires_at = expires_at + interval '1 day'", "lot 1.0 expires_at"),
+    ("journal_lot", "transfers", "available_from = available_from - interval '1 day'", "lot 1.0 available_from"),
+    ("journal_lot", "merges", "root_n = root_n + 1", "lot 1.0 root_n"),
+    ("journal_lot", "buys", "holder_id = event_id", "lot 1.0 holder_id"),
+    ("journal_lot", "buys", "amount = amount + 1", "lot 1.0 amount"),
+    ("journal_lot", "buys", "ended_at = now()", "is on record, it should be"),
+    ("intake_event", "buys", "net = net + 10000", "entry 1 amount"),
+    ("intake_event", "buys", "member_id = NULL", "entry 1 is on record, decided again it isn't"),
+    ("intake_event", "buys", "rule_version = 2", "can't be decided again: no_program"),
+    ("intake_event", "returns", "total = total - 1", "total"),
+    ("intake_event", "nobodys", "net = net + 1", "net"),
+    ("intake_event", "captures", "order_ref = 'P'", "order_ref"),
+    ("intake_event", "returns", "counts_at = at", "counts_at"),
+    ("intake_event", "claims", "at = at + interval '1 second'", "at"),
+    ("intake_event", "transfers", "other_id = member_id", "can't be decided again: to_oneself"),
+    ("intake_event", "returns", "payload = payload - 'items'", "payload"),
+    ("intake_event", "extends", "payload = payload || '{\"note\": \"lain\"}'", "entry 1 reason"),
+    ("intake_event", "spends", "payload = payload || '{\"amount\": 91}'", "entry 1 amount"),
+    ("intake_event", "buys", "facts = facts || '{\"member.points\": 1}'", "facts"),
+    ("intake_event", "buys", "facts = facts || '{\"member.tier\": \"gold\"}'", "entry 1 rule"),
+    ("intake_event", "imported", "facts = facts || '{\"zone\": \"Pacific/Auckland\"}'", "isn't on record, decided again it is"),
+    ("intake_event", "imported", "facts = facts || '{\"seen\": 0}'", "facts"),
+]  # fmt: skip
+
+
+def _changed(table, where, change):
+    """The owner changes the record with the guard off; how many rows."""
+    with connections["owner"].cursor() as cursor:
+        guarded = table != "journal_lot"
+        if guarded:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
+        try:
+            cursor.execute(change)
+            return cursor.rowcount
+        finally:
+            if guarded:
+                cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER append_only")
+
+
+@pytest.mark.parametrize(("table", "what", "change", "called"), CHANGES)
+def test_a_change_of_any_column_is_noticed_and_named(table, what, change, called, life):
+    kind, name = KINDS[what].split()
+    event = Event.objects.get(program_id=life.programme.id, kind=kind, external_id=name)
+    key = "id" if table == "intake_event" else "event_id"
+    where = f"{key} = '{event.id}'"
+    if table != "intake_event":
+        where += " AND n = 1" + (" AND k = 0" if table != "journal_entry" else "")
+    column = change.split(" = ")[0]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {column}::text FROM {table} WHERE {where}")
+        (before,) = cursor.fetchone()
+    assert _changed(table, where, f"UPDATE {table} SET {change} WHERE {where}") == 1
+    try:
+        faults = replay.replay(life.programme).faults
+    finally:
+        back = f"'{before}'" if before is not None else "NULL"
+        assert _changed(table, where, f"UPDATE {table} SET {column} = {back} WHERE {where}") == 1
+    assert faults and any(called in fault for fault in faults), faults
+    if column != "ended_at":
+        assert faults[0].startswith(ids.public("evt", event.id)), faults
+
+
+def test_after_all_changes_were_undone_it_is_clean_again(life):
+    clean(life)
+
+
+@pytest.mark.parametrize("table", ["journal_entry", "journal_posting", "journal_lot", "intake_event"])
+def test_what_is_taken_out_is_missed(table):
+    shop = shop_with()
+    shop.member(RANI, NOON - timedelta(days=9))
+    gone = shop.buy("A", 100_000, at=NOON - timedelta(days=8))
+    shop.buy("B", 100_000, at=NOON - timedelta(days=7))
+    key = "id" if table == "intake_event" else "event_id"
+    where = f"{key} = '{gone.event_id}'"
+    assert _changed(table, where, f"DELETE FROM {table} WHERE {where}") == 1
+    assert replay.replay(shop.programme).faults
