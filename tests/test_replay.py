@@ -54,9 +54,7 @@ def _merge(shop, id, at):
 
 
 def _claim(shop, id, order, phone):
-    body = EventBody(
-        kind="purchase.claimed", id=id, member=MemberRef(phone=phone), data={"order_id": order}
-    )
+    body = EventBody(kind="purchase.claimed", id=id, member=MemberRef(phone=phone), data={"order_id": order})
     return service.accept(shop.caller, understand.event(body, "test"), f"claim {id}")
 
 
@@ -81,7 +79,12 @@ def lived_in():
     ]  # fmt: skip
     assert bulk.accept_many(shop.caller, told).accepted == 8
     for n in range(10):
-        shop.buy(f"A{n}", 2_400_000 + 11_111 * n, at=at(20 + 6 * n, hours=n), items=[("SODA", 2_400_000 + 11_111 * n)])
+        shop.buy(
+            f"A{n}",
+            2_400_000 + 11_111 * n,
+            at=at(20 + 6 * n, hours=n),
+            items=[("SODA", 2_400_000 + 11_111 * n)],
+        )
         shop.buy(f"B{n}", 99_000 + 77_000 * n, phone=BUDI, at=at(21 + 6 * n), outlet="sorong")
     shop.buy("L", 333_000, at=at(33))  # late
     shop.happens("points.activated", "W", at(90), order_id="A0")
@@ -97,7 +100,9 @@ def lived_in():
     shop.happens("hold.released", "F1", at(98, minutes=5), hold="H2")
     shop.happens("points.held", "H3", at(99), RANI, points=30)
     hold = Event.objects.get(program_id=shop.programme.id, external_id="H3")
-    lapse = Told(LAPSED, "setia", "lapse", fingerprint("lapse"), at=at(100), corrects=ids.public("evt", hold.id))
+    lapse = Told(
+        LAPSED, "setia", "lapse", fingerprint("lapse"), at=at(100), corrects=ids.public("evt", hold.id)
+    )
     service.accept(service.system(shop.programme.id), lapse, "lapse")
     sent = shop.happens("points.transferred", "T1", at(101), RANI, to=BUDI, points=130)
     spent = shop.spend("S2", 25, SARI, at(102))
@@ -282,3 +287,180 @@ def test_what_is_taken_out_is_missed(table):
     where = f"{key} = '{gone.event_id}'"
     assert _changed(table, where, f"DELETE FROM {table} WHERE {where}") == 1
     assert replay.replay(shop.programme).faults
+
+
+def test_an_event_put_in_between_is_noticed(life):
+    """A row with a forged place: two events were booked third, or the one before is missing."""
+    shop = shop_with()
+    shop.member(RANI, NOON - timedelta(days=9))
+    for n in range(3):
+        shop.buy(f"A{n}", 100_000, at=NOON - timedelta(days=8 - n))
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO intake_event (id, program_id, kind, source, external_id, member_id, at, counts_at, net, total,
+                 visits, rule_version, actor, body_hash, payload, facts)
+               SELECT %s, program_id, kind, source, 'forged', member_id, at, counts_at, net, total, visits, rule_version, actor,
+                 body_hash, payload, facts FROM intake_event WHERE program_id = %s AND external_id = 'A1'""",
+            [ids.new(), shop.programme.id],
+        )
+    faults = replay.replay(shop.programme).faults
+    assert any("facts" in fault for fault in faults) and any("entry 1 isn't on record" in f for f in faults)
+
+
+# Order
+
+
+def _crowd(deeds):
+    def one(deed):
+        try:
+            return deed()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(deeds)) as pool:
+        return list(pool.map(one, deeds))
+
+
+def test_events_that_raced_come_out_the_same():
+    """Sales, spends, transfers both ways, returns and voids of one another, all at once for two members."""
+    from setia.kit.refusals import Refusal
+
+    shop = shop_with()
+    at = time.now() - timedelta(hours=2)
+    for phone in (RANI, BUDI):
+        shop.member(phone, at)
+        shop.buy(f"A{phone}", 2_000_000, phone=phone, at=at)
+    spends = [shop.spend(f"S{n}", 3, RANI, at, order_id=f"A{RANI}") for n in range(4)]
+
+    def told(deed, *args, **named):
+        def one():
+            for _ in range(50):
+                try:
+                    return deed(*args, **named)
+                except Refusal as refusal:
+                    if refusal.code != "busy":
+                        return refusal.code
+            return "busy"
+
+        return one
+
+    deeds = []
+    for n in range(6):
+        pair = (RANI, BUDI) if n % 2 else (BUDI, RANI)
+        deeds += [
+            told(shop.buy, f"B{n}", 130_000, phone=pair[0]),
+            told(shop.happens, "points.transferred", f"T{n}", phone=pair[0], to=pair[1], points=5),
+            told(shop.spend, f"P{n}", 7, pair[1]),
+            told(shop.give_back, f"A{RANI}", id=f"R{n}", refund=300_000),
+        ]
+    deeds += [
+        told(shop.happens, "event.voided", f"V{n}", event=_event(spend), reason="salah ketik")
+        for n, spend in enumerate(spends)
+    ]
+    said = _crowd(deeds)
+    assert sum(not isinstance(each, str) for each in said) >= 24
+    shop.sound()
+    found = clean(shop)
+    assert found.unordered == 0
+
+
+def test_order_is_kept_where_ids_cannot_say_it(monkeypatch):
+    """Ids are made before a holder is held: here the later event has the earlier id, and a claim an earlier one than its sale."""
+    shop = shop_with()
+    person = shop.member(RANI, NOON - timedelta(days=9))
+    made = sorted((ids.new() for _ in range(40)), reverse=True)
+    monkeypatch.setattr(ids, "new", lambda: made.pop(0))
+    for n in range(5):
+        shop.buy(f"A{n}", 100_000 + n * 10_000, at=NOON - timedelta(days=8 - n))
+    shop.buy("N", 70_000, phone=None, at=NOON - timedelta(days=2))
+    _claim(shop, "K", "N", RANI)
+    shop.spend("S", 15, at=NOON - timedelta(days=1))
+    shop.give_back("A1", NOON)
+    monkeypatch.undo()
+    assert shop.points(person) > 0
+    assert clean(shop).unordered == 0
+
+
+def test_records_from_before_order_was_kept_are_taken_by_id():
+    shop = shop_with()
+    shop.member(RANI, NOON - timedelta(days=9))
+    told = [shop.sale(f"I{n}", 50_000, at=NOON - timedelta(days=8) + timedelta(hours=n)) for n in range(30)]
+    assert bulk.accept_many(shop.caller, told).accepted == 30
+    shop.buy("A", 100_000, at=NOON - timedelta(days=6), items=[("KOPI", 60_000), ("SODA", 40_000)])
+    shop.give_back("A", NOON - timedelta(days=5), id="R1", items=[("KOPI", {"qty": 1})])
+    where = f"program_id = '{shop.programme.id}'"
+    old = f"UPDATE intake_event SET facts = facts - 'seen', payload = payload - 'items' WHERE {where}"
+    assert _changed("intake_event", where, old) == 33
+    assert clean(shop).unordered == 33
+    shop.give_back("A", NOON - timedelta(days=4))
+    shop.spend("S", 20, at=NOON - timedelta(days=3))
+    assert clean(shop).unordered == 33
+    assert _changed(
+        "intake_event",
+        where,
+        f"UPDATE intake_event SET net = net + 10000 WHERE {where} AND external_id = 'I7'",
+    )
+    assert replay.replay(shop.programme).faults
+
+
+# Both roads keep the same
+
+
+@pytest.mark.parametrize(
+    "rules", [DEMO.read_text("utf-8") + WAITING, ONE_PER_10K.replace("12 months", "2 months")]
+)
+def test_both_roads_keep_the_same_facts_lots_and_balances(rules):
+    """Also where points wait or run out on the way, and where a line brings its own category."""
+    shops = found_shop(rules), found_shop(rules)
+    start = NOON - timedelta(days=300)
+    for shop in shops:
+        told = []
+        for phone in (RANI, BUDI):
+            shop.member(phone, start)
+        for n in range(40):
+            each = shop.sale(
+                f"S{n}", 2_100_000 + 31_000 * (n % 7), phone=(RANI, BUDI)[n % 2], at=start + timedelta(days=1 + 5 * n),
+                items=[("SODA", 1_000_000), ("KOPI", 1_100_000 + 31_000 * (n % 7))],
+            )  # fmt: skip
+            each.lines[1].category = "SOFT DRINKS" if n % 3 else None
+            told.append(each)
+        if shop is shops[0]:
+            for n, each in enumerate(told):
+                service.accept(shop.caller, each, f"k{n}")
+        else:
+            for part in (told[:15], told[15:]):
+                assert bulk.accept_many(shop.caller, part).refused == []
+        shop.sound()
+        clean(shop)
+    assert _kept(shops[0]) == _kept(shops[1])
+
+
+def _kept(shop):
+    events = Event.objects.filter(program_id=shop.programme.id, kind="purchase.made")
+    names = {row.id: row.external_id for row in events}
+    lots = Lot.objects.filter(event_id__in=names)
+    entries = Entry.objects.filter(event_id__in=names)
+    return (
+        {row.external_id: json.dumps([row.payload, row.facts], sort_keys=True) for row in events},
+        sorted(
+            (names[row.event_id], row.n, row.amount, row.available_from, str(row.expires_at)) for row in lots
+        ),
+        sorted((names[row.event_id], row.n, row.amount, row.balance_after) for row in entries),
+    )
+
+
+def test_random_lives_come_out_the_same():
+    """The lives of `faults.model`, each decided again at its end."""
+    from faults import model
+    from hypothesis import HealthCheck, seed, settings
+    from hypothesis.stateful import run_state_machine_as_test
+
+    class Life(model.Life):
+        def teardown(self):
+            if hasattr(self, "shop"):
+                clean(self.shop)
+
+    quick = settings(
+        max_examples=12, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    run_state_machine_as_test(seed(20)(Life), settings=quick)

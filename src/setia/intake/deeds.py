@@ -324,7 +324,9 @@ AFTER_RETURN: list[Callable[[list[Effect]], list[Effect]]] = []
 
 def _of_void(case: "Case") -> list[UUID]:
     assert case.target is not None
-    return _of_return(case) if case.sale else [case.target.id]
+    if case.sale:
+        return _of_return(case)
+    return [case.target.id, *case.record.refunds(case.target)]
 
 
 _CAN_BE_VOIDED = (MADE, SPENT, ADJUSTED, TRANSFERRED, CAPTURED)
@@ -342,8 +344,9 @@ def _void(case: "Case", found: list[Standing]) -> list[Effect]:
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if target.kind == TRANSFERRED:
         return _sent_back(case, found)
-    back = undo.restore(found, 0, 1, case.at, corrections.grace_ends(case))
-    return back + undo.claw(found, [], case.accounts, case.book.returns, case.at)
+    own = [entry for entry in found if entry.key[0] == target.id]  # returns only say what they gave back of it
+    back = undo.restore(own, 0, 1, case.at, corrections.grace_ends(case))
+    return back + undo.claw(own, [], case.accounts, case.book.returns, case.at)
 
 
 def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:

@@ -46,6 +46,7 @@ class Past(Record):
         self.stems: dict[
             UUID, list[Lot]
         ] = {}  # by the event that made them, and by the one that first gave them
+        self.dates: dict[UUID, tuple[datetime, datetime]] = {}  # soonest end and latest start of any lot
         self.corrected: dict[UUID, list[Event]] = {}
         self.paid: dict[
             tuple[str, str], list[tuple[UUID, frozenset[UUID]]]
@@ -111,12 +112,14 @@ class Past(Record):
     def known(self, holder: UUID, at: datetime, now: datetime, book: Book) -> Account:
         """What somebody held, as the road's one look-up says it: without lots, of the book's own assets."""
         account = self._balances(holder)
-        assets = {rule.asset for rule in book.rules}
         waits = self.waits_since is not None and self.waits_since <= self.row.booked_at
         until = max(at, now) if waits else _NEVER
-        for lot in self.open.get(holder, {}).values():
-            if lot.asset in assets:
-                _count_stale(account, lot, at, until)
+        soonest, latest = self.dates.get(holder, (_NEVER, at))
+        if soonest <= at or latest > until:
+            assets = {rule.asset for rule in book.rules}
+            for lot in self.open[holder].values():
+                if lot.asset in assets:
+                    _count_stale(account, lot, at, until)
         return account
 
     def lots(self, holder: UUID) -> list[Lot]:
@@ -199,6 +202,8 @@ class Past(Record):
         lot = Lot((event, n, k), holder, asset, amount, amount, 0, starts, ends, root)
         self.lots_by_key[lot.key] = lot
         self.open.setdefault(holder, {})[lot.key] = lot
+        soonest, latest = self.dates.get(holder, (_NEVER, starts))
+        self.dates[holder] = min(soonest, ends or _NEVER), max(latest, starts)
         for stem in {event, root[0]}:
             self.stems.setdefault(stem, []).append(lot)
         return lot

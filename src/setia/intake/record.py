@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from setia.engine.decide import Book
-from setia.engine.vocabulary import CAPTURED, LAPSED, RELEASED, SPENT, UNMERGED, VOIDED
+from setia.engine.vocabulary import CAPTURED, LAPSED, MADE, RELEASED, RETURNED, SPENT, UNMERGED, VOIDED
 from setia.intake import corrections
 from setia.intake.models import Event
 from setia.intake.types import Sale, Told
@@ -18,6 +18,7 @@ from setia.journal.types import Account, Lot, LotKey, Standing
 from setia.members import service as members
 from setia.programs import service as programs
 
+_REFUNDS = (RETURNED, VOIDED)
 _RESOLVES = (CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED)
 
 
@@ -48,6 +49,16 @@ class Record:
         first = list(paid.order_by("id").values_list("id", flat=True))
         undone = Event.objects.filter(corrects_id__in=first, kind=VOIDED).order_by("id") if first else ()
         return first + [row.id for row in undone]
+
+    def refunds(self, row: Event) -> list[UUID]:
+        """The returns of the sale that points were spent on: they may have given some of them back."""
+        if row.kind not in (SPENT, CAPTURED) or not row.order_ref:
+            return []
+        paid = Event.objects.filter(
+            program_id=row.program_id, source=row.source, external_id=row.order_ref, kind=MADE
+        )
+        made = paid.first()
+        return [each.id for each in self.corrections_of(made.id) if each.kind in _REFUNDS] if made else []
 
     def standing(self, events: Sequence[UUID]) -> list[Standing]:
         """The entries of some events, with what was undone of them and what ran out since."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import groupby, islice
+from operator import eq
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from django.db import connection, transaction
 
 from setia.engine.vocabulary import JOINED, MADE, RETURNED, VOIDED, Balance, Reached
 from setia.intake import corrections, gather, receipts, service
+from setia.intake.bulk import uncollected
 from setia.intake.gather import Known
 from setia.intake.models import Event
 from setia.intake.past import Columns, Past, seen
@@ -67,7 +69,7 @@ def replay(
     programme: Programme, member: UUID | None = None, progress: Callable[[int], None] | None = None
 ) -> Replay:
     """Decide again all events of a programme; with `member`, tell only of those that touched them."""
-    with _one_moment():
+    with _one_moment(), uncollected():
         again = _Again(programme, member)
         count = 0
         for some in _chunks(
@@ -299,13 +301,15 @@ def _differences(
     entries = [(*entry[:-1], reason, *beside) for entry, reason in zip(plan.entries, reasons, strict=True)]
     postings = [(*posting, programme.id) for posting in plan.postings]
     lots = [(*lot, programme.id) for lot in plan.lots]
-    return [
+    wrong = [
         *_columns("", _EVENT, was, now),
         *_rows("entry", journal.ENTRY, (0,), each.entries, entries),
         *_rows("posting", journal.POSTING, (0, 1), each.postings, postings),
         *_rows("lot", journal.LOT, (0, 6), each.lots, lots),
-        *_explanations(programme, row, each, entries, lots),
     ]
+    if wrong:  # an explanation is made of these columns and nothing else: where they are the same, it is
+        wrong += _explanations(programme, row, each, entries, lots)
+    return wrong
 
 
 _EVENT = (
@@ -317,7 +321,7 @@ def _rows(
     what: str, names: Sequence[str], key: Sequence[int], was: Sequence[Columns], now: Sequence[Columns]
 ) -> Iterator[str]:
     """Rows that are missing, too many, or otherwise in some column."""
-    if len(was) == len(now) and all(map(_same, was, now)):
+    if len(was) == len(now) and all(map(eq, was, now)):
         return
     on_record = {tuple(row[place] for place in key): row for row in was}
     decided = {tuple(row[place] for place in key): row for row in now}
@@ -329,10 +333,6 @@ def _rows(
             yield f"{name} isn't on record, decided again it is: {_shown(dict(zip(names, decided[place], strict=True)))}"
         else:
             yield from _columns(f"{name} ", names, on_record[place], decided[place])
-
-
-def _same(was: Columns, now: Columns) -> bool:
-    return was == now
 
 
 def _columns(what: str, names: Sequence[str], was: Columns, now: Columns) -> Iterator[str]:

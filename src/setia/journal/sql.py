@@ -4,6 +4,7 @@ Django's cursor costs 312 µs of client CPU where this costs 60 (docs/benchmarks
 """
 
 from collections.abc import Sequence
+from itertools import count
 from threading import local
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,6 +18,7 @@ from psycopg.errors import error_from_result
 from setia.journal.types import Plan
 
 _prepared: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bytes]] = WeakKeyDictionary()
+_numbers = count(1)
 _FINE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 encode = msgspec.json.Encoder().encode
 
@@ -59,7 +61,7 @@ def _first(driver: psycopg.Connection[Any], names: dict[str, bytes], sql: str, p
     Planned anew at each purchase, as PostgreSQL may choose, the look-up costs 350 to 600 µs more.
     """
     connection = driver.pgconn
-    name = b"setia_%d" % len(names)
+    name = b"setia_%d" % next(_numbers)  # never one again: what fails the first time is prepared all the same
     connection.exec_(b"SET plan_cache_mode = force_generic_plan")
     prepared = connection.prepare(name, sql.encode())
     if prepared.status not in _FINE:
