@@ -12,7 +12,6 @@ from setia.intake import bulk, replay, service, understand
 from setia.intake.models import Event
 from setia.intake.types import EventBody, MemberRef, Told
 from setia.intake.understand import fingerprint
-from setia.journal import service as journal
 from setia.journal.models import Entry, Lot
 from setia.kit import feature, ids, time
 from setia.members import service as members
@@ -359,9 +358,7 @@ def test_events_that_raced_come_out_the_same():
     ]
     said = _crowd(deeds)
     assert sum(not isinstance(each, str) for each in said) >= 24
-    shop.sound()
-    found = clean(shop)
-    assert found.unordered == 0
+    assert clean(shop).unordered == 0
 
 
 def test_order_is_kept_where_ids_cannot_say_it(monkeypatch):

@@ -344,7 +344,9 @@ def _void(case: "Case", found: list[Standing]) -> list[Effect]:
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if target.kind == TRANSFERRED:
         return _sent_back(case, found)
-    own = [entry for entry in found if entry.key[0] == target.id]  # returns only say what they gave back of it
+    own = [
+        entry for entry in found if entry.key[0] == target.id
+    ]  # returns only say what they gave back of it
     back = undo.restore(own, 0, 1, case.at, corrections.grace_ends(case))
     return back + undo.claw(own, [], case.accounts, case.book.returns, case.at)
 
