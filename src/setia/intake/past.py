@@ -190,11 +190,13 @@ class Past(Record):
         return [row.id, *seen(row), *touched]
 
     def end(self, draws: Iterable[Columns]) -> None:
-        """Note which lots were given up, and when: no posting says it."""
-        for *key, _, _, ended in draws:
+        """Note which lots were given up, and when: no posting says it. The event booked last has the word."""
+        found: dict[LotKey, datetime] = {}
+        for event, n, k, _, _, ended in draws:
             if ended:
-                place = tuple(key)
-                self.ended[place] = max(ended, self.ended.get(place, ended))
+                key = event, n, k
+                found[key] = max(ended, found.get(key, ended))
+        self.ended.update(found)
 
     def _new_lot(self, event: UUID, *columns: Any) -> Lot:
         n, asset, amount, starts, ends, holder, k, root_event, root_n, *_ = columns

@@ -21,6 +21,7 @@ from django.db import connection, transaction
 from setia.engine.vocabulary import JOINED, MADE, RETURNED, VOIDED, Balance, Reached
 from setia.intake import corrections, gather, receipts, service
 from setia.intake.bulk import uncollected
+from setia.intake.deeds import DEEDS
 from setia.intake.gather import Known
 from setia.intake.models import Event
 from setia.intake.past import Columns, Past, seen
@@ -181,7 +182,7 @@ class _Again:
             what = error.code if isinstance(error, Refusal) else repr(error)
             wrong = [f"can't be decided again: {what}"]
         else:
-            deed = service.DEEDS.get(row.kind)
+            deed = DEEDS.get(row.kind)
             if deed and deed.after:
                 deed.after(case)
         past.end(plan.draws)

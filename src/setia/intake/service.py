@@ -291,8 +291,10 @@ def _moved(case: Case, first: Known | None, holders: set[UUID]) -> bool:
     """Whether anything may have been booked between reading what stands and holding everybody."""
     if not case.standing:
         return False
-    others = holders - {first.member} if first else holders
-    return bool(others) or (first is not None and case.versions.get(first.member) != first.version)
+    mine = first.member if first else None
+    return holders != {mine} or (
+        mine is not None and first is not None and case.versions.get(mine) != first.version
+    )
 
 
 def _book(case: Case) -> Book:

@@ -364,7 +364,7 @@ Rows = dict[UUID, list[tuple[Any, ...]]]
 def written(events: Sequence[UUID]) -> tuple[Rows, Rows, Rows]:
     """The entries, postings and lots of several events, row by row as `ENTRY`, `POSTING` and `LOT` name the columns."""
     found: tuple[Rows, Rows, Rows] = ({}, {}, {})
-    tables = (
+    tables: tuple[tuple[type[Any], Sequence[str], Sequence[str]], ...] = (
         (Entry, ENTRY, ("event_id", "n")),
         (Posting, POSTING, ("event_id", "n", "k")),
         (Lot, LOT, ("event_id", "n", "k")),
@@ -394,21 +394,18 @@ def compare(
         for kind in (AVAILABLE, HELD, DEBT)
         for asset, amount in account.of(kind).items()
     }
-    for key in sorted(kept.keys() | due.keys()):
-        if kept.get(key, 0) != due.get(key, 0):
-            yield f"balance {' '.join(map(str, key))}: {kept.get(key, 0)} is on record, it should be {due.get(key, 0)}"
-    rows = Lot.objects.filter(program_id=program).values_list(
-        "event_id", "n", "k", "remaining", "expired", "ended_at"
-    )
-    count = 0
-    for *place, remaining, expired, end in rows.iterator():
-        key, count = (place[0], place[1], place[2]), count + 1
-        lot = lots.get(key)
+    for name in sorted(kept.keys() | due.keys()):
+        was, should = kept.get(name, 0), due.get(name, 0)
+        if was != should:
+            yield f"balance {' '.join(map(str, name))}: {was} is on record, it should be {should}"
+    columns = "event_id", "n", "k", "remaining", "expired", "ended_at"
+    for event, n, k, *state in Lot.objects.filter(program_id=program).values_list(*columns).iterator():
+        lot = lots.get((event, n, k))
         if lot is None:
-            yield f"lot {place[0]}/{place[1]}/{place[2]} is on record, its event isn't"
-        elif (remaining, expired, end) != (lot.remaining, lot.expired, ended.get(key)):
-            was, due_now = (remaining, expired, end), (lot.remaining, lot.expired, ended.get(key))
-            yield f"lot {place[0]}/{place[1]}/{place[2]}: {was} is on record, it should be {due_now}"
+            yield f"lot {event}/{n}/{k} is on record, its event isn't"
+        elif state != [lot.remaining, lot.expired, ended.get(lot.key)]:
+            stands = ", ".join(map(str, state))
+            yield f"lot {event}/{n}/{k}: {stands} is on record, it should be {lot.remaining}, {lot.expired}, {ended.get(lot.key)}"
     for holder, version in Holder.objects.filter(program_id=program).values_list("id", "version").iterator():
         if version != versions.get(holder, 0):
             yield f"holder {holder}: {version} events were booked, {versions.get(holder, 0)} are on record"

@@ -136,7 +136,8 @@ def merges(program: UUID) -> tuple[dict[UUID, UUID], dict[UUID, list[UUID]]]:
     """Who shares whose accounts now, and whom each absorbed, in that order."""
     rows = Member.objects.filter(program_id=program)
     into = dict(rows.filter(merged_into__isnull=False).values_list("id", "merged_into_id"))
-    return into, dict(rows.filter(absorbed__isnull=False).values_list("id", "absorbed"))
+    absorbed = rows.filter(absorbed__isnull=False).values_list("id", "absorbed")
+    return into, {id: list(names or ()) for id, names in absorbed}
 
 
 def search(program: UUID, text: str, limit: int = 20, after: UUID | None = None) -> list[Person]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import yaml
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Min
+from django.db.models import Max
 
 from setia.engine import language
 from setia.engine.decide import Book
@@ -182,7 +182,7 @@ def waits_since(program: UUID) -> datetime | None:
     """When the first book was published by which something can't be spent at once; None where none ever was."""
     waiting = [book.version for book in refresh(program).books if any(rule.pending for rule in book.rules)]
     rows = Version.objects.filter(program_id=program, number__in=waiting)
-    return rows.aggregate(first=Min("published_at"))["first"]
+    return rows.order_by("published_at").values_list("published_at", flat=True).first()
 
 
 def rule_name(program: UUID, number: int, rule: str) -> dict[str, str]:
