@@ -5,14 +5,18 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import agree, bulk, decide, proof_check, requests, site, whole
+from bench import agree, bulk, decide, proof_check, requests, site, statement, whole
 from bench.report import Unequal
 
 WITH_SHOP: dict[str, Callable[[site.Shop], None]] = {
     "engine_decide": decide.engine_decide,
+    "statement_asof": statement.statement_asof,
     "quote_http": requests.quote,
     "purchase_http_16": lambda shop: requests.purchase(shop, 16),
     "purchase_http_64": lambda shop: requests.purchase(shop, 64),
+    "return_http": requests.returned,
+    "spend_http": requests.spend,
+    "transfer_http": requests.transfer,
 }
 WITH_DATABASE = {"import_bulk": bulk.import_bulk, "agreement": agree.agreement}
 WITH_NOTHING = {

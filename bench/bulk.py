@@ -63,7 +63,11 @@ def _shop(raw: dict[str, list[Any]], name: str, baskets: Sequence[Any]) -> tuple
         by="bench",
         effective_from=baskets[0].at - timedelta(days=30),
     )
-    return programme, Caller(programme, "import:bench", "bench", load.SOURCE, frozenset({"earn"})), people
+    return (
+        programme,
+        Caller(programme, "import:bench", "bench", load.SOURCE, frozenset({"earn", "late"})),
+        people,
+    )
 
 
 def _baskets(raw: dict[str, list[Any]]) -> list[Any]:

@@ -106,12 +106,11 @@ def product(
     return span.window(numbers[:half], numbers[half:])
 
 
-def floor(shop: Shop, binaries: Path, script: str, clients: int, folder: Path) -> Window:
-    """A window of the database function run by pgbench. Latencies come from pgbench's own log."""
+def floor(shop: Shop, binaries: Path, script: str, clients: int, first: int, folder: Path) -> Window:
+    """A window of the database function run by pgbench, numbered from `first`. Latencies come from pgbench's own log."""
     for old in folder.glob("pgbench_log.*"):
         old.unlink()
     (folder / "floor.sql").write_text(script)
-    first = int(clock.time() * 1000) % 1_000_000_000 * 1000
     command = [
         binaries / "pgbench",
         "-n",

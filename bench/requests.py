@@ -1,64 +1,110 @@
-"""Figures of requests: purchase_http_16, purchase_http_64 and quote_http."""
+"""Figures of requests: purchases, quotes, returns, spends and transfers over HTTP, each beside its floor."""
 
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from bench import floor, load
+from bench import deeds, floor, load
 from bench.load import Window
 from bench.report import median, tell
 from bench.site import Shop, folder, server
 
 ROUNDS = 3
-_GOALS = {"purchase_http_16": (0.45, 0.70), "purchase_http_64": (0.45, 0.70), "quote_http": (0.30, 0.40)}
+_GOALS = {
+    "purchase_http_16": (0.45, 0.70),
+    "purchase_http_64": (0.45, 0.70),
+    "quote_http": (0.30, 0.40),
+    "return_http": (0.35, 0.45),
+    "spend_http": (0.35, 0.45),
+    "transfer_http": (0.35, 0.45),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Road:
+    """What is asked over HTTP and answered how, the floor's function, and what makes both ready for a round.
+
+    `ready` is given the round and the first number of both windows; it returns the requests' bodies.
+    """
+
+    path: str
+    status: int
+    function: str
+    ready: Callable[[Shop, int, int], Sequence[dict[str, Any]]]
+    writes: bool = True
 
 
 def purchase(shop: Shop, connections: int) -> None:
     """Purchases over HTTP against the same reads and writes in one function."""
-    sides = _in_turn(shop, connections, "/v1/purchases", 201, "bench_purchase", writes=True)
-    floor.sound(shop)
-    _tell(f"purchase_http_{connections}", *sides)
+    _measure(
+        shop, f"purchase_http_{connections}", _Road("purchases", 201, "bench_purchase", _baskets), connections
+    )
 
 
 def quote(shop: Shop) -> None:
     """Quotes (balance and preview, nothing written) against the same reads in one function."""
-    _tell("quote_http", *_in_turn(shop, 16, "/v1/preview", 200, "bench_quote", writes=False))
+    _measure(shop, "quote_http", _Road("preview", 200, "bench_quote", _baskets, writes=False))
 
 
-def _in_turn(
-    shop: Shop, connections: int, path: str, status: int, function: str, writes: bool
-) -> tuple[list[Window], list[Window], dict[str, Any]]:
+def returned(shop: Shop) -> None:
+    """Whole sales taken back, each once, against the same reads and writes in one function."""
+    _measure(shop, "return_http", _Road("returns", 201, "bench_return", _sales))
+
+
+def spend(shop: Shop) -> None:
+    """Points spent against the same reads and writes in one function."""
+    _measure(shop, "spend_http", _Road("events", 201, "bench_spend", _numbered(deeds.spends)))
+
+
+def transfer(shop: Shop) -> None:
+    """Points sent from member to member against the same reads and writes in one function."""
+    _measure(shop, "transfer_http", _Road("events", 201, "bench_transfer", _numbered(deeds.transfers)))
+
+
+def _baskets(shop: Shop, round: int, first: int) -> Sequence[dict[str, Any]]:
+    bodies = floor.capture(shop, round)
+    return [{**body, "order": {**body["order"], "id": load.ID.decode()}} for body in bodies]
+
+
+def _sales(shop: Shop, round: int, first: int) -> Sequence[dict[str, Any]]:
+    return [{**body, "order_id": load.ID.decode()} for body in deeds.returns(shop, round, first)]
+
+
+def _numbered(capture: Callable[[Shop, int], list[dict[str, Any]]]) -> Any:
+    def ready(shop: Shop, round: int, first: int) -> Sequence[dict[str, Any]]:
+        return [{**body, "id": load.ID.decode()} for body in capture(shop, round)]
+
+    return ready
+
+
+def _measure(shop: Shop, name: str, road: _Road, connections: int = 16) -> None:
     """Rounds of a floor's and a product's window, the case captured anew before each, so that both meet the same shop."""
     from setia.project.postgres import packaged_bin
 
     floors, products, apart = [], [], {}
-    first = int(clock.time() * 1000) % 1_000_000_000 * 1000
     floor.prepare(shop)
+    deeds.prepare(shop)
     with folder() as where, server(shop) as (pid, port):
         for round in range(ROUNDS):
-            bodies = floor.capture(shop, _next_round())
-            requests = _requests(shop, path, bodies)
+            first = int(clock.time() * 1000) % 1_000_000_000 * 1000
+            bodies = road.ready(shop, _next_round(), first)
+            requests = [load.request(f"/v1/{road.path}", shop.key, body) for body in bodies]
             since = clock.time()
-            floors.append(load.floor(shop, packaged_bin(), floor.script(function), connections, where))
-            products.append(load.product(shop, pid, port, requests, connections, status, first, where))
-            first += 10_000_000
-            if writes:
+            script = floor.script(road.function)
+            floors.append(load.floor(shop, packaged_bin(), script, connections, first, where))
+            products.append(load.product(shop, pid, port, requests, connections, road.status, first, where))
+            if road.writes:
                 apart = _checked(shop, since)
-    return floors, products, apart
+    if road.writes:
+        floor.sound(shop)
+    _tell(name, floors, products, apart)
 
 
 def _next_round(_made: list[int] = []) -> int:
     """A number no round of this run has had."""
     _made.append(len(_made))
     return _made[-1]
-
-
-def _requests(shop: Shop, path: str, bodies: Sequence[dict[str, Any]]) -> list[str]:
-    found = []
-    for body in bodies:
-        order = {**body["order"], "id": load.ID.decode()}
-        found.append(load.request(path, shop.key, {**body, "order": order}))
-    return found
 
 
 def _checked(shop: Shop, since: float) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def open_shop(cluster: Any) -> Shop:
         by="bench",
         effective_from=joined - timedelta(days=1),
     )
-    key = tenancy.make_key(programme.id, "bench", ["earn", "spend", "read"])
+    key = tenancy.make_key(programme.id, "bench", ["earn", "spend", "read", "late"])
     caller = tenancy.caller(key)
     outcome = bulk.accept_many(caller, (_told(*each, caller.source) for each in data.history(at)))
     assert not outcome.refused, outcome.refused[:3]

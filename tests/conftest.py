@@ -164,7 +164,7 @@ def found_shop(document: str | None = None, since: datetime = NOON - timedelta(d
         by="test",
         effective_from=since,
     )
-    key = tenancy.make_key(programme.id, "test", ["earn", "spend", "read"], "test")
+    key = tenancy.make_key(programme.id, "test", ["earn", "spend", "read", "late"], "test")
     return Shop(programme, tenancy.caller(key), key)
 
 

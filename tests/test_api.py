@@ -9,7 +9,7 @@ from setia.intake.models import Event
 from setia.kit import ids, time
 from setia.kit.texts import LANGUAGES, has
 from setia.project.api import ROUTES, api
-from setia.proof import service as record
+from setia.proof import seals
 from setia.tenancy import service as tenancy
 from tests.conftest import call, found_shop
 
@@ -84,6 +84,21 @@ def test_pages_go_through_everything_once(shop_with_rani):
         if not page["has_more"]:
             break
     assert len(found) == len(set(found)) == 8
+
+
+def test_what_others_sent_is_among_a_members_entries(shop_with_rani):
+    shop = shop_with_rani
+    budi = shop.join("081298765432", "Budi")
+    shop.happens("points.transferred", "T", phone="081234567890", to="081298765432", points=4)
+    key, balances = shop.key, []
+    for person in (shop.rani, budi):
+        rows = call("GET", f"/v1/entries?member={person.public_id}", key=key).body["data"]
+        sent = next(row for row in rows if row["rule"] == "transferred")
+        assert sent["inputs"]["change"] == -4 and sent["inputs"]["to"] == budi.public_id
+        balances.append(sent.get("balance_after"))
+        events = call("GET", f"/v1/events?member={person.public_id}", key=key).body["data"]
+        assert [event["external_id"] for event in events].count("T") == 1
+    assert balances == [6, None]
 
 
 def test_members_join_and_are_found_in_any_spelling(shop):
@@ -252,8 +267,7 @@ def test_a_revoked_key_stops(shop, monkeypatch):
 def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
     theirs = shop_with_rani
     receipt = theirs.buy("A1", 20_000)
-    record.sequence(theirs.programme)
-    record.sign(theirs.programme)
+    seals.seal(theirs.programme)
     mine = found_shop()
     person = theirs.rani.public_id
     things = {
@@ -345,3 +359,48 @@ def test_every_refusal_in_the_code_has_its_texts():
     assert len(found) > 30
     for code, where in found:
         assert has(f"refusal.{code}") and has(f"refusal.{code}.fix"), (code, where)
+
+
+@pytest.mark.parametrize("path", ["/v1/purchases", "/v1/members"])
+def test_a_key_that_asks_too_much_waits_and_others_do_not(shop_with_rani, path, monkeypatch):
+    from setia.web import api as frame
+    from setia.web import limits
+
+    clock = [100.0]
+    monkeypatch.setattr(limits.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(frame, "RATE", limits.Rate(3))
+    method, key = ("POST" if path == "/v1/purchases" else "GET"), shop_with_rani.key
+    said = [call(method, path, SALE if method == "POST" else None, key, idempotency="k") for _ in range(4)]
+    assert [answer.status // 100 for answer in said] == [2, 2, 2, 4]
+    assert [answer.headers["RateLimit"] for answer in said] == [f'"key";r={n};t=1' for n in (2, 1, 0, 0)]
+    last = said[-1]
+    assert (last.status, last.body["code"], last.body["retryable"]) == (429, "rate_limited", True)
+    assert (last.headers["Retry-After"], last.headers["RateLimit-Policy"]) == ("1", '"key";q=3;w=1')
+    other = tenancy.make_key(shop_with_rani.programme.id, "other", ["earn", "read"], "other")
+    assert call("GET", "/v1/members", key=other).status == 200
+    clock[0] += 0.34
+    assert call("GET", "/v1/members", key=key).status == 200
+    assert call("GET", "/v1/members", key=key).status == 429
+    clock[0] += 60  # a pause fills the bucket and no more
+    assert [call("GET", "/v1/members", key=key).status for _ in range(4)] == [200, 200, 200, 429]
+    assert call("GET", "/v1/members/x", key=key).headers["RateLimit"] == '"key";r=0;t=1'
+    assert call("GET", "/v1/members", key="sk_test_unknown").status == 401
+
+
+def test_a_limit_of_zero_is_none(shop_with_rani, monkeypatch):
+    from setia.web import api as frame
+    from setia.web import limits
+
+    monkeypatch.setattr(frame, "RATE", limits.Rate(0))
+    said = [call("GET", "/v1/members", key=shop_with_rani.key) for _ in range(9)]
+    assert {answer.status for answer in said} == {200} and "RateLimit" not in said[0].headers
+
+
+def test_buckets_do_not_pile_up(monkeypatch):
+    from setia.web import limits
+
+    monkeypatch.setattr(limits, "MOST_CALLERS", 4)
+    rate = limits.Rate(5)
+    for n in range(50):
+        rate.take(f"key {n}")
+    assert len(rate.buckets) <= 4

@@ -137,3 +137,26 @@ rules:
     assert bulk.accept_many(shop.caller, [shop.sale("C", 100_000, at=NOON)]).points == 15
     assert replay.replay(shop.programme).faults == []
     assert replay.replay(shop.programme).events == 4
+
+
+def test_rules_published_in_a_sandbox_are_in_force_from_its_own_now():
+    from setia.programs import service as programs
+    from tests.test_corrections import ONE_PER_10K
+
+    shop = shop_with()
+    person = shop.join()
+    _ahead(shop, days=30)
+    old = shop.buy("A", 100_000)
+    twice = ONE_PER_10K.replace("points: 1", "points: 2")
+    programs.publish(shop.programme.id, twice, zone="Asia/Jakarta", by="t")
+    assert shop.buy("B", 100_000).points == 20
+    assert shop.buy("C", 100_000, at=old.at - timedelta(days=1)).points == 10, "a late sale, by its own day"
+    assert shop.points(person, shop.programme.now()) == 10 + 20 + 10
+
+
+def test_a_clock_set_by_another_process_is_seen_at_once(shop):
+    shop.programme = tenancy.set_clock(shop.programme.id, shop.programme.now() + timedelta(days=1))
+    assert tenancy.caller(shop.key).programme.ahead == shop.programme.ahead
+    further = shop.programme.ahead + timedelta(days=9)
+    Program.objects.filter(id=shop.programme.id).update(ahead=further)  # as `setia clock` does elsewhere
+    assert tenancy.caller(shop.key).programme.ahead == further

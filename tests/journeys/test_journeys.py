@@ -298,10 +298,14 @@ def test_no_page_shuts_anybody_out(browser: Browser, served: Any, size: str, lan
         "/console/member",
         member,
         "/console/qr",
+        "/console/member-ganda",
+        "/console/menunggu",
+        "/console/impor",
         "/kasir/",
         "/kasir/daftar",
         "/kasir/outlet",
         result,
+        result.replace("/hasil/", "/batalkan/"),
     ]
     found = []
     for where, address in [*((page, each) for each in addresses), (outside, "/console/masuk")]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from setia.console import views
+from setia.console import corrections, imports, merging, record, views
 
 app_name = "console"
 urlpatterns = [
@@ -14,8 +14,18 @@ urlpatterns = [
     path("member/<str:member>/nomor", views.phone, name="phone"),
     path("member/<str:member>/tarik-izin", views.withdraw, name="withdraw"),
     path("member/<str:member>/koreksi", views.adjust, name="adjust"),
+    path("member/<str:member>/batalkan/<str:event>", corrections.void, name="void"),
+    path("member/<str:member>/pisahkan/<str:event>", merging.unmerge, name="unmerge"),
+    path("member-ganda", merging.duplicates, name="duplicates"),
+    path("member-ganda/gabung", merging.merge, name="merge"),
+    path("menunggu", corrections.waiting, name="waiting"),
+    path("impor", imports.listed, name="imports"),
+    path("impor/<int:number>/batalkan", imports.undo, name="import_undo"),
     path("persetujuan", views.approvals, name="approvals"),
     path("persetujuan/<str:waiting>", views.approve, name="approve"),
     path("jejak", views.trail, name="trail"),
+    path("bulan", record.months, name="months"),
+    path("bulan/<str:month>/tutup", record.close_month, name="close_month"),
+    path("kejadian/<str:event>/sesudah", record.later, name="later"),
     path("qr", views.poster, name="poster"),
 ]

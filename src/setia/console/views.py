@@ -24,6 +24,8 @@ from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.programs import service as programs
+from setia.proof import service as record
+from setia.proof import witnesses
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -76,6 +78,10 @@ def _show(
         "may_adjust": tenancy.may(staff, "adjust"),
         "may_approve": tenancy.may(staff, "approve"),
         "may_trail": tenancy.may(staff, "trail"),
+        "may_reports": tenancy.may(staff, "reports"),
+        "may_void": tenancy.may(staff, "void"),
+        "may_merge": tenancy.may(staff, "merge"),
+        "may_imports": tenancy.may(staff, "imports"),
     }
     return render(request, f"console/{page}.html", {**shared, **values}, status=status)
 
@@ -105,9 +111,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 def _onward(request: HttpRequest, address: str) -> str:
     """Where they were going, when that is one of our own pages."""
-    return (
-        address if url_has_allowed_host_and_scheme(address, {request.get_host()}, request.is_secure()) else ""
-    )
+    ours = url_has_allowed_host_and_scheme(address, {request.get_host()}, request.is_secure())
+    return address if ours and address.startswith("/") else ""
 
 
 @require_POST
@@ -274,7 +279,16 @@ def approve(request: HttpRequest, programme: Programme, waiting: str) -> HttpRes
 @allowed("trail")
 def trail(request: HttpRequest, programme: Programme) -> HttpResponse:
     """Who did what by hand, when and why, newest first."""
-    return _show(request, "trail", programme, {"rows": tenancy.trail(programme.merchant_id)})
+    values = {
+        "rows": tenancy.trail(programme.merchant_id),
+        "head": witnesses.newest(programme),
+        "halted": record.halt_reason(programme),
+        "witnesses": [
+            {"name": each.name, "says": each.says(pages.lang(request))}
+            for each in witnesses.standing(programme)
+        ],
+    }
+    return _show(request, "trail", programme, values)
 
 
 # Joining

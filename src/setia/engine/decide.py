@@ -13,6 +13,7 @@ from setia.kit import time
 from setia.kit.refusals import Refusal
 
 UNTIL_RELEASED = datetime(9999, 1, 1, tzinfo=UTC)
+LATE_DAYS = 31  # a till that was offline for a month is still heard; older news needs permission
 ROUNDS = 8  # a chain longer than this is a loop somebody wrote by mistake
 
 
@@ -98,6 +99,7 @@ class Book:
     document: str = ""
     returns: Returns = Returns()
     alone_up_to: int = 1_000  # points one member of staff may correct without a second person
+    late_days: int = LATE_DAYS
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
     by_id: Mapping[str, Rule] = field(init=False)
     needs: Mapping[str, frozenset[str]] = field(init=False)

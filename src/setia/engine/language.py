@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 from setia.engine import nodes
-from setia.engine.decide import Book, Limit, Pending, Returns, Rule, Step, limits
+from setia.engine.decide import LATE_DAYS, Book, Limit, Pending, Returns, Rule, Step, limits
 from setia.engine.vocabulary import LINE_FIELDS, EventKind, Fact
 from setia.kit import texts
 
@@ -138,10 +138,15 @@ class Reader:
         most = (
             None if debt == "any" else 0 if debt == "none" else self.number(f"{path}.debt", debt, 0, 10**12)
         )
-        found = _WAIT.match(str(grace))
-        if not found or found[2] != "day" or int(found[1]) > 366:
-            self.wrong(f"{path}.grace", "not_days", value=grace)
-        return Returns(most, take == "pending", int(found[1]) if found else 0)
+        return Returns(most, take == "pending", self.days(f"{path}.grace", grace, 366))
+
+    def days(self, path: str, thing: Any, most: int) -> int:
+        """A length of time written `7 days`."""
+        found = _WAIT.match(str(thing))
+        if not found or found[2] != "day" or int(found[1]) > most:
+            self.wrong(path, "not_days", value=thing, most=most)
+            return 0
+        return int(found[1])
 
     # Conditions
 
@@ -340,7 +345,7 @@ def read(
 ) -> tuple[Book | None, list[Problem]]:
     """The book a document makes, or None and everything that is wrong with it."""
     reader = Reader(words)
-    keys = ["program", "assets", "rules", "returns", "corrections", *words.sections]
+    keys = ["program", "assets", "rules", "returns", "corrections", "late", *words.sections]
     document = reader.mapping("$", document, keys, ["program", "assets", "rules"])
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
     assets = document.get("assets") if isinstance(document.get("assets"), dict) else {}
@@ -363,11 +368,22 @@ def read(
     returns = reader.returns(document.get("returns"))
     corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
     alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
+    late = reader.mapping("late", document.get("late") or {}, ["window"])
+    window = reader.days("late.window", late.get("window", f"{LATE_DAYS} days"), 3_660)
     if reader.problems:
         return None, reader.problems
     folds = {name: fact.fold for name, fact in words.facts.items() if fact.fold is not None}
     return Book(
-        version, zone, tuple(rules), ladders, {**folds, **limits(rules)}, title, text, returns, alone
+        version,
+        zone,
+        tuple(rules),
+        ladders,
+        {**folds, **limits(rules)},
+        title,
+        text,
+        returns,
+        alone,
+        window,
     ), []
 
 

@@ -100,6 +100,7 @@ EXTENDED = "points.extended"
 ACTIVATED = "points.activated"
 MERGED = "member.merged"
 UNMERGED = "member.unmerged"
+REJUDGED = "purchase.rejudged"
 
 _WHEN = ("at", "date", "hour", "weekday")
 _SALE = ("net", "total", "visits", "lines", "outlet", "channel", *_WHEN)
@@ -122,6 +123,7 @@ CORE_EVENTS = (
     EventKind(ACTIVATED, _WHEN, scope="earn"),
     EventKind(MERGED, _WHEN, scope="admin"),
     EventKind(UNMERGED, _WHEN, scope="admin"),
+    EventKind(REJUDGED, _WHEN, scope="admin"),
 )
 
 CORE_FACTS = (

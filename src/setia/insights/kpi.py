@@ -64,8 +64,8 @@ _NEW = "SELECT count(*) FROM members_member WHERE program_id = %(program)s AND j
 _WEEKLY = """
 WITH week AS (SELECT generate_series(0, %(weeks)s - 1) AS i),
 sale AS (SELECT floor(extract(epoch FROM %(stop)s - at) / 604800)::int AS i, member_id, total FROM intake_event
-  WHERE program_id = %(program)s AND kind IN ('purchase.made', 'purchase.returned', 'purchase.claimed')
-    AND member_id IS NOT NULL AND at >= %(stop)s - %(weeks)s * interval '7 days' AND at < %(stop)s)
+  WHERE program_id = %(program)s AND (kind IN ('purchase.made', 'purchase.returned', 'purchase.claimed')
+    OR kind = 'event.voided' AND total <> 0) AND member_id IS NOT NULL AND at >= %(stop)s - %(weeks)s * interval '7 days' AND at < %(stop)s)
 SELECT week.i, coalesce(sum(sale.total), 0), count(DISTINCT sale.member_id) FROM week LEFT JOIN sale USING (i)
 GROUP BY week.i ORDER BY week.i DESC"""
 

@@ -1,8 +1,9 @@
 """The API of the road in: purchases, returns, events, preview, and reading what was written."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from setia.intake import join, queries, receipts, service, understand
+from setia.intake import join, parking, queries, receipts, rejudging, service, statements, understand
 from setia.intake.models import Event
 from setia.intake.types import Body as Struct
 from setia.intake.types import EventBody, Name, PurchaseBody, Receipt, ReturnBody, Told
@@ -137,10 +138,40 @@ def balances(call: Call) -> tuple[int, Any]:
     }
 
 
+def statement(call: Call) -> tuple[int, Any]:
+    """What a member held at an instant and how it came: the same bytes for the same `since`, `as_of` and `booked_by`."""
+    person = members.by_public_id(call.caller.programme.id, call.path["id"])
+    now = call.caller.programme.now()
+    found = statements.statement(
+        person.id,
+        _instant(call, "since") or statements.BEGINNING,
+        _instant(call, "as_of") or now,
+        _instant(call, "booked_by"),
+    )
+    return 200, statements.shown(person.public_id, found)
+
+
+def _instant(call: Call, name: str) -> datetime | None:
+    """An instant from the query. Refuses what is none, and one without a zone."""
+    text = call.query.get(name)
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text.replace(" ", "+"))  # an unescaped + of a zone arrives as a space
+    except ValueError as error:
+        raise Refusal("invalid", status=422, param=name, problem=text[:40]) from error
+    if at.tzinfo is None:
+        raise Refusal("no_zone", status=422, param=name)
+    return at.astimezone(UTC)
+
+
 def list_entries(call: Call) -> tuple[int, Any]:
     """Entries with their reasons, newest first, of one member or of all."""
     found, after = queries.entries(call.caller.programme, _whose(call), call.query.get("after"), call.limit())
     shown = [_entry(call, each) for each in found]
+    for each in shown:
+        if each["inputs"].get("to") == call.query.get("member", ""):
+            del each["balance_after"]  # the sender's, which says nothing of this member
     return 200, {"data": shown, "has_more": after is not None, "after": after}
 
 
@@ -207,6 +238,78 @@ def get_event(call: Call) -> tuple[int, Any]:
     return 200, {**_event(row), "receipt": receipts.shown(receipt, call.caller.programme)}
 
 
+def later(call: Call) -> tuple[int, Any]:
+    """What later purchases would have got had this event come in time. Nothing is written; book each with `purchase.rejudged`."""
+    row = queries.event(call.caller.programme, call.path["id"])
+    found = rejudging.later(call.caller, row)
+    return 200, {
+        "event": ids.public("evt", row.id),
+        "more": sum(each.more for each in found),
+        "data": [
+            {
+                "event": each.event,
+                "order_id": each.external_id,
+                "at": time.iso(each.at),
+                "more": each.more,
+                "changes": [
+                    {"rule": c.rule, "asset": c.asset, "had": c.had, "would": c.would} for c in each.changes
+                ],
+            }
+            for each in found
+        ],
+    }
+
+
+def list_waiting(call: Call) -> tuple[int, Any]:
+    """What was told and isn't taken in, newest first: returns before their sale, corrections before their second person.
+
+    What was refused in the end stays here with its code and why.
+    """
+    programme, limit = call.caller.programme, call.limit()
+    kind = call.query.get("kind", "")
+    after = queries.read_cursor(call.query["after"]) if "after" in call.query else None
+    rows = parking.listed(programme, kind, after, limit + 1)
+    more, rows = len(rows) > limit, rows[:limit]
+    return 200, {
+        "data": [_waiting(row) for row in rows],
+        "has_more": more,
+        "after": queries.cursor(rows[-1].received_at, rows[-1].row) if more else None,
+    }
+
+
+def _waiting(row: parking.Kept) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": row.id,
+        "kind": row.kind,
+        "external_id": row.external_id,
+        "received_at": time.iso(row.received_at),
+        "asked_by": row.asked_by,
+        "status": "refused" if row.refused else "waiting",
+    }
+    if row.corrects:
+        found["order_id"] = row.corrects
+    if row.points:
+        found["points"] = row.points
+    if row.why:
+        found["reason"] = row.why
+    if row.refused:
+        found["refusal"] = {"code": row.refused, "message": row.refusal}
+    return found
+
+
+def approve(call: Call) -> tuple[int, Any]:
+    """Let a waiting correction through as its second person; never with the key that asked for it."""
+    receipt = parking.decide(call.caller.programme, call.path["id"], call.caller.actor, yes=True)
+    assert receipt is not None
+    return 201, receipts.shown(receipt, call.caller.programme)
+
+
+def decline(call: Call) -> tuple[int, Any]:
+    """Turn a waiting correction down as its second person; never with the key that asked for it."""
+    parking.decide(call.caller.programme, call.path["id"], call.caller.actor, yes=False)
+    return 200, {"id": call.path["id"], "status": "refused"}
+
+
 _SALE = {
     "member": {"phone": "081234567890"},
     "outlet": "kemang",
@@ -254,6 +357,16 @@ _MEMBER = {
     "joined_at": "2026-11-16T01:00:00Z",
     "is_invented": False,
     "points": 10,
+}
+_PARKED = {
+    "id": "prk_01jc7s5x0000000000000000ex",
+    "kind": "points.adjusted",
+    "external_id": "K-17",
+    "received_at": "2026-11-16T01:14:00Z",
+    "asked_by": "key:0193b0c4-0000-7000-8000-000000000001",
+    "status": "waiting",
+    "points": 2500,
+    "reason": "goodwill",
 }
 _PAGE = {"limit": "rows, 1 to 200 (20)", "after": "the `after` of the page before"}
 _WRITES = ("idempotency_mismatch", "already_recorded", "not_found", "in_future", "currency")
@@ -387,6 +500,55 @@ ROUTES = [
         ("not_found",),
     ),
     Route(
+        "members.statement",
+        "GET",
+        "/members/{id}/statement",
+        statement,
+        "read",
+        "What a member held as of any instant",
+        None,
+        False,
+        {
+            "as_of": "an instant with its zone (now)",
+            "since": "where the movements begin (the beginning)",
+            "booked_by": "only what was booked by then, so that the answer is the same for ever (now)",
+        },
+        None,
+        {
+            "member": _MEMBER["id"],
+            "since": "2026-11-01T00:00:00Z",
+            "as_of": "2026-11-16T01:14:00Z",
+            "booked_by": "2026-11-16T01:15:00Z",
+            "data": [
+                {
+                    "asset": "points",
+                    "opening": 1313,
+                    "issued": 3,
+                    "redeemed": 0,
+                    "expired": 0,
+                    "adjusted": 0,
+                    "moved": 0,
+                    "closing": 1316,
+                    "available": 1316,
+                    "held": 0,
+                    "debt": 0,
+                    "spendable": 1316,
+                    "waiting": 0,
+                    "stale": 0,
+                }
+            ],
+            "lots": [
+                {
+                    "asset": "points",
+                    "amount": 1316,
+                    "available_from": None,
+                    "expires_at": "2027-11-16T17:00:00Z",
+                }
+            ],
+        },
+        ("not_found",),
+    ),
+    Route(
         "entries.list",
         "GET",
         "/entries",
@@ -453,5 +615,72 @@ ROUTES = [
         None,
         {"id": _RECEIPT["id"], "kind": "purchase.made", "receipt": _RECEIPT},
         ("not_found",),
+    ),
+    Route(
+        "events.later",
+        "GET",
+        "/events/{id}/later",
+        later,
+        "read",
+        "What later purchases would have got had this event come in time",
+        None,
+        False,
+        {},
+        None,
+        {
+            "event": _RECEIPT["id"],
+            "more": 3,
+            "data": [
+                {
+                    "event": "evt_01jc7s5x0000000000000000ey",
+                    "order_id": "A-1207",
+                    "at": "2026-11-18T01:14:00Z",
+                    "more": 3,
+                    "changes": [{"rule": "poin-silver", "asset": "points", "had": 0, "would": 3}],
+                }
+            ],
+        },
+        ("not_found",),
+    ),
+    Route(
+        "waiting.list",
+        "GET",
+        "/waiting",
+        list_waiting,
+        "read",
+        "What waits for its sale or for a second person",
+        None,
+        False,
+        {"kind": "purchase.returned or points.adjusted", **_PAGE},
+        None,
+        {"data": [_PARKED], "has_more": False, "after": None},
+    ),
+    Route(
+        "corrections.approve",
+        "POST",
+        "/corrections/{id}/approve",
+        approve,
+        "admin",
+        "Let a waiting correction through",
+        None,
+        False,
+        {},
+        None,
+        {**_RECEIPT, "kind": "points.adjusted", "points": 2500},
+        ("not_found", "own_correction", "insufficient"),
+    ),
+    Route(
+        "corrections.decline",
+        "POST",
+        "/corrections/{id}/decline",
+        decline,
+        "admin",
+        "Turn a waiting correction down",
+        None,
+        False,
+        {},
+        None,
+        {"id": _PARKED["id"], "status": "refused"},
+        ("not_found", "own_correction"),
     ),
 ]

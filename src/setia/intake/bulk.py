@@ -275,6 +275,7 @@ class Batch:
         at, programme = told.at, self.caller.programme
         now = programme.now()
         understand.not_to_come(told, now)
+        service.in_time(self.caller, told)
         book = programs.book(self.program, at)
         place = self.places.get(told.outlet or "")
         event = ids.new()

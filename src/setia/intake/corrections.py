@@ -1,6 +1,7 @@
-"""Corrections: finding the event that another speaks of, what is left of a sale, and undoing by target.
+"""Corrections: what is left of a sale that another event speaks of, and undoing by target.
 
-Everything here runs under a lock on the corrected event, so that two corrections of it never see the same remainder.
+Two corrections of the same event never see the same remainder: both move the version of its holder on, and where there
+is none they run under a lock on the event itself.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,12 @@ from django.db.models import Exists, OuterRef
 
 from setia.engine.decide import Book, Effect, decide
 from setia.engine.vocabulary import (
-    ACTIVATED,
     CAPTURED,
     CLAIMED,
     HELD,
     LAPSED,
     MADE,
+    REJUDGED,
     RELEASED,
     RETURNED,
     TRANSFERRED,
@@ -27,53 +28,37 @@ from setia.engine.vocabulary import (
     VOIDED,
 )
 from setia.intake import gather
+from setia.intake.gather import Recorded
 from setia.intake.models import Event
 from setia.intake.types import Line, ReturnedItem, Sale, Told
 from setia.journal import service as journal
 from setia.journal import undo
 from setia.journal.types import HELD as ON_HOLD
 from setia.journal.types import Standing
-from setia.kit import ids, time
+from setia.kit import time
 from setia.kit.refusals import NotFound, Refusal
 from setia.programs import service as programs
 
 if TYPE_CHECKING:
     from setia.intake.service import Case
 
-_SPEAKS_OF = {
-    RETURNED: MADE,
-    CLAIMED: MADE,
-    ACTIVATED: MADE,
-    CAPTURED: HELD,
-    RELEASED: HELD,
-    LAPSED: HELD,
-}
 
-
-def find(program: UUID, told: Told) -> Event | None:
-    """The event that this one corrects, by its number (the teller's own first) or by its id, as a void must."""
-    rows, id = Event.objects.filter(program_id=program), ids.parse("evt", told.corrects or "")
-    if told.kind in (VOIDED, UNMERGED) or id:
-        return rows.filter(id=id).first() if id else None
-    rows = rows.filter(kind=_SPEAKS_OF[told.kind], external_id=told.corrects)
-    return rows.filter(source=told.source).first() or rows.first()
-
-
-def sale_of(row: Event, since: Sequence[Event]) -> Sale:
-    """A recorded sale with everything that was corrected of it since, in the order it was booked."""
-    claim = next((change for change in since if change.kind == CLAIMED), None)
-    changes = [change for change in since if change.kind in (RETURNED, VOIDED)]
+def sale_of(row: Event | Recorded, related: Sequence[Event | Recorded] | None = None) -> Sale:
+    """A recorded sale with everything that was corrected of it since. `related` is all that speaks of it, when known."""
+    if related is None:
+        related = list(Event.objects.filter(corrects_id=row.id).order_by("booked_at", "id"))
+    own = [each for each in related if each.corrects_id == row.id]
+    claim = next((each for each in own if each.kind == CLAIMED), None)
+    changes = [each for each in own if each.kind in (RETURNED, VOIDED)]
+    rejudged = [each for each in own if each.kind == REJUDGED]
     lines = [
         Line(sku, Decimal(str(qty)), amount, net) for sku, qty, amount, net in row.payload.get("lines", ())
     ]
     for line, category in zip(lines, row.facts.get("categories", ()), strict=False):
         line.category = category
-    left = [replace(line) for line in lines]
+    left = lines
     for change in changes:
-        for _, qty, amount, net, place in change.payload.get("lines", ()):
-            left[place].qty -= Decimal(str(qty))
-            left[place].amount -= amount
-            left[place].net -= net
+        left = _less(left, change.payload.get("lines"))
     booked = claim or row
     return Sale(
         row.id,
@@ -82,6 +67,7 @@ def sale_of(row: Event, since: Sequence[Event]) -> Sale:
         booked.member_id,
         booked.id,
         [change.id for change in changes],
+        [again.id for again in rejudged],
         booked.rule_version,
         row.at,
         row.net,
@@ -93,8 +79,26 @@ def sale_of(row: Event, since: Sequence[Event]) -> Sale:
         row.total + sum(change.total for change in changes),
         row.payload.get("outlet"),
         row.payload.get("channel", ""),
-        booked.facts,
+        (rejudged[-1] if rejudged else booked).facts,
+        [each.id for each in related if each.corrects_id != row.id],
     )
+
+
+def _less(left: Sequence[Line], gone: Sequence[Any] | None) -> list[Line]:
+    """What is left of lines when some go; all of them where nobody says (0.1.0 took back whole sales)."""
+    if gone is None:
+        return [replace(line, qty=Decimal(0), amount=0, net=0) for line in left]
+    rest = [replace(line) for line in left]
+    for _, qty, amount, net, place in gone:
+        rest[place].qty = Decimal(rest[place].qty) - Decimal(str(qty))
+        rest[place].amount -= amount
+        rest[place].net -= net
+    return rest
+
+
+def take_again(told: Told, sale: Sale, gone: Sequence[Any]) -> None:
+    """What a return took that is on record without how it was told: the lines it says, the sums it has."""
+    told.lines = _less(sale.left, gone or None)
 
 
 def take_part(told: Told, sale: Sale) -> None:
@@ -189,8 +193,8 @@ def gone(sale: Sale, told: Told) -> list[tuple[str, float, int, int, int]]:
 
 
 def chain(sale: Sale) -> list[UUID]:
-    """The event whose entries stand and its corrections."""
-    return [sale.booked_under, *sale.corrections]
+    """The event whose entries stand, its corrections, and what a later judgement added."""
+    return [sale.booked_under, *sale.corrections, *sale.rejudged]
 
 
 def target(case: "Case", sale: Sale) -> list[Effect]:
@@ -238,6 +242,12 @@ def grace_ends(case: "Case") -> datetime:
         return case.at
     local = (case.at + timedelta(days=days + 1)).astimezone(time.zone(case.book.zone))
     return local.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def resolved(event: UUID, related: Sequence[Recorded]) -> Recorded | None:
+    """What already captured, released or ended a hold, voided an event or took back a merge, of all that speaks of it."""
+    ends = (CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED)
+    return next((each for each in related if each.corrects_id == event and each.kind in ends), None)
 
 
 def open_holds(clock: journal.Clock) -> list[Event]:

@@ -1,6 +1,6 @@
 """Kinds of event with a decision of our own: spending, holds, transfers, corrections. What each needs and does.
 
-They all run under the locks of every holder they touch. Each refuses what can't be, and then nothing is written.
+Each refuses what can't be, and then nothing is written.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,6 +20,7 @@ from setia.engine.vocabulary import (
     LAPSED,
     MADE,
     MERGED,
+    REJUDGED,
     RELEASED,
     RETURNED,
     SPENT,
@@ -27,7 +28,7 @@ from setia.engine.vocabulary import (
     UNMERGED,
     VOIDED,
 )
-from setia.intake import corrections
+from setia.intake import corrections, rejudging
 from setia.journal import rules as ledger
 from setia.journal import undo
 from setia.journal.types import AVAILABLE, DEBT, Account, Lot, LotKey, Standing
@@ -50,6 +51,7 @@ class Deed:
     decide: Callable[["Case", list[Standing]], list[Effect]]
     standing: Callable[["Case"], list[UUID]] | None = None
     after: Callable[["Case"], None] | None = None  # what else is written in the same transaction
+    all_lots: bool = False  # whether it works on all that is held, not on what an amount takes
 
 
 def _spend(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -102,7 +104,7 @@ def _of_hold(case: "Case") -> list[UUID]:
 def _open_hold(case: "Case", found: list[Standing]) -> Standing:
     """The entry of a hold that is still open. Refuses `hold_resolved`."""
     assert case.target is not None
-    before = case.record.resolved(case.target.id)
+    before = corrections.resolved(case.target.id, case.related)
     if before:
         raise Refusal("hold_resolved", param="data.hold", value=case.told.corrects, kind=before.kind)
     return found[0]
@@ -223,6 +225,19 @@ def _activate(case: "Case", found: list[Standing]) -> list[Effect]:
     return effects
 
 
+def _rejudge(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A sale gets what it would have earned had late news come in time. Refuses when that is no more than it has."""
+    sale = case.sale
+    assert sale is not None
+    if not case.is_again:
+        case.known.folded = rejudging.known_now(case.caller, sale, case.book)
+    would = rejudging.judge(case.known.folded, sale, case.book)
+    effects = rejudging.more(found, would, sale.at)
+    if not effects:
+        raise Refusal("nothing_more", param="data.event", value=sale.external_id)
+    return effects
+
+
 # Merging
 
 
@@ -240,9 +255,9 @@ def _merge(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _handed_over(source: Account, target: Account, lots: Iterable[Lot], rule: str) -> list[Effect]:
-    """An entry for each asset: these lots go from one holder to another."""
+    """An entry for each asset: these lots go from one holder to another, those that end soonest paying its debt."""
     assets: dict[str, list[tuple[LotKey, int]]] = {}
-    for lot in lots:
+    for lot in sorted(lots, key=ledger.soonest_first):
         if lot.remaining:
             assets.setdefault(lot.asset, []).append((lot.key, lot.remaining))
     return [
@@ -269,8 +284,8 @@ def _debts(source: Account, target: Account) -> list[Effect]:
 
 
 def _merged(case: "Case") -> None:
-    assert case.known.member and case.other
-    case.record.absorb(case.known.member, case.other)
+    assert case.known.member and case.other and case.known.deed
+    case.known.deed.names.absorb(case.known.member, case.other)
 
 
 def _of_merge(case: "Case") -> list[UUID]:
@@ -287,11 +302,12 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
     assert target is not None
     if target.kind != MERGED or target.other_id is None:
         raise Refusal("not_a_merge", status=422, param="data.event")
-    if case.record.resolved(target.id):
+    if corrections.resolved(target.id, case.related):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if any(survivor.held.values()):
         raise Refusal("hold_open", param="data.event")
-    theirs = case.record.selves(target.other_id)
+    assert case.known.deed is not None
+    theirs = case.known.deed.names.selves(target.other_id)
     events = list({lot.key[0] for lot in survivor.lots})
     mine = corrections.named(case.caller.programme.id, theirs, events) | {target.id}
     lots = [lot for lot in survivor.lots if lot.key[0] in mine]
@@ -299,8 +315,8 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _unmerged(case: "Case") -> None:
-    assert case.known.member and case.other_named
-    case.record.part(case.known.member, case.other_named)
+    assert case.known.member and case.other_named and case.known.deed
+    case.known.deed.names.part(case.known.member, case.other_named)
 
 
 # Corrections
@@ -312,7 +328,7 @@ def _return(case: "Case", found: list[Standing]) -> list[Effect]:
 
 def _of_return(case: "Case") -> list[UUID]:
     assert case.sale is not None
-    return corrections.chain(case.sale) + case.record.spends(case.caller.programme.id, case.sale)
+    return [*corrections.chain(case.sale), *case.sale.paid]
 
 
 def _reviewed(effects: list[Effect]) -> list[Effect]:
@@ -326,27 +342,26 @@ def _of_void(case: "Case") -> list[UUID]:
     assert case.target is not None
     if case.sale:
         return _of_return(case)
-    return [case.target.id, *case.record.refunds(case.target)]
+    refunds = [each.id for each in case.related if each.corrects_id != case.target.id]
+    return [case.target.id, *refunds]  # returns of the sale it paid for may have given some of it back
 
 
-_CAN_BE_VOIDED = (MADE, SPENT, ADJUSTED, TRANSFERRED, CAPTURED)
+CAN_BE_VOIDED = (MADE, SPENT, ADJUSTED, TRANSFERRED, CAPTURED)
 
 
 def _void(case: "Case", found: list[Standing]) -> list[Effect]:
     """An event is undone whole, because it was a mistake. Refuses one that was undone, and kinds that can't be."""
     target = case.target
     assert target is not None
-    if target.kind not in _CAN_BE_VOIDED:
+    if target.kind not in CAN_BE_VOIDED:
         raise Refusal("not_voidable", status=422, param="data.event", kind=target.kind)
     if target.kind == MADE:
         return _return(case, found)
-    if case.record.resolved(target.id):
+    if corrections.resolved(target.id, case.related):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if target.kind == TRANSFERRED:
         return _sent_back(case, found)
-    own = [
-        entry for entry in found if entry.key[0] == target.id
-    ]  # returns only say what they gave back of it
+    own = [entry for entry in found if entry.key[0] == target.id]
     back = undo.restore(own, 0, 1, case.at, corrections.grace_ends(case))
     return back + undo.claw(own, [], case.accounts, case.book.returns, case.at)
 
@@ -374,17 +389,18 @@ def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
 
 DEEDS: dict[str, Deed] = {
     SPENT: Deed(_spend),
-    EXPIRED: Deed(_expire),
+    EXPIRED: Deed(_expire, all_lots=True),
     ADJUSTED: Deed(_adjust),
     HELD: Deed(_hold),
     CAPTURED: Deed(_capture, _of_hold),
     RELEASED: Deed(_release, _of_hold),
     LAPSED: Deed(_release, _of_hold),
     TRANSFERRED: Deed(_transfer),
-    EXTENDED: Deed(_extend),
+    EXTENDED: Deed(_extend, all_lots=True),
     ACTIVATED: Deed(_activate, _of_sale),
+    REJUDGED: Deed(_rejudge, _of_sale),
     RETURNED: Deed(_return, _of_return),
     VOIDED: Deed(_void, _of_void),
-    MERGED: Deed(_merge, after=_merged),
-    UNMERGED: Deed(_unmerge, _of_merge, _unmerged),
+    MERGED: Deed(_merge, after=_merged, all_lots=True),
+    UNMERGED: Deed(_unmerge, _of_merge, _unmerged, all_lots=True),
 }

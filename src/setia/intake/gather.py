@@ -3,60 +3,162 @@
 Its text depends on the book (which folds) and on how the member was named, and is made once for each.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
 
 from setia.engine.decide import Book, Step
-from setia.engine.vocabulary import WEEKDAYS, Balance, Fold, Held, Reached, Sum, Used
+from setia.engine.vocabulary import (
+    ACTIVATED,
+    CAPTURED,
+    CLAIMED,
+    HELD,
+    LAPSED,
+    MADE,
+    RELEASED,
+    RETURNED,
+    UNMERGED,
+    WEEKDAYS,
+    Balance,
+    Fold,
+    Held,
+    Reached,
+    Sum,
+    Used,
+)
 from setia.intake.types import Line, Told
+from setia.journal import service as journal
 from setia.journal import sql
-from setia.journal.types import AVAILABLE, DEBT, Account
+from setia.journal.types import Account
 from setia.kit import ids, time
-from setia.programs import service as programs
+from setia.members import service as members
 from setia.tenancy.types import Caller
 
 _decode = msgspec.json.decode
 
-_SHARES = "\n  LEFT JOIN members_member m ON m.id = coalesce(n.merged_into_id, n.id)"
-_WHO = {  # n is the member as named, m the one whose accounts they share since a merge
-    "id": "LEFT JOIN members_member n ON n.program_id = $1::uuid AND n.id = $2::uuid" + _SHARES,
-    "phone": "LEFT JOIN members_member n ON n.program_id = $1::uuid AND n.phone = $2::text" + _SHARES,
-    "external": """LEFT JOIN members_externalid x ON x.program_id = $1::uuid
-  AND x.source = split_part($2::text, chr(10), 1) AND x.external_id = split_part($2::text, chr(10), 2)
-  LEFT JOIN members_member n ON n.id = x.member_id"""
-    + _SHARES,
-    "none": "LEFT JOIN members_member n ON $2::text IS NOT NULL AND false" + _SHARES,
+# $1 program, $2 member, $3 at, $4 source, $5 number, $6 kind, $7 credential, $8 key, $9 outlet, $10 articles, $11 now
+
+# How a member may be named. n is the member as named, m the one whose accounts they share since a merge.
+_WHO = {
+    "id": "LEFT JOIN members_member {n} ON {n}.program_id = $1::uuid AND {n}.id = {value}::uuid",
+    "phone": "LEFT JOIN members_member {n} ON {n}.program_id = $1::uuid AND {n}.phone = {value}::text",
+    "external": """LEFT JOIN members_externalid {n}x ON {n}x.program_id = $1::uuid
+  AND {n}x.source = split_part({value}::text, chr(10), 1) AND {n}x.external_id = split_part({value}::text, chr(10), 2)
+  LEFT JOIN members_member {n} ON {n}.id = {n}x.member_id""",
+    "none": "LEFT JOIN members_member {n} ON {value}::text IS NOT NULL AND false",
+    "target": "LEFT JOIN members_member {n} ON {n}.id = coalesce(c.member_id, t.member_id) AND {value}::text IS NULL",
+    "target's other": "LEFT JOIN members_member {n} ON {n}.id = t.other_id AND {value}::text IS NULL",
 }
+_SHARES = "LEFT JOIN members_member {m} ON {m}.id = coalesce({n}.merged_into_id, {n}.id)"
+_HIMSELF = "LEFT JOIN members_member {m} ON {m}.id = {n}.id"
 _SELVES = "ANY(array_append(m.absorbed, m.id))"
 
 _COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::uuid),
   k.event_id, encode(k.body_hash, 'hex'), s.id, encode(s.body_hash, 'hex'), m.id, h.version, o.id, o.time_zone,
   (SELECT json_object_agg(sku, category) FROM catalog_product
     WHERE program_id = $1::uuid AND sku = ANY($10::text[])),
-  (SELECT json_object_agg(asset || ' ' || kind, amount) FROM journal_balance WHERE holder_id = m.id),
-  (SELECT json_object_agg(asset, gone) FROM (SELECT asset, sum(remaining) AS gone FROM journal_lot
-    WHERE holder_id = m.id AND asset = ANY('{{assets}}'::text[]) AND remaining > 0
-    AND ({gone})
-    GROUP BY asset) stale),
+  {balances},
   EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL),
   n.id"""
 
-_FROM = """FROM (SELECT 1) one
-  LEFT JOIN intake_key k ON k.program_id = $1::uuid AND k.credential = $7::text AND k.key = $8::text
+_FROM = """LEFT JOIN intake_key k ON k.program_id = $1::uuid AND k.credential = $7::text AND k.key = $8::text
   LEFT JOIN intake_event s ON s.program_id = $1::uuid AND s.source = $4::text AND s.external_id = $5::text
     AND s.kind = $6::text
-  LEFT JOIN tenancy_outlet o ON o.program_id = $1::uuid AND o.code = $9::text
+  LEFT JOIN tenancy_outlet o ON o.program_id = $1::uuid AND {outlet}
   {who}
   LEFT JOIN journal_holder h ON h.id = m.id"""
 
 _BEFORE = f"""e.member_id = {_SELVES} AND e.at <= $3::timestamptz
     AND (e.at, e.source, e.external_id) < ($3::timestamptz, $4::text, $5::text)"""
+
+# What a deed asks for beyond a sale, which is given and draws from nothing: the event it corrects with all that speaks
+# of that one (t, c, r), a second member (n2, m2), and accounts with their lots.
+# $12 units, $13 most lots of an asset, $14 more holders, $15 the corrected event, $16 its kind, $17 the second member
+_RECORDED = """json_build_array({e}.id, {e}.kind, {e}.source, {e}.external_id, {e}.member_id, {e}.other_id, {e}.corrects_id,
+  {e}.order_ref, {e}.at, {e}.net, {e}.total, {e}.visits, {e}.rule_version, {e}.payload, {e}.facts)"""
+_TARGET = {
+    "number": """LEFT JOIN LATERAL (SELECT * FROM intake_event WHERE program_id = $1::uuid AND source = $4::text
+      AND external_id = $15::text AND kind = $16::text
+    UNION ALL (SELECT * FROM (SELECT * FROM intake_event WHERE program_id = $1::uuid AND external_id = $15::text
+      AND kind = $16::text OFFSET 0) elsewhere ORDER BY EXISTS (SELECT FROM intake_event v
+        WHERE v.corrects_id = elsewhere.id AND v.kind = 'event.voided'), id LIMIT 1) LIMIT 1) t ON true""",
+    "event": "LEFT JOIN intake_event t ON t.program_id = $1::uuid AND t.id = $15::text::uuid AND $16::text IS NOT NULL",
+}
+_PAID = """intake_event p ON t.kind = 'purchase.made' AND p.program_id = $1::uuid AND p.order_ref = t.external_id
+      AND p.source = t.source AND p.kind IN ('points.spent', 'hold.captured')"""
+_SPOKEN = f"""LEFT JOIN LATERAL (SELECT member_id FROM intake_event
+    WHERE corrects_id = t.id AND kind = 'purchase.claimed' AND t.kind = 'purchase.made' LIMIT 1) c ON true
+  LEFT JOIN LATERAL (SELECT t.id || array_agg(e.id) AS ids,
+      json_agg({_RECORDED.replace("{e}", "e")} ORDER BY e.booked_at, e.id) AS events FROM (
+    SELECT e.* FROM intake_event e WHERE e.corrects_id = t.id
+    UNION ALL SELECT p.* FROM (SELECT 1) one JOIN {_PAID}
+    UNION ALL SELECT v.* FROM (SELECT 1) one JOIN {_PAID}
+      JOIN intake_event v ON v.corrects_id = p.id AND v.kind = 'event.voided'
+    UNION ALL SELECT b.* FROM intake_event s JOIN intake_event b ON b.corrects_id = s.id
+      WHERE t.kind IN ('points.spent', 'hold.captured') AND s.program_id = $1::uuid AND s.source = t.source
+        AND s.external_id = t.order_ref AND s.kind = 'purchase.made'
+        AND b.kind IN ('purchase.returned', 'event.voided')) e) r ON true"""
+_OUTLET = """o.id = CASE t.kind WHEN 'purchase.made' THEN t.outlet_id
+    ELSE (SELECT id FROM tenancy_outlet WHERE program_id = $1::uuid AND code = $9::text) END"""
+_NEEDED = {
+    "": "(SELECT 'points' AS asset, $12::bigint AS amount) needed",
+    "number": "(SELECT asset, sum(amount) AS amount FROM journal_entry WHERE event_id = ANY(r.ids) GROUP BY asset) needed",
+}
+_NEEDED["event"] = _NEEDED["number"]
+ALL = -1
+SOME, EVERY = (
+    48,
+    1_000_000,
+)  # how many lots of an asset are looked at first (few need more in one go), and then
+
+
+class Recorded(msgspec.Struct, array_like=True, frozen=True):
+    """An event on record, as far as correcting it needs to know."""
+
+    id: UUID
+    kind: str
+    source: str
+    external_id: str
+    member_id: UUID | None
+    other_id: UUID | None
+    corrects_id: UUID | None
+    order_ref: str | None
+    at: datetime
+    net: int
+    total: int
+    visits: int
+    rule_version: int
+    payload: dict[str, Any]
+    facts: dict[str, Any]
+
+
+_read_recorded = msgspec.json.Decoder(Recorded).decode
+_read_related = msgspec.json.Decoder(list[Recorded] | None).decode
+_read_stood = msgspec.json.Decoder(journal.Stood).decode
+_read_holders = msgspec.json.Decoder(list[journal.HolderRow] | None).decode
+_read_balances = msgspec.json.Decoder(list[tuple[str, str, int, int]] | None).decode
+
+
+class Names(Protocol):
+    """Whose names mean whom since merges: `members`, or what the replay keeps of it."""
+
+    def survivors(self, members: Iterable[UUID]) -> Mapping[UUID, UUID]:
+        """Whose accounts these share; those who weren't merged are left out."""
+
+    def selves(self, member: UUID) -> list[UUID]:
+        """A member's own id and those they absorbed."""
+
+    def absorb(self, survivor: UUID, member: UUID) -> None:
+        """From now on a member's names mean the survivor."""
+
+    def part(self, survivor: UUID, member: UUID) -> None:
+        """A merge is taken back."""
 
 
 @dataclass(slots=True)
@@ -77,18 +179,53 @@ class Known:
     is_awaited: bool
     named: UUID | None
     folded: dict[str, Any] = field(default_factory=dict)
+    deed: "Deeds | None" = None
+    taken: Sequence[Any] | None = None  # lines a return took that didn't keep how it was told; only on record
 
 
-def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozenset[str], key: str) -> Known:
-    """One round trip: everything about this event that the database knows."""
-    who, value = told.member or ("none", None)
-    if who == "id" and value is not None:
-        member = ids.parse("mem", value)
-        value = str(member) if member else str(UUID(int=0))
-    text, readers = statement(book, needs, who, programs.shelf(caller.programme.id).waits)
-    params = (
+@dataclass(slots=True)
+class Deeds:
+    """What the look-up found beyond: the corrected event, all that speaks of it, what they did, and who holds what."""
+
+    target: Recorded | None
+    related: Sequence[Recorded]
+    stood: journal.Stood
+    other: UUID | None
+    other_named: UUID | None
+    holders: Mapping[UUID, journal.HolderRow]
+    names: Names = field(default_factory=lambda: members)  # whose accounts a member shares
+
+    def is_cut(self, most: int) -> bool:
+        """Whether somebody may have more lots to draw from than were looked at."""
+        lots = (lot for holder in self.holders.values() for lot in holder.lots or ())
+        return (
+            most != ALL
+            and max(Counter((lot.holder_id, lot.asset) for lot in lots).values(), default=0) >= most
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a deed asks for: at most so many lots of each asset or `ALL`, and other holders than it names itself."""
+
+    lots: int = SOME
+    holders: tuple[UUID, ...] = ()
+
+
+def look_up(
+    caller: Caller,
+    book: Book,
+    told: Told,
+    at: datetime,
+    needs: frozenset[str],
+    key: str,
+    asked: Asked | None = None,
+) -> Known:
+    """One round trip: everything about this event that the database knows, as of one instant."""
+    who, value = _named(told.member)
+    params = [
         str(caller.programme.id).encode(),
-        value.encode() if value else None,
+        value,
         at.isoformat().encode(),
         told.source.encode(),
         told.external_id.encode(),
@@ -98,10 +235,28 @@ def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozens
         told.outlet.encode() if told.outlet else None,
         _array(line.sku for line in told.lines),
         caller.programme.now().isoformat().encode(),
-    )
+    ]
+    shape = None
+    if asked:
+        target, of, kind = _corrected(told)
+        other, second = _named(told.other)
+        if target:
+            other = "target's other"
+            if told.kind != CLAIMED:
+                who, params[1] = "target", None
+        shape = Shape(target, other, told.kind == UNMERGED, asked.lots == ALL)
+        params += [
+            str(abs(told.amount)).encode(),
+            str(asked.lots).encode(),
+            sql.array(asked.holders),
+            of,
+            kind,
+            second,
+        ]
+    text, readers = statement(book, needs, who, shape)
     row = sql.run(text, params)[0]
     member = _uuid(row[5])
-    return Known(
+    known = Known(
         int(row[0] or 0),
         _uuid(row[1]),
         _text(row[2]),
@@ -112,11 +267,54 @@ def look_up(caller: Caller, book: Book, told: Told, at: datetime, needs: frozens
         _uuid(row[7]),
         _text(row[8]),
         _json(row[9]),
-        _account(member, _json(row[10]), _json(row[11])) if member else None,
-        row[12] == b"t",
-        _uuid(row[13]),
-        {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
+        journal.account_of(member, _read_balances(row[10] or b"null") or ()) if member else None,
+        row[11] == b"t",
+        _uuid(row[12]),
+        {name: reader(row[13 + place]) for name, (place, reader) in readers.items()},
     )
+    if asked:
+        known.deed = _deeds(row[-6:])
+    return known
+
+
+def _deeds(row: Sequence[bytes | None]) -> Deeds:
+    target, related, stood, other, named, holders = row
+    return Deeds(
+        _read_recorded(target) if target else None,
+        _read_related(related or b"null") or (),
+        _read_stood(stood or b"[]"),
+        _uuid(other),
+        _uuid(named),
+        {each.id: each for each in _read_holders(holders or b"null") or ()},
+    )
+
+
+def _named(member: tuple[str, str] | None) -> tuple[str, bytes | None]:
+    who, value = member or ("none", None)
+    if who == "id" and value is not None:
+        id = ids.parse("mem", value)
+        value = str(id) if id else str(UUID(int=0))
+    return who, value.encode() if value else None
+
+
+_SPEAKS_OF = {
+    RETURNED: MADE,
+    CLAIMED: MADE,
+    ACTIVATED: MADE,
+    CAPTURED: HELD,
+    RELEASED: HELD,
+    LAPSED: HELD,
+}
+
+
+def _corrected(told: Told) -> tuple[str, bytes | None, bytes | None]:
+    """How the event that this one corrects is named: by its number (the teller's own first) or by its id, as a void must."""
+    if told.corrects is None:
+        return "", None, None
+    id, kind = ids.parse("evt", told.corrects), _SPEAKS_OF.get(told.kind)
+    if id or kind is None:
+        return "event", str(id).encode() if id else None, b""
+    return "number", told.corrects.encode(), kind.encode()
 
 
 def _uuid(value: bytes | None) -> UUID | None:
@@ -136,28 +334,23 @@ def _array(words: Iterable[str]) -> bytes:
     return ("{" + ",".join(quoted) + "}").encode()
 
 
-def _account(holder: UUID, balances: dict[str, int], stale: dict[str, int]) -> Account:
-    account = Account(holder, stale=stale)
-    for name, amount in balances.items():
-        asset, kind = name.rsplit(" ", 1)
-        if kind == AVAILABLE:
-            account.available[asset] = amount
-        elif kind == DEBT:
-            account.debt[asset] = amount
-    return account
-
-
 # The statement
+
+
+class Shape(NamedTuple):
+    """How a deed names the event it corrects and its second member, and whether that one means themselves alone."""
+
+    target: str
+    other: str
+    himself: bool
+    all_lots: bool
 
 
 @lru_cache(maxsize=1024)
 def statement(
-    book: Book, needs: frozenset[str], who: str, waits: bool = False
+    book: Book, needs: frozenset[str], who: str, shape: Shape | None = None
 ) -> tuple[str, Mapping[str, tuple[int, Any]]]:
-    """The text, and for each folded fact where its value stands and how to read it.
-
-    Only where something may wait to be spent is every lot looked at; else the index finds those past their date.
-    """
+    """The text, and for each folded fact where its value stands and how to read it."""
     columns: list[str] = []
     laterals: list[str] = []
     readers: dict[str, tuple[int, Any]] = {}
@@ -173,14 +366,39 @@ def statement(
                 columns.append(column)
                 held[column] = len(columns) - 1
             readers[name] = held[column], _reader(fold, steps)
-    assets = ",".join(sorted({rule.asset for rule in book.rules}))
-    waiting = " OR available_from > greatest($3::timestamptz, $11::timestamptz)" if waits else ""
-    gone = "expires_at <= $3::timestamptz" + waiting
-    if not waits:
-        gone += " AND $11::timestamptz IS NOT NULL"  # a parameter must be used to have a type
-    head = _COLUMNS.replace("{assets}", assets).replace("{gone}", gone)
-    text = "SELECT " + ",\n  ".join([head, *columns])
-    return "\n".join([text, _FROM.replace("{who}", _WHO[who]), *laterals]), readers
+    found, sources = _deed(shape) if shape else ([], ["FROM (SELECT 1) one"])
+    balances = sql.balances("m.id", "$3::timestamptz", "$11::timestamptz")
+    head = _COLUMNS.replace("{balances}", "NULL" if shape else balances)  # a deed's come with its accounts
+    joins = _FROM.replace("{outlet}", _OUTLET if shape and shape.target else "o.code = $9::text")
+    joins = joins.replace("{who}", _who(who, "n", "m", "$2", _SHARES))
+    text = "SELECT " + ",\n  ".join([head, *columns, *found])
+    return "\n".join([text, sources[0], joins, *sources[1:], *laterals]), readers
+
+
+def _who(how: str, n: str, m: str, value: str, shares: str) -> str:
+    joins = f"{_WHO[how]}\n  {shares}"
+    return joins.replace("{n}", n).replace("{m}", m).replace("{value}", value)
+
+
+def _deed(shape: Shape) -> tuple[list[str], list[str]]:
+    """The columns and sources of what a deed asks for."""
+    own = "ARRAY[m.id, m2.id] || $14::uuid[]"
+    at, needed = "$3::timestamptz", _NEEDED[shape.target]
+    lots = sql.live_lots("h.id") if shape.all_lots else sql.enough_lots("h.id", needed, at, "$13::bigint")
+    columns = [
+        f"CASE WHEN t.id IS NOT NULL THEN {_RECORDED.replace('{e}', 't')} END" if shape.target else "NULL",
+        "r.events" if shape.target else "NULL",
+        journal.stood("r.ids") if shape.target else "NULL",
+        "m2.id",
+        "n2.id",
+        f"""(SELECT json_agg(json_build_array(h.id, h.version, {sql.balances("h.id", at, "$11::timestamptz")}, {lots}))
+    FROM journal_holder h WHERE h.id = ANY({own}))""",
+    ]
+    # every parameter is named once more, so that it has a type in whatever statement
+    one = "FROM (SELECT $12::bigint, $13::bigint, $15::text, $16::text, $17::text) one"
+    target = f"{_TARGET[shape.target]}\n  {_SPOKEN}" if shape.target else ""
+    second = _who(shape.other, "n2", "m2", "$17", _HIMSELF if shape.himself else _SHARES)
+    return columns, [f"{one}\n  {target}", second]
 
 
 def _sums(

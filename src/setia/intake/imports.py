@@ -1,7 +1,7 @@
 """Past sales from a CSV, a line of a receipt each: checked, grouped into receipts, taken in by `accept_many`.
 
 A receipt with a bad line stays out whole, so nothing is half done; every bad line comes back with row, column, problem
-and suggestion.
+and suggestion. What went in can be taken back whole (`intake.undoing`).
 """
 
 import csv
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from setia.engine.vocabulary import MADE
-from setia.intake import bulk
+from setia.intake import bulk, undoing
 from setia.intake.types import Item, Told
 from setia.intake.understand import fingerprint, share_out
 from setia.kit import money, phones, time
@@ -40,6 +40,7 @@ class Result:
 
     columns: list[str]
     rows: int = 0
+    number: int = 0
     outcome: bulk.Outcome = field(default_factory=bulk.Outcome)
     problems: list[Problem] = field(default_factory=list)
 
@@ -65,6 +66,9 @@ def read(
     if dry_run:
         result.outcome.accepted = len(told)
         return result
+    sources = undoing.sources(programme.id, SOURCE, [made.external_id for _, made in told])
+    for _, made in told:
+        made.source = sources.get(made.external_id, SOURCE)
     done = 0
 
     def count(more: int) -> None:
@@ -72,8 +76,11 @@ def read(
         done += more
         progress(done, len(told))
 
-    caller = Caller(programme, "import:csv", "import", SOURCE, frozenset({"earn"}))
-    result.outcome = bulk.accept_many(caller, (made for _, made in told), count)
+    with undoing.batch(programme, file.name, len(rows)) as (number, actor):
+        result.number = number
+        caller = Caller(programme, actor, "import", SOURCE, frozenset({"earn", "late"}))
+        result.outcome = bulk.accept_many(caller, (made for _, made in told), count)
+        undoing.ended(programme.id, number, result.outcome.accepted, result.outcome.points)
     for place, refusal in result.outcome.refused:
         for number, row in told[place][0].rows:
             result.problems.append(Problem(number, refusal.param or "", refusal, row))

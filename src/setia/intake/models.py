@@ -1,10 +1,11 @@
-"""Tables of intake. Both hold opaque ids and keyed hashes; names, phones and free text live in `members`."""
+"""Tables of intake. They hold opaque ids and keyed hashes; names, phones and free text live in `members`."""
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from setia.kit import ids
 from setia.tenancy.fields import HotProgram
 
 
@@ -94,6 +95,7 @@ class Parked(models.Model):
     received_at = models.DateTimeField(db_default=Now())
     matched_at = models.DateTimeField(null=True)
     refused = models.CharField(max_length=64, blank=True)
+    refused_with = models.JSONField(default=dict, help_text="what fills the refusal's sentence")
     decided_by = models.CharField(max_length=64, blank=True)
 
     class Meta:
@@ -105,5 +107,32 @@ class Parked(models.Model):
         indexes = [
             models.Index(
                 fields=["program", "corrects"], name="parked_waits", condition=Q(matched_at__isnull=True)
-            )
+            ),
+            models.Index(fields=["program", "received_at"], name="parked_received"),
         ]
+
+
+class Import(models.Model):
+    """One file brought in. Its events say so by their actor, `import:<id>`, and were made between its two instants.
+
+    Written before the first of them, so that a killed import can be undone whole.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new)
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
+    number = models.PositiveIntegerField()
+    file = models.CharField(max_length=200)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    rows = models.PositiveIntegerField(default=0)
+    accepted = models.PositiveIntegerField(default=0)
+    points = models.BigIntegerField(default=0)
+    undo_asked_at = models.DateTimeField(null=True)
+    undo_by = models.CharField(max_length=64, blank=True)
+    undo_why = models.CharField(max_length=80, blank=True)
+    undone_at = models.DateTimeField(null=True)
+    undone = models.PositiveIntegerField(default=0)
+    stuck = models.JSONField(default=list, help_text="what could not be undone: order and refusal's code")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["program", "number"], name="import_number")]

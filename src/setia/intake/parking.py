@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
-from setia.engine.vocabulary import ADJUSTED, MADE
+from setia.engine.vocabulary import ADJUSTED, MADE, RETURNED
 from setia.intake.models import Event, Parked
 from setia.intake.types import Receipt, Told
-from setia.kit import ids, time
+from setia.kit import ids, texts, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Programme
@@ -61,7 +61,14 @@ def match(programme: Programme, order: str) -> int:
             _take_in(programme, row)
         except Refusal as refusal:
             if not refusal.retryable:
-                Parked.objects.filter(id=row.id).update(matched_at=time.now(), refused=refusal.code)
+                plain = {
+                    name: value
+                    for name, value in refusal.values.items()
+                    if isinstance(value, int | float | str)
+                }
+                Parked.objects.filter(id=row.id).update(
+                    matched_at=time.now(), refused=refusal.code, refused_with=plain
+                )
     return len(rows)
 
 
@@ -71,7 +78,7 @@ def _take_in(programme: Programme, row: Parked, by: str = "") -> Receipt:
 
     told = msgspec.convert(row.told, Told)
     told.approved_by = by
-    caller = Caller(programme, row.actor, row.credential, row.source, frozenset({"earn"}))
+    caller = Caller(programme, row.actor, row.credential, row.source, frozenset({"earn", "late"}))
     receipt = service.accept(caller, told, row.key)
     Parked.objects.filter(id=row.id).update(matched_at=time.now(), decided_by=by)
     return receipt
@@ -108,7 +115,8 @@ def corrections(programme: Programme) -> list[Waiting]:
 def decide(programme: Programme, waiting: str, by: str, yes: bool) -> Receipt | None:
     """A second person lets a correction through or turns it down; either is noted.
 
-    Refuses `not_found`, `own_correction` for whoever asked for it, and what the correction itself refuses.
+    Refuses `not_found`, also when it was decided before, `own_correction` for whoever asked for it, and what the
+    correction itself refuses.
     """
     id = ids.parse("prk", waiting) or UUID(int=0)
     with transaction.atomic():
@@ -136,8 +144,60 @@ def match_due() -> int:
     return sum(match(tenancy.programme_by_id(program), order) for program, order in set(rows))
 
 
-def waiting(programme: Programme) -> list[tuple[str, str, str]]:
-    """What waits: the return's number, the sale's, and why it was refused in the end, if it was."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something told that isn't taken in: it waits, or `refused` says by its code why it never was, `refusal` in words."""
+
+    id: str
+    kind: str
+    external_id: str
+    corrects: str
+    received_at: datetime
+    asked_by: str
+    refused: str
+    refused_with: dict[str, Any]
+    points: int
+    why: str
+    row: UUID
+
+    @property
+    def refusal(self) -> dict[str, str] | None:
+        """Why it was refused, in both languages."""
+        if not self.refused:
+            return None
+        try:
+            return texts.pair(f"refusal.{self.refused}", **self.refused_with)
+        except (KeyError, ValueError):  # refused by a release that kept no more than the code
+            return {lang: texts.outline(f"refusal.{self.refused}", lang) for lang in texts.LANGUAGES}
+
+
+def listed(
+    programme: Programme, kind: str = "", after: tuple[datetime, UUID] | None = None, limit: int = 100
+) -> list[Kept]:
+    """What waits or was refused in the end, of one kind or of any, newest first, from a place on."""
     rows = Parked.objects.filter(program_id=programme.id).exclude(matched_at__isnull=False, refused="")
-    rows = rows.exclude(kind=ADJUSTED)
-    return [(row.external_id, row.corrects, row.refused) for row in rows.order_by("received_at")]
+    rows = rows.filter(kind=kind) if kind else rows
+    if after:
+        at, id = after
+        rows = rows.filter(Q(received_at__lt=at) | Q(received_at=at, id__lt=id))
+    return [
+        Kept(
+            ids.public("prk", row.id),
+            row.kind,
+            row.external_id,
+            row.corrects,
+            row.received_at,
+            row.actor,
+            row.refused,
+            row.refused_with,
+            row.told["amount"],
+            row.told["note"],
+            row.id,
+        )
+        for row in rows.order_by("-received_at", "-id")[:limit]
+    ]
+
+
+def waiting(programme: Programme) -> list[tuple[str, str, str]]:
+    """The returns that wait, oldest first: their number, the sale's, and why it was refused in the end, if it was."""
+    return [(row.external_id, row.corrects, row.refused) for row in reversed(listed(programme, RETURNED))]

@@ -1,151 +1,147 @@
-"""The record as it stood at a moment, in memory: what `intake.record` answers from the database, as of then.
+"""The record as it stood at a moment, in memory: what the road's one look-up would have found then.
 
-Events are booked into it one after the other, from what is on record. What never changes (entries, postings, versions
-of rules) is read where it lies; what changed since (balances, lots, corrections, names) is kept here.
+Events are booked into it one after the other, from what is on record. What never changes (entries, postings) is read
+where it lies; what changed since (balances, lots, corrections, names) is kept here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from setia.engine.decide import Book
-from setia.engine.vocabulary import CAPTURED, SPENT, VOIDED
-from setia.intake import corrections
+from setia.engine.vocabulary import CAPTURED, CLAIMED, MADE, RETURNED, SPENT, UNMERGED, VOIDED
+from setia.intake.gather import Deeds, Recorded
 from setia.intake.models import Event
-from setia.intake.record import Record
-from setia.intake.types import Sale, Told
 from setia.journal import service as journal
-from setia.journal.types import AVAILABLE, DEBT, EXPIRED, Account, EntryKey, Lot, LotKey, Standing
-from setia.kit import ids
+from setia.journal.types import AVAILABLE, DEBT, EXPIRED, HELD, Account, Lot, LotKey
 from setia.kit.refusals import Refusal
 from setia.programs import service as programs
 
 Columns = tuple[Any, ...]
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_PAYS = (SPENT, CAPTURED)
 
 
-class Past(Record):
+class Past:
     """Everybody's accounts, lots and names, and what was corrected, before the next event is booked.
 
-    `row` is the event that is being decided again; `versions` counts the events booked for each holder.
+    `versions` counts the events booked for each holder.
     """
 
     def __init__(self, program: UUID) -> None:
         self.program = program
-        self.row: Event
-        self.waits_since = programs.waits_since(program)
         self.shelves: dict[int, programs.Shelf] = {}
         self.versions: dict[UUID, int] = {}
         self.accounts: dict[UUID, Account] = {}
-        self.lots_by_key: dict[LotKey, Lot] = {}
+        self.lots: dict[LotKey, Lot] = {}
         self.ended: dict[LotKey, datetime] = {}
         self.open: dict[UUID, dict[LotKey, Lot]] = {}  # by holder, those with something left
+        self.dates: dict[UUID, tuple[datetime, datetime]] = {}  # soonest end and latest start of any lot
         self.stems: dict[
             UUID, list[Lot]
-        ] = {}  # by the event that made them, and by the one that first gave them
-        self.dates: dict[UUID, tuple[datetime, datetime]] = {}  # soonest end and latest start of any lot
+        ] = {}  # by the event that made them, and the one that first gave them
         self.corrected: dict[UUID, list[Event]] = {}
-        self.paid: dict[
-            tuple[str, str], list[tuple[UUID, frozenset[UUID]]]
-        ] = {}  # who paid for an order: holders
+        self.paid: dict[tuple[str, str], list[tuple[Event, frozenset[UUID]]]] = {}  # who paid for an order
         self.merged_into: dict[UUID, UUID] = {}
         self.absorbed: dict[UUID, list[UUID]] = {}
 
-    # What decisions ask for
+    # What the look-up says
 
-    def corrections_of(self, event: UUID) -> list[Event]:
-        """Everything that spoke of an event by then, in the order the road meets it."""
-        return sorted(self.corrected.get(event, ()), key=lambda row: (row.booked_at, row.id))
-
-    def take_part(self, told: Told, sale: Sale) -> None:
-        """What a return takes. One from before its items were kept says what was taken, not how it was told."""
-        if "seen" in self.row.facts:
-            corrections.take_part(told, sale)
-            return
-        told.lines = [replace(line) for line in sale.left]
-        for _, qty, amount, net, place in self.row.payload.get("lines", ()):
-            line = told.lines[place]
-            line.qty = Decimal(line.qty) - Decimal(str(qty))
-            line.amount, line.net = line.amount - amount, line.net - net
-        told.net, told.total, told.visits = self.row.net, self.row.total, self.row.visits
-
-    def spends(self, program: UUID, sale: Sale) -> list[UUID]:
-        """Who paid for a sale, and their own corrections. What the event didn't hold it didn't see either."""
-        seen = self.row.facts.get("seen")
-        held = {UUID(holder) for holder in seen} if isinstance(seen, dict) else {self.row.member_id}
-        first = [
-            id
-            for id, holders in sorted(self.paid.get((sale.source, sale.external_id), ()))
-            if seen is None or {self.merged_into.get(each, each) for each in holders} <= held
-        ]
-        undone = [row.id for id in first for row in self.corrections_of(id) if row.kind == VOIDED]
-        return first + sorted(undone)
-
-    def standing(self, events: Sequence[UUID]) -> list[Standing]:
-        """The entries of some events, with what ran out of them by then."""
-        expired: dict[EntryKey, int] = {}
-        for lot in {lot.key: lot for event in events for lot in self.stems.get(event, ())}.values():
-            if lot.expired:
-                expired[lot.root] = expired.get(lot.root, 0) + lot.expired
-        return journal.standing(events, expired)
-
-    def account(
-        self, holder: UUID, at: datetime, now: datetime, of_events: Iterable[UUID], keys: Iterable[LotKey]
-    ) -> Account:
-        """What somebody held, as `journal.account` says it: copies, which the decision may use up."""
-        named = [lot for key in keys for lot in self.stems.get(key[0], ()) if lot.key[0] == key[0]]
-        wanted = dict(self.open.get(holder, {}))
-        for lot in [*named, *(lot for event in of_events for lot in self.stems.get(event, ()))]:
-            if lot.holder == holder:
-                wanted[lot.key] = lot
-        account = self._balances(holder)
-        account.held = dict(self._of(holder).held)
-        account.lots = [replace(wanted[key]) for key in sorted(wanted)]
-        account.origins = {lot.key: replace(lot) for lot in named if lot.holder != holder}
-        for lot in account.lots:
-            _count_stale(account, lot, at, max(at, now))
-        return account
-
-    def known(self, holder: UUID, at: datetime, now: datetime, book: Book) -> Account:
-        """What somebody held, as the road's one look-up says it: without lots, of the book's own assets."""
-        account = self._balances(holder)
-        waits = self.waits_since is not None and self.waits_since <= self.row.booked_at
-        until = max(at, now) if waits else _NEVER
-        soonest, latest = self.dates.get(holder, (_NEVER, at))
-        if soonest <= at or latest > until:
-            assets = {rule.asset for rule in book.rules}
-            for lot in self.open[holder].values():
-                if lot.asset in assets:
-                    _count_stale(account, lot, at, until)
-        return account
-
-    def lots(self, holder: UUID) -> list[Lot]:
-        """What somebody had lots of."""
-        return [replace(lot) for _, lot in sorted(self.open.get(holder, {}).items())]
-
-    def book(self, program: UUID, at: datetime) -> Book:
-        """The book that judged the event. Refuses `no_program` where it is gone or wasn't in force at that instant."""
-        number = self.row.rule_version
+    def book(self, number: int, at: datetime) -> Book:
+        """A version of the rules. Refuses `no_program` where it is gone or wasn't in force at that instant."""
         if number not in self.shelves:
-            self.shelves[number] = programs.shelf(program).until(number)
+            self.shelves[number] = programs.shelf(self.program).until(number)
         book = self.shelves[number].at(at)
         if book is None or book.version != number:
             raise Refusal("no_program", status=409)
         return book
 
+    def deeds(self, row: Event, target: Event | None, all_lots: bool) -> Deeds:
+        """What an event with a decision of its own found: what it speaks of, what that did, and who held what."""
+        related = self._related(row, target) if target else []
+        other_named = target.other_id if target else row.other_id
+        other = other_named if row.kind == UNMERGED else self.meant(other_named)
+        events = [target.id, *(each.id for each in related)] if target else []
+        stood = journal.did(events) if events else journal.Stood()
+        stood = journal.Stood(stood.entries, stood.postings, self._touched(events, stood))
+        holders = _Holders(self, {self.meant(self.named(row, target)), other}, row, all_lots)
+        recorded = [_recorded(each) for each in related]
+        return Deeds(
+            _recorded(target) if target else None, recorded, stood, other, other_named, holders, self
+        )
+
+    def named(self, row: Event, target: Event | None) -> UUID | None:
+        """The member an event is for: of what it speaks, if of anything; a claim names its own."""
+        if target is None or row.kind == CLAIMED:
+            return row.member_id
+        claims = (each.member_id for each in self.corrected.get(target.id, ()) if each.kind == CLAIMED)
+        return next(claims, target.member_id) if target.kind == MADE else target.member_id
+
+    def _related(self, row: Event, target: Event) -> list[Event]:
+        """All that spoke of an event by then, and what was paid for it or with it, in the order the road meets it."""
+        found = list(self.corrected.get(target.id, ()))
+        if target.kind == MADE:
+            paid = [
+                each
+                for each, holders in self.paid.get((target.source, target.external_id), ())
+                if self._was_seen(row, holders)
+            ]
+            undone = [v for each in paid for v in self.corrected.get(each.id, ()) if v.kind == VOIDED]
+            found += [*paid, *undone]
+        if target.kind in _PAYS and target.order_ref:
+            sales = Event.objects.filter(program_id=self.program, source=target.source, kind=MADE)
+            sale = sales.filter(external_id=target.order_ref).values_list("id", flat=True).first()
+            own = self.corrected.get(sale, ()) if sale else ()
+            found += [each for each in own if each.kind in (RETURNED, VOIDED)]
+        return sorted(found, key=lambda each: (each.booked_at, each.id))
+
+    def _was_seen(self, row: Event, holders: frozenset[UUID]) -> bool:
+        """Whether what was booked for these was known to an event: what it didn't hold it didn't see either."""
+        if "seen" not in row.facts:
+            return True
+        return {self.meant(each) for each in holders} <= seen(row).keys()
+
+    def _touched(self, events: Iterable[UUID], stood: journal.Stood) -> list[journal.LotRow]:
+        """The lots that some events gave, moved or drew from, as they were."""
+        own = {lot.key: lot for event in events for lot in self.stems.get(event, ())}
+        drawn = {each.lot_event_id for each in stood.postings or () if each.lot_event_id}
+        own |= {lot.key: lot for event in drawn for lot in self.stems.get(event, ()) if lot.key[0] == event}
+        return [_row(lot) for lot in own.values()]
+
+    def account(self, holder: UUID, at: datetime, now: datetime) -> Account:
+        """What somebody held, without lots."""
+        return journal.account_of(holder, self.balances(holder, at, now))
+
+    def balances(self, holder: UUID, at: datetime, now: datetime) -> list[tuple[str, str, int, int]]:
+        """A holder's balances, each with how much of it was past its date or waited, so couldn't be spent."""
+        stale: dict[str, int] = {}
+        soonest, latest = self.dates.get(holder, (_NEVER, at))
+        if soonest <= at or latest > max(at, now):
+            for lot in self.open.get(holder, {}).values():
+                if lot.available_from > max(at, now) or (lot.expires_at and lot.expires_at <= at):
+                    stale[lot.asset] = stale.get(lot.asset, 0) + lot.remaining
+        own = self.accounts.get(holder) or Account(holder)
+        return [
+            (asset, kind, amount, stale.get(asset, 0) if kind == AVAILABLE else 0)
+            for kind in (AVAILABLE, HELD, DEBT)
+            for asset, amount in own.of(kind).items()
+        ]
+
+    def lots_of(self, holder: UUID, spendable_at: datetime | None = None) -> list[journal.LotRow]:
+        """What somebody had lots of, in the order of their ids: all, or what could be spent at an instant."""
+        lots = sorted(self.open.get(holder, {}).items())
+        return [_row(lot) for _, lot in lots if spendable_at is None or lot.spendable(spendable_at)]
+
     # Names
 
-    def resolve(self, program: UUID, named: tuple[str, str]) -> tuple[UUID, UUID] | None:
-        """The member of an id, and whose accounts they shared then."""
-        member = ids.parse("mem", named[1])
-        return (member, self.merged_into.get(member, member)) if member else None
+    def meant(self, member: UUID | None) -> UUID | None:
+        """Whose accounts a member shared then."""
+        return self.merged_into.get(member, member) if member else None
 
-    def survivors(self, holders: Iterable[UUID]) -> Mapping[UUID, UUID]:
+    def survivors(self, members: Iterable[UUID]) -> Mapping[UUID, UUID]:
         """Whose accounts these shared then; those who weren't merged are left out."""
-        return {holder: self.merged_into[holder] for holder in holders if holder in self.merged_into}
+        return {member: self.merged_into[member] for member in members if member in self.merged_into}
 
     def selves(self, member: UUID) -> list[UUID]:
         """A member's own id and those they had absorbed."""
@@ -170,24 +166,26 @@ class Past(Record):
     def book_in(
         self, row: Event, holders: Iterable[UUID], postings: Iterable[Columns], lots: Iterable[Columns]
     ) -> list[UUID]:
-        """Let an event have happened, as it is on record. Whom or what waits for it: those it counts for."""
+        """Let an event have happened, as it is on record. What may wait for it: itself and those it counts for."""
         made = {lot.key for lot in (self._new_lot(row.id, *columns) for columns in lots)}
-        for _, _, asset, source, source_kind, target, target_kind, amount, lot, lot_n, lot_k, *_ in postings:
+        for _, _, asset, source, source_kind, target, target_kind, amount, *lot, _ in postings:
             for holder, kind, signed in ((source, source_kind, -amount), (target, target_kind, amount)):
-                if holder != self.program and kind in (AVAILABLE, "held", DEBT):
-                    account = self._of(holder).of(kind)
+                if holder != self.program and kind in (AVAILABLE, HELD, DEBT):
+                    account = self.accounts.setdefault(holder, Account(holder)).of(kind)
                     account[asset] = account.get(asset, 0) + signed
-            key = lot, lot_n, lot_k
-            if lot and not (key in made and source_kind != AVAILABLE):  # what fills a new lot is its amount
+            key = lot[0], lot[1], lot[2]
+            if key[0] and not (
+                key in made and source_kind != AVAILABLE
+            ):  # what fills a new lot is its amount
                 self._draw(key, amount, source_kind, target_kind)
-        touched = frozenset(holders)
-        for holder, version in seen(row).items() or dict.fromkeys(touched, None).items():
-            self.versions[holder] = (self.versions.get(holder, 0) if version is None else version) + 1
+        touched, before = frozenset(holders), seen(row)
+        for holder in touched | before.keys():
+            self.versions[holder] = before.get(holder, self.versions.get(holder, 0)) + 1
         if row.corrects_id:
             self.corrected.setdefault(row.corrects_id, []).append(row)
-        if row.order_ref and row.kind in (SPENT, CAPTURED):
-            self.paid.setdefault((row.source, row.order_ref), []).append((row.id, touched))
-        return [row.id, *seen(row), *touched]
+        if row.order_ref and row.kind in _PAYS:
+            self.paid.setdefault((row.source, row.order_ref), []).append((row, touched))
+        return [row.id, *touched, *before]
 
     def end(self, draws: Iterable[Columns]) -> None:
         """Note which lots were given up, and when: no posting says it. The event booked last has the word."""
@@ -202,7 +200,7 @@ class Past(Record):
         n, asset, amount, starts, ends, holder, k, root_event, root_n, *_ = columns
         root = (root_event, root_n) if root_event and root_n is not None else (event, n)
         lot = Lot((event, n, k), holder, asset, amount, amount, 0, starts, ends, root)
-        self.lots_by_key[lot.key] = lot
+        self.lots[lot.key] = lot
         self.open.setdefault(holder, {})[lot.key] = lot
         soonest, latest = self.dates.get(holder, (_NEVER, starts))
         self.dates[holder] = min(soonest, ends or _NEVER), max(latest, starts)
@@ -211,7 +209,7 @@ class Past(Record):
         return lot
 
     def _draw(self, key: LotKey, amount: int, source: str, target: str) -> None:
-        lot = self.lots_by_key.get(key)
+        lot = self.lots.get(key)
         if lot is None:
             return  # its row is gone, and that was told where it was made
         if source == AVAILABLE:
@@ -225,21 +223,46 @@ class Past(Record):
         else:
             mine.pop(key, None)
 
-    def _of(self, holder: UUID) -> Account:
-        account = self.accounts.get(holder)
-        if account is None:
-            account = self.accounts[holder] = Account(holder)
-        return account
 
-    def _balances(self, holder: UUID) -> Account:
-        own = self._of(holder)
-        return Account(holder, dict(own.available), {}, dict(own.debt))
+class _Holders(Mapping[UUID, journal.HolderRow]):
+    """Everybody as they were: those an event names by themselves, and all who weren't merged into somebody else."""
+
+    def __init__(self, past: Past, own: set[UUID | None], row: Event, all_lots: bool) -> None:
+        self.past, self.own, self.row = past, own, row
+        self.spendable_at = None if all_lots else row.at
+
+    def __getitem__(self, holder: UUID) -> journal.HolderRow:
+        past, row = self.past, self.row
+        if holder not in self.own and holder in past.merged_into:
+            raise KeyError(holder)
+        balances = past.balances(holder, row.at, row.received_at)
+        lots = past.lots_of(holder, self.spendable_at)
+        return journal.HolderRow(holder, past.versions.get(holder, 0), balances, lots)
+
+    def __iter__(self) -> Iterator[UUID]:
+        return iter(self.past.accounts)
+
+    def __len__(self) -> int:
+        return len(self.past.accounts)
 
 
-def _count_stale(account: Account, lot: Lot, at: datetime, until: datetime) -> None:
-    """Note what can't be spent at an instant: past its date, or not to be spent before `until`."""
-    if lot.available_from > until or (lot.expires_at and lot.expires_at <= at):
-        account.stale[lot.asset] = account.stale.get(lot.asset, 0) + lot.remaining
+def _row(lot: Lot) -> journal.LotRow:
+    root: tuple[UUID | None, int | None] = (None, None) if lot.root == lot.key[:2] else lot.root
+    return journal.LotRow(
+        *lot.key,
+        lot.holder,
+        lot.asset,
+        lot.amount,
+        lot.remaining,
+        lot.expired,
+        lot.available_from,
+        lot.expires_at,
+        *root,
+    )
+
+
+def _recorded(row: Event) -> Recorded:
+    return Recorded(*(getattr(row, name) for name in Recorded.__struct_fields__))
 
 
 def seen(row: Event) -> dict[UUID, int]:

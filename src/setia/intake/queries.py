@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,16 +11,18 @@ from django.core import signing
 from django.db import connection
 from django.db.models import Q, QuerySet, Sum
 
-from setia.engine.vocabulary import RETURNED, VOIDED
-from setia.intake import receipts
+from setia.engine.vocabulary import MADE, MERGED, RETURNED, UNMERGED, VOIDED
+from setia.intake import gather, receipts
+from setia.intake.deeds import CAN_BE_VOIDED
 from setia.intake.models import Event
-from setia.intake.types import Written
+from setia.intake.types import Receipt, Told, Written
 from setia.journal.models import Entry
 from setia.kit import ids, texts
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
+from setia.programs import service as programs
 from setia.tenancy import service as tenancy
-from setia.tenancy.types import Place, Programme
+from setia.tenancy.types import Caller, Place, Programme
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,17 @@ class Happening:
     lines: Sequence[Row]
     note: str
     is_undone: bool
+    is_late: bool
+
+    @property
+    def can_be_voided(self) -> bool:
+        """Whether a void of it could be taken in: a kind that can be, and nothing undid it yet."""
+        return self.kind in CAN_BE_VOIDED and not self.is_undone
+
+    @property
+    def can_be_parted(self) -> bool:
+        """Whether it is a merge that still stands."""
+        return self.kind == MERGED and not self.is_undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,9 @@ class Page:
 
     items: Sequence[Any]
     after: str | None
+
+
+_LATE = timedelta(days=1)  # what a till that was offline for an evening tells is no news
 
 
 # Cursors: opaque, signed, on (at, id), so that a page stays the same while new things come in.
@@ -103,9 +119,7 @@ def timeline(
     programme: Programme, member: UUID, lang: str, after: str | None = None, limit: int = 20
 ) -> Page:
     """A member's story, newest first."""
-    selves = members.selves(member)
-    mine = Event.objects.filter(Q(member_id__in=selves) | Q(other_id__in=selves), program_id=programme.id)
-    rows, following = _page(mine, after, limit)
+    rows, following = _page(_touching(programme, member), after, limit)
     return Page(_happenings(programme, rows, lang, member), following)
 
 
@@ -143,15 +157,18 @@ def _happenings(
     ]
 
 
+_UNDOING = (RETURNED, VOIDED, UNMERGED)
+
+
 def _undone(rows: Sequence[Event]) -> set[UUID]:
-    """Which of these nothing is left of: sales returned whole, and whatever was voided."""
+    """Which of these nothing is left of: sales returned whole, whatever was voided, merges taken back."""
     found: dict[UUID, int] = {}
-    changes = Event.objects.filter(corrects_id__in=[row.id for row in rows], kind__in=(RETURNED, VOIDED))
+    changes = Event.objects.filter(corrects_id__in=[row.id for row in rows], kind__in=_UNDOING)
     voided = set()
     for change in changes:
         if change.corrects_id:
             found[change.corrects_id] = found.get(change.corrects_id, 0) + change.total
-            voided |= {change.corrects_id} if change.kind == VOIDED else set()
+            voided |= {change.corrects_id} if change.kind != RETURNED else set()
     return voided | {row.id for row in rows if row.id in found and row.total + found[row.id] == 0}
 
 
@@ -179,8 +196,9 @@ def _happening(
         points,
         receipts.summary(receipt)[lang],
         [_row(entry, programme, lang, receives) for entry in entries if entry.verb != "ask"],
-        row.payload.get("note", ""),
+        receipts.why_told(row.payload.get("note", ""), lang),
         undone,
+        row.received_at - row.at > _LATE and not row.actor.startswith("import:"),
     )
 
 
@@ -208,6 +226,11 @@ def _row(entry: Written, programme: Programme, lang: str, receives: bool) -> Row
     )
 
 
+def lines(programme: Programme, receipt: Receipt, lang: str) -> list[Row]:
+    """What followed from an event, or would, line by line."""
+    return [_row(entry, programme, lang, receives=False) for entry in receipt.entries if entry.verb != "ask"]
+
+
 def entry(programme: Programme, public_id: str) -> Written:
     """One entry. Refuses `not_found`."""
     key = receipts.parse_entry_id(public_id)
@@ -220,20 +243,24 @@ def entry(programme: Programme, public_id: str) -> Written:
 def entries(
     programme: Programme, member: UUID | None, after: str | None, limit: int
 ) -> tuple[list[Written], str | None]:
-    """Entries of a member or of the whole programme, by event, newest first."""
-    rows = Event.objects.filter(program_id=programme.id)
-    rows = rows.filter(member_id__in=members.selves(member)) if member else rows
-    found, following = _page(rows, after, limit)
+    """Entries of a member or of the whole programme, by event, newest first; what others sent them is among them."""
+    found, following = _page(_touching(programme, member), after, limit)
     by_event = receipts.written([row.id for row in found])
     return [each for row in found for each in by_event.get(row.id, [])], following
+
+
+def _touching(programme: Programme, member: UUID | None) -> QuerySet[Event]:
+    """The events of a member, theirs and those that name them as the second one, or of the whole programme."""
+    rows = Event.objects.filter(program_id=programme.id)
+    selves = members.selves(member) if member else []
+    return rows.filter(Q(member_id__in=selves) | Q(other_id__in=selves)) if member else rows
 
 
 def events(
     programme: Programme, member: UUID | None, kind: str | None, after: str | None, limit: int
 ) -> tuple[list[Event], str | None]:
-    """Events of a member or of the whole programme, newest first."""
-    rows = Event.objects.filter(program_id=programme.id)
-    rows = rows.filter(member_id__in=members.selves(member)) if member else rows
+    """Events of a member or of the whole programme, newest first; what others sent them is among them."""
+    rows = _touching(programme, member)
     return _page(rows.filter(kind=kind) if kind else rows, after, limit)
 
 
@@ -244,6 +271,40 @@ def event(programme: Programme, public_id: str) -> Event:
     if row is None:
         raise NotFound("event", public_id[:40])
     return row
+
+
+def programme_of(public_id: str) -> UUID:
+    """The programme in which an event happened. Refuses `not_found`."""
+    id = ids.parse("evt", public_id)
+    found = Event.objects.filter(id=id).values_list("program_id", flat=True).first() if id else None
+    if found is None:
+        raise NotFound("event", public_id[:40])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """How much of a limited rule a member has used in its period."""
+
+    name: str
+    used: int
+    most: int
+    every: str
+
+
+def caps(programme: Programme, member: UUID, at: datetime, lang: str) -> list[Cap]:
+    """What a member has used of the limits in force at an instant, those who were merged into them included."""
+    book = programs.book(programme.id, at)
+    limited = {f"used.{rule.id}": rule for rule in book.rules if rule.limit}
+    needs = frozenset(name for name in limited if name in book.folds)
+    told = Told(MADE, "setia", "", b"", ("id", ids.public("mem", member)), at)
+    asker = Caller(programme, "setia", "setia", "setia", frozenset())
+    known = gather.look_up(asker, book, told, at, needs, "")
+    return [
+        Cap(rule.name[lang], int(known.folded[name]), rule.limit.at_most, rule.limit.every)
+        for name, rule in limited.items()
+        if name in needs and rule.limit
+    ]
 
 
 def qualifying(member: UUID, since: datetime, at: datetime) -> tuple[int, int]:

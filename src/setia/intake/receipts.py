@@ -168,9 +168,19 @@ def summary(receipt: Receipt) -> dict[str, str]:
         key = "event.purchase.made.said.nobody"
     if receipt.kind == RETURNED and receipt.points >= 0:
         key += ".none" if not receipt.points else ".more"
+    if receipt.kind == VOIDED and receipt.total:
+        key += ".sale"
     if receipt.kind in (VOIDED, ADJUSTED) and receipt.points < 0:
         key += ".less"
+    elif key.endswith(".sale") and receipt.points:
+        key += ".more"
     return texts.pair(key, **values)
+
+
+def why_told(note: str, lang: str) -> str:
+    """The reason an event was told with: a code in words, anything else as it was written."""
+    key = f"reason.{note}"
+    return texts.say(key, lang) if note and texts.has(key) else note
 
 
 def line(entry: Written, programme: Programme) -> dict[str, Any]:
@@ -224,6 +234,8 @@ def _rule(entry: Written, programme: Programme) -> Rule | None:
 
 
 def _formula(entry: Written, rule: Rule | None) -> str:
+    if rule and "had" in entry.reason:
+        return f"{entry.reason['would']} - {entry.reason['had']} = {entry.amount}"
     if rule:
         return explain.formula(rule, entry.reason, entry.wanted, entry.amount)
     return str(change(entry))
@@ -231,7 +243,14 @@ def _formula(entry: Written, rule: Rule | None) -> str:
 
 def _why(entry: Written, rule: Rule | None, programme: Programme, lang: str) -> explain.Why:
     if rule:
-        return explain.why(rule, entry.reason, entry.wanted, entry.amount, programs.units(), lang)
+        would = entry.reason.get("would")
+        why = explain.why(
+            rule, entry.reason, would or entry.wanted, would or entry.amount, programs.units(), lang
+        )
+        if would:
+            more = texts.say("say.more", lang, would=would, had=entry.reason["had"])
+            why = replace(why, worked_out=more)
+        return why
     if entry.reverses and not texts.has(f"rule.{entry.rule}"):
         name = programs.rule_name(programme.id, int(entry.reason.get("version", 0)), entry.rule)[lang]
         return explain.Why(texts.say("say.undone", lang, name=name))

@@ -6,7 +6,7 @@ on record. Then it is booked into memory from the record, so that one difference
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -18,14 +18,14 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
-from setia.engine.vocabulary import JOINED, MADE, RETURNED, VOIDED, Balance, Reached
+from setia.engine.decide import Book
+from setia.engine.vocabulary import CLAIMED, JOINED, MADE, REJUDGED, RETURNED, VOIDED, Balance, Reached
 from setia.intake import corrections, gather, receipts, service
 from setia.intake.bulk import uncollected
 from setia.intake.deeds import DEEDS
 from setia.intake.gather import Known
 from setia.intake.models import Event
 from setia.intake.past import Columns, Past, seen
-from setia.intake.record import NOW
 from setia.intake.service import Case
 from setia.intake.types import Line, ReturnedItem, Told, Written
 from setia.journal import service as journal
@@ -56,7 +56,7 @@ class Replay:
 
 
 @dataclass(slots=True)
-class Recorded:
+class Stored:
     """An event with all that is on record of it."""
 
     row: Event
@@ -108,7 +108,7 @@ def _chunks(rows: Iterator[Event]) -> Iterator[list[Event]]:
         yield some
 
 
-def _load(rows: Sequence[Event]) -> Iterator[Recorded]:
+def _load(rows: Sequence[Event]) -> Iterator[Stored]:
     """These events with their entries, postings and lots, and what they speak of."""
     events = [row.id for row in rows]
     written = journal.written(events)
@@ -116,7 +116,7 @@ def _load(rows: Sequence[Event]) -> Iterator[Recorded]:
     targets = Event.objects.in_bulk(list(spoken_of)) if spoken_of else {}
     for row in rows:
         target = targets.get(row.corrects_id) if row.corrects_id else None
-        yield Recorded(row, target, *(part.get(row.id, []) for part in written))
+        yield Stored(row, target, *(part.get(row.id, []) for part in written))
 
 
 class _Again:
@@ -128,9 +128,9 @@ class _Again:
         corrected = Event.objects.filter(program_id=programme.id, corrects_id__isnull=False)
         self.spoken_of = set(corrected.values_list("corrects_id", flat=True))
         self.booked: set[UUID] = set()  # of those
-        self.waiting: dict[UUID, list[tuple[int, int, Recorded]]] = {}
+        self.waiting: dict[UUID, list[tuple[int, int, Stored]]] = {}
 
-    def take(self, each: Recorded, force: bool = False) -> None:
+    def take(self, each: Stored, force: bool = False) -> None:
         """Decide an event again, and those that waited for it; or let it wait for what was booked before it."""
         ready = deque([each])
         while ready:
@@ -148,7 +148,7 @@ class _Again:
                 if heap == []:
                     del self.waiting[holder]
 
-    def _before(self, each: Recorded) -> tuple[UUID, int] | None:
+    def _before(self, each: Stored) -> tuple[UUID, int] | None:
         """What must be booked before it and isn't yet."""
         row = each.row
         if each.target and row.corrects_id not in self.booked:
@@ -158,25 +158,18 @@ class _Again:
                 return holder, version
         return None
 
-    def _decide(self, each: Recorded) -> list[UUID]:
+    def _decide(self, each: Stored) -> list[UUID]:
         """One event. Whom or what it is booked for."""
         row, past = each.row, self.past
-        past.row = row
         wrong, plan = [], Plan()
         holders = set(seen(row)) or {id for id in (row.member_id, row.other_id) if id}
         try:
-            told = _told(row)
-            case = Case(Caller(self.programme, row.actor, "", row.source, frozenset()), told, past)
+            case = Case(Caller(self.programme, row.actor, "", row.source, frozenset()), _told(row))
             case.event_id, case.now, case.at, case.counts_at = row.id, row.received_at, row.at, row.at
-            case.target, case.book, case.versions = (
-                each.target,
-                past.book(row.program_id, row.at),
-                past.versions,
-            )
-            if row.corrects_id and each.target is None:
-                raise Refusal("not_found")
-            plan, payload, kept = service.again(case, self._look)
-            holders = set(case.accounts) or ({case.known.member} if case.known.member else set())
+            case.book = past.book(row.rule_version, row.at)
+            plan, payload, kept = service.again(case, self._known(each, case))
+            holders = {case.known.member} if case.known.member else set()
+            holders |= case.accounts.keys()
             wrong = _differences(self.programme, each, case, plan, payload, kept)
         except _BROKEN as error:
             what = error.code if isinstance(error, Refusal) else repr(error)
@@ -192,14 +185,21 @@ class _Again:
         self._count(each, touched, wrong)
         return touched
 
-    def _look(self, case: Case) -> Known:
-        """What the road's one look-up would have said: the facts the event kept, the accounts as they stood."""
-        row, past, told = self.past.row, self.past, case.told
+    def _known(self, each: Stored, case: Case) -> Known:
+        """What the road's one look-up would have said: the facts the event kept, and what stood then."""
+        row, past = each.row, self.past
+        deed, kind = DEEDS.get(row.kind), programs.kind(row.kind)
+        named = past.named(row, each.target)
+        member = past.meant(named)
+        account = past.account(member, row.at, row.received_at) if member else None
+        if account and kind and kind.needs_lots:
+            account.lots = journal.lots_of_rows(past.lots_of(account.holder))
         known, beside = gather.kept(row.facts)
-        folds = case.book.folds
-        named = ids.parse("mem", told.member[1]) if told.member else None
-        member = past.merged_into.get(named, named) if named else None
-        categories = beside.get("categories", ())
+        taken = (
+            row.payload.get("lines", ())
+            if row.kind in (RETURNED, VOIDED) and "seen" not in row.facts
+            else None
+        )
         return Known(
             0,
             None,
@@ -210,22 +210,16 @@ class _Again:
             past.versions.get(member, 0) if member else None,
             row.outlet_id,
             beside.get("zone", case.book.zone),
-            {
-                line.sku: of
-                for line, of in zip(told.lines, categories, strict=False)
-                if not line.category and of is not None
-            },
-            past.known(member, case.at, case.now, case.book) if member else None,
+            _categories(each),
+            account,
             False,
             named,
-            {
-                name: _fact(folds.get(name), value)
-                for name, value in known.items()
-                if not isinstance(folds.get(name), Balance)
-            },
+            _folded(row, case.book, known),
+            past.deeds(row, each.target, bool(deed and deed.all_lots)) if deed or row.corrects_id else None,
+            taken,
         )
 
-    def _count(self, each: Recorded, touched: Iterable[UUID], wrong: Iterable[str]) -> None:
+    def _count(self, each: Stored, touched: Iterable[UUID], wrong: Iterable[str]) -> None:
         row = each.row
         if self.member and self.member not in (row.member_id, row.other_id, *touched):
             return
@@ -276,12 +270,29 @@ def _fact(fold: Any, value: Any) -> Any:
     return {name: time.parse(at) for name, at in value.items()} if isinstance(fold, Reached) else value
 
 
+def _folded(row: Event, book: Book, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts it was given; a balance isn't one of them, that is worked out again."""
+    if row.kind == REJUDGED:  # it keeps all that the sale it judges anew did
+        return {name: value for name, value in row.facts.items() if name != "seen"}
+    folds = book.folds
+    given = {name: value for name, value in known.items() if not isinstance(folds.get(name), Balance)}
+    return {name: _fact(folds.get(name), value) for name, value in given.items()}
+
+
+def _categories(each: Stored) -> dict[str, str]:
+    """What the catalogue knew of articles whose line, or whose sale, didn't say it."""
+    kept, payload = each.row.facts.get("categories", ()), each.row.payload
+    said = each.target.facts.get("categories", ()) if each.target and each.row.kind == CLAIMED else kept
+    lines = zip(payload.get("lines", ()), kept, said, strict=False)
+    return {line[0]: category for line, category, own in lines if not own and category is not None}
+
+
 # Comparing
 
 
 def _differences(
     programme: Programme,
-    each: Recorded,
+    each: Stored,
     case: Case,
     plan: Plan,
     payload: dict[str, Any],
@@ -347,7 +358,7 @@ def _shown(value: Any) -> str:
 
 
 def _explanations(
-    programme: Programme, row: Event, each: Recorded, entries: Sequence[Columns], lots: Sequence[Columns]
+    programme: Programme, row: Event, each: Stored, entries: Sequence[Columns], lots: Sequence[Columns]
 ) -> Iterator[str]:
     """What people are told of each entry, in both languages, as it is on record and as decided again."""
     was, now = _told_of(programme, row, each.entries, each.lots), _told_of(programme, row, entries, lots)
@@ -388,7 +399,7 @@ def _told_of(
 
 def _strays(programme: Programme, past: Past, found: Replay) -> Iterator[str]:
     """Where balances, lots, names and versions aren't what all events together make; and rows of no event."""
-    yield from journal.compare(programme.id, past.accounts, past.lots_by_key, past.ended, past.versions)
+    yield from journal.compare(programme.id, past.accounts, past.lots, past.ended, past.versions)
     merged, absorbed = members.merges(programme.id)
     if merged != past.merged_into or absorbed != {id: all for id, all in past.absorbed.items() if all}:
         yield "members: who was merged into whom isn't what the events say"
@@ -409,7 +420,7 @@ def _target(programme: Programme, sale_id: UUID, found: Replay) -> None:
     row = Event.objects.filter(id=sale_id, kind=MADE).first()
     if row is None:
         return
-    sale = NOW.sale(row)
+    sale = corrections.sale_of(row)
     found.corrected_sales += 1
     book = programs.version(programme.id, sale.rule_version)
     if sale.member_id is None or book is None:

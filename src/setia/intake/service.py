@@ -1,6 +1,6 @@
 """The verbs of intake: accept, preview, and what they share. One event is one transaction, written once or not at all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import cache
@@ -19,18 +19,17 @@ from setia.engine.vocabulary import (
     LAPSED,
     MADE,
     MERGED,
+    REJUDGED,
     RELEASED,
     RETURNED,
-    SPENT,
     UNMERGED,
     VOIDED,
     Balance,
 )
 from setia.intake import corrections, gather, parking, receipts, understand
-from setia.intake.deeds import AFTER_RETURN, DEEDS, Deed, needs_second
-from setia.intake.gather import Known
-from setia.intake.models import Event, Key
-from setia.intake.record import NOW, Record
+from setia.intake.deeds import AFTER_RETURN, DEEDS, needs_second
+from setia.intake.gather import Asked, Known, Recorded
+from setia.intake.models import Key
 from setia.intake.types import Receipt, Sale, Told
 from setia.intake.understand import fingerprint
 from setia.journal import rules as ledger
@@ -39,6 +38,7 @@ from setia.journal import sql
 from setia.journal.types import Account, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
+from setia.members import service as members
 from setia.programs import service as programs
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller
@@ -53,25 +53,30 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
     Refuses `not_found`, `idempotency_mismatch`, `already_recorded`, `insufficient`, `no_program` and what the kind
     of event refuses. A refusal writes nothing. A return that comes before its sale is parked.
     """
-    locked = told.corrects is not None or (told.kind in DEEDS and told.kind != SPENT)
+    deed = DEEDS.get(told.kind)
+    locked = told.kind == CLAIMED or (deed is not None and deed.after is not None)
     for attempt in range(TRIES):
+        holds = locked or attempt > 0
         try:
-            with transaction.atomic() if attempt or locked else nullcontext():
-                case = _look(caller, told, key, locked=attempt > 0 or locked)
+            with transaction.atomic() if holds or sql.here().in_atomic_block else nullcontext():
+                case = _look(caller, told, key, holds)
                 earlier = _earlier(case)
                 if earlier:
                     return receipts.stored(caller.programme, earlier, is_replay=True)
                 if case.waits:
                     return parking.park(case, key)
                 _resolved(case)
+                in_time(caller, told)
                 if needs_second(case):
                     return parking.park(case, key)
+                if case.target and case.known.member is None and not holds:
+                    continue  # a sale of nobody's has no version that would tell of others who correct it
                 if attempt < TRIES - 1 and _settled(case):
                     continue  # something had run out before this event: it is booked now, so look again
                 plan = _decided(case)
                 if not _write(case, plan, key):
                     continue
-                if (deed := DEEDS.get(told.kind)) and deed.after:
+                if deed and deed.after:
                     deed.after(case)
         except (IntegrityError, _Merged):
             continue  # the same event came in beside us, or a merge: look again
@@ -82,27 +87,40 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
 
 
 class _Merged(Exception):
-    """Somebody this event touches was merged after it was looked up and before it was held."""
+    """Somebody this event touches was merged after they were looked up."""
 
 
 def preview(caller: Caller, told: Told) -> Receipt:
     """The same steps without writing: what would follow, and what is held now."""
-    case = _look(caller, told, key="", locked=False)
+    case = _look(caller, told, key="", holds=False)
     if case.waits:
         raise NotFound("order", told.corrects or "", param="order_id")
     _resolved(case)
+    in_time(caller, told)
     return receipts.fresh(case, _decided(case), is_preview=True)
 
 
-def again(case: "Case", look: Callable[["Case"], Known]) -> tuple[Plan, dict[str, Any], dict[str, Any]]:
-    """The same steps for an event on record, with what `case.record` says stood then and what `look` says was known.
+def in_time(caller: Caller, told: Told) -> None:
+    """Refuses `too_late` for news older than the programme's window by somebody who may not tell such."""
+    now = caller.programme.now()
+    if told.at is None or told.at > now - timedelta(days=1) or caller.scopes & _MAY_BE_LATE:
+        return
+    days = programs.book(caller.programme.id, now).late_days
+    if told.at < now - timedelta(days=days):
+        raise Refusal("too_late", status=422, param="at", at=told.at, days=days)
 
-    What follows, and what the event keeps: its payload and its facts. Writes nothing; refuses what the decision does.
+
+_MAY_BE_LATE = {"late", "admin", "internal"}
+
+
+def again(case: "Case", known: Known) -> tuple[Plan, dict[str, Any], dict[str, Any]]:
+    """The same steps for an event on record, by what was known and what stood then. Writes nothing.
+
+    What follows, and what the event keeps: its payload and its facts. Refuses what the decision does.
     """
-    if case.target:
-        _take_over(case, case.target)
-    _parties(case, key="", locked=False)
-    case.known = look(case)
+    case.is_again, case.known = True, known
+    if known.deed and _correct(case):
+        _read_accounts(case)
     plan = _decided(case)
     return plan, payload(case.told, case.sale), _kept_facts(case, plan)
 
@@ -110,8 +128,9 @@ def again(case: "Case", look: Callable[["Case"], Known]) -> tuple[Plan, dict[str
 class Case:
     """One event on its way through: what was told, what is known, the book that judges it.
 
-    `target` is the event it speaks of, `sale` that event as a sale; `other` the second holder it names. `record` says
-    what stands, `versions` how many events were booked before for each holder it holds.
+    `target` is the event it speaks of, `sale` that event as a sale, `related` what else speaks of it; `other` is the
+    second holder it names. `accounts` and `versions` are of all holders it touches, its first one first. `is_again` when it
+    is on record and decided anew, by what the record knows of it.
     """
 
     __slots__ = (
@@ -122,11 +141,12 @@ class Case:
         "counts_at",
         "event_id",
         "facts",
+        "is_again",
         "known",
         "now",
         "other",
         "other_named",
-        "record",
+        "related",
         "sale",
         "standing",
         "target",
@@ -135,11 +155,13 @@ class Case:
         "waits",
     )
 
-    def __init__(self, caller: Caller, told: Told, record: Record = NOW) -> None:
-        self.caller, self.told, self.record = caller, told, record
+    def __init__(self, caller: Caller, told: Told) -> None:
+        self.caller, self.told = caller, told
+        self.is_again = False
         self.event_id = ids.new()
         self.now = caller.programme.now()
-        self.target: Event | None = None
+        self.target: Recorded | None = None
+        self.related: Sequence[Recorded] = ()
         self.sale: Sale | None = None
         self.other: UUID | None = None
         self.other_named: UUID | None = None
@@ -150,8 +172,13 @@ class Case:
         self.known: Known
         self.facts: dict[str, Any] = {}
         self.accounts: dict[UUID, Account] = {}
-        self.standing: list[Standing] = []
         self.versions: dict[UUID, int] = {}
+        self.standing: list[Standing] = []
+
+    @property
+    def holders(self) -> set[UUID]:
+        """All holders it touches."""
+        return {holder for holder in (self.known.member, self.other, *self.accounts) if holder}
 
     @property
     def account(self) -> Account:
@@ -160,40 +187,87 @@ class Case:
         return self.known.account
 
 
-def _look(caller: Caller, told: Told, key: str, locked: bool) -> Case:
-    """Find who and what is meant and all facts the book asks for; `locked`, under the locks of all it touches."""
-    case = Case(caller, told)
-    program = caller.programme.id
-    understand.not_to_come(told, case.now)
-    case.book = _book(case)
-    if told.corrects is not None and not _corrected(case, key, locked):
-        return case
-    if told.corrects or told.other or locked:
-        _parties(case, key, locked)
-    case.known = gather.look_up(caller, case.book, told, case.at, _needs(case), key)
-    if case.known.newest != programs.shelf(program).newest:  # somebody published meanwhile
-        programs.refresh(program)
-        if case.sale is None:
-            case.book = _book(case)
-        case.known = gather.look_up(caller, case.book, told, case.at, _needs(case), key)
+def _look(caller: Caller, told: Told, key: str, holds: bool) -> Case:
+    """Find who and what is meant and all facts the book asks for; `holds`, under the locks of all it touches."""
+    if not holds:
+        return _looked(caller, told, key)
+    before = _looked(caller, told, key)
+    if before.target:
+        journal.lock_event(before.target.id)
+    journal.lock(*before.holders)
+    case = _looked(caller, told, key)
+    if not case.holders <= before.holders:
+        raise _Merged  # while we waited for them: look again whom we mean
     return case
 
 
-def _corrected(case: Case, key: str, locked: bool) -> bool:
-    """Find the event this one speaks of. False when that ends the matter: told before, or its sale isn't here yet."""
-    told, program = case.told, case.caller.programme.id
-    case.target = corrections.find(program, told)
-    if case.target is None:
-        case.known = gather.look_up(case.caller, case.book, told, case.at, frozenset(), key)
-        case.waits = told.kind == RETURNED
-        if not case.waits and _earlier(case) is None:
-            raise NotFound(*_MISSING.get(told.kind, ("event", "data.event")), told.corrects)
-        return False
-    if locked:
-        journal.lock_event(case.target.id)
-    case.known = gather.look_up(case.caller, case.book, told, case.at, frozenset(), key)
+def _looked(caller: Caller, told: Told, key: str) -> Case:
+    """Look without holding. Whoever changes meanwhile moves their version on, and then nothing is written."""
+    deed, asked = DEEDS.get(told.kind), None
+    if deed or told.corrects is not None:
+        asked = Asked(gather.ALL if deed and deed.all_lots else gather.SOME)
+    while True:
+        case = _seen(caller, told, key, asked)
+        wider = _wider(case, asked) if asked and case.accounts else None
+        if wider is None:
+            return case
+        asked = wider
+
+
+def _seen(caller: Caller, told: Told, key: str, asked: Asked | None) -> Case:
+    """What one look-up shows of an event."""
+    case, program = Case(caller, told), caller.programme.id
+    understand.not_to_come(told, case.now)
+    case.book = _book(case)
+
+    def look(asked: Asked | None) -> Known:
+        return gather.look_up(caller, case.book, told, case.at, _needs(case), key, asked)
+
+    case.known = look(asked)
+    if case.known.newest != programs.shelf(program).newest:  # somebody published meanwhile
+        programs.refresh(program)
+        case.book = _book(case)
+        case.known = look(asked)
+    if asked and _correct(case):
+        _read_accounts(case)
+        if told.kind == CLAIMED:
+            case.known = look(None)
+        elif case.sale:  # by the book of its day
+            case.known.folded = look(None).folded if _needs(case) else {}
+    return case
+
+
+def _wider(case: Case, asked: Asked) -> Asked | None:
+    """What must be looked at too: accounts of others whose entries stand, and more lots where few were not enough."""
+    found = case.known.deed
+    if found is None:
+        return None
+    if asked.holders and members.survivors(asked.holders):
+        raise _Merged
+    more = {entry.holder for entry in case.standing} - found.holders.keys()
+    if not more and not found.is_cut(asked.lots):
+        return None
+    lots = gather.EVERY if found.is_cut(asked.lots) else asked.lots
+    return Asked(lots, (*asked.holders, *more))
+
+
+def _correct(case: Case) -> bool:
+    """Take over what the event speaks of. False when that ends the matter: told before, or its sale isn't here yet."""
+    told, found = case.told, case.known.deed
+    assert found is not None
+    case.other_named, case.other = found.other_named, found.other
+    if told.corrects is None:
+        if told.other and case.other is None:
+            raise NotFound("member", param="data.absorbed" if told.kind == MERGED else "data.to")
+        return True
     if _earlier(case):
         return False
+    if found.target is None:
+        case.waits = told.kind == RETURNED
+        if not case.waits:
+            raise NotFound(*_MISSING.get(told.kind, ("event", "data.event")), told.corrects)
+        return False
+    case.target, case.related = found.target, found.related
     _take_over(case, case.target)
     return True
 
@@ -208,27 +282,26 @@ _MISSING = {
 }
 
 
-def _take_over(case: Case, target: Event) -> None:
+def _take_over(case: Case, target: Recorded) -> None:
     """What an event says by naming another: whose it is, what it counts against, and what is left to correct."""
     told = case.told
-    if target.other_id:
-        case.other_named = target.other_id
-        shared = case.record.survivors([target.other_id]) if told.kind != UNMERGED else {}
-        case.other = shared.get(target.other_id, target.other_id)
     if target.kind == MADE:
-        case.sale = sale = case.record.sale(target)
+        case.sale = sale = corrections.sale_of(target, case.related)
         if told.kind == CLAIMED:
             _claim(case, sale)
             return
         case.counts_at = sale.at
         told.outlet, told.channel = sale.outlet, sale.channel
         case.book = corrections.book_of(case, sale.rule_version)
-        if told.kind in (RETURNED, VOIDED):
-            case.record.take_part(told, sale)
-        whose = sale.member_id
-    else:
-        whose = target.member_id
-    told.member = ("id", ids.public("mem", whose)) if whose else None
+        if told.kind == REJUDGED and sale.member_id is None:
+            raise Refusal("not_a_sale", status=422, param="data.event")
+        if case.known.taken is not None:
+            corrections.take_again(told, sale, case.known.taken)
+        elif told.kind in (RETURNED, VOIDED):
+            corrections.take_part(told, sale)
+    elif told.kind == REJUDGED:
+        raise Refusal("not_a_sale", status=422, param="data.event")
+    told.member = ("id", ids.public("mem", case.known.named)) if case.known.named else None
 
 
 def _claim(case: Case, sale: Sale) -> None:
@@ -244,61 +317,27 @@ def _claim(case: Case, sale: Sale) -> None:
     case.book = _book(case)
 
 
-def _parties(case: Case, key: str, locked: bool) -> None:
-    """Find out whom the event touches and what stands of what it corrects; hold them, in the order of their ids."""
-    told, program = case.told, case.caller.programme.id
-    if told.other:
-        found = case.record.resolve(program, told.other)
-        if found is None:
-            raise NotFound("member", param="data.absorbed" if told.kind == MERGED else "data.to")
-        case.other_named, case.other = found
-    deed = DEEDS.get(told.kind)
-    first = (
-        gather.look_up(case.caller, case.book, told, case.at, frozenset(), key)
-        if locked and told.member
-        else None
-    )
-    _stands(case, deed)
-    if locked:
-        holders = _holders(case, first)
-        case.versions = journal.lock(*holders)
-        if len(case.versions) < len(holders):  # members of an import, before anything was booked for them
-            journal.open_holders(program, holders - case.versions.keys())
-            case.versions = journal.lock(*holders)
-        if _moved(case, first, holders):  # while we waited for them: what stands now is what counts
-            _stands(case, deed)
-        own = {case.other} if told.kind == UNMERGED else set()
-        if _holders(case, first) != holders or case.record.survivors(holders - own):
-            raise _Merged  # while we waited for them: look again whom we mean
-
-
-def _stands(case: Case, deed: Deed | None) -> None:
-    """What stands of the events this one works on, under the names of today."""
-    if deed and deed.standing:
-        case.standing = case.record.standing(deed.standing(case))
-        shared = case.record.survivors({entry.holder for entry in case.standing})
+def _read_accounts(case: Case) -> None:
+    """What stands of what the event corrects, and the accounts of all it touches, its first holder's first."""
+    deed, found, first = DEEDS.get(case.told.kind), case.known.deed, case.known.member
+    if deed is None or first is None:
+        return
+    assert found is not None
+    if deed.standing:
+        case.standing = found.stood.of(deed.standing(case))
+        absent = {entry.holder for entry in case.standing} - found.holders.keys()
+        shared = found.names.survivors(absent) if absent else {}
         for entry in case.standing:
             entry.holder = shared.get(entry.holder, entry.holder)
-
-
-def _holders(case: Case, first: Known | None) -> set[UUID]:
-    """Everybody an event touches."""
-    holders = {first and first.member, case.other, *(entry.holder for entry in case.standing)}
-    return {holder for holder in holders if holder}
-
-
-def _moved(case: Case, first: Known | None, holders: set[UUID]) -> bool:
-    """Whether anything may have been booked between reading what stands and holding everybody."""
-    if not case.standing:
-        return False
-    mine = first.member if first else None
-    return holders != {mine} or (
-        mine is not None and first is not None and case.versions.get(mine) != first.version
-    )
+    for holder in dict.fromkeys((first, case.other, *(entry.holder for entry in case.standing))):
+        if row := found.holders.get(holder) if holder else None:
+            case.accounts[row.id], case.versions[row.id] = row.account(found.stood.lots or ()), row.version
+    case.known.account = case.accounts[first]
 
 
 def _book(case: Case) -> Book:
-    return case.record.book(case.caller.programme.id, case.at)
+    """The book in force when it happened; what is decided again brings its own."""
+    return case.book if case.is_again else programs.book(case.caller.programme.id, case.at)
 
 
 def _needs(case: Case) -> frozenset[str]:
@@ -346,26 +385,16 @@ def _decided(case: Case) -> Plan:
     told, kind = case.told, programs.kind(case.told.kind)
     deed = DEEDS.get(told.kind)
     if deed:
-        _read_accounts(case)
         effects = deed.decide(case, case.standing)
     elif kind and kind.decide:
-        account.lots = case.facts["lots"] = case.record.lots(account.holder) if kind.needs_lots else []
+        if not case.is_again:
+            account.lots = journal.lots(account.holder) if kind.needs_lots else []
+        case.facts["lots"] = account.lots
         effects = list(kind.decide(case.book, case.facts))
     else:
         effects = decide(case.book, MADE if told.kind == CLAIMED else told.kind, case.facts)
     accounts = case.accounts or {account.holder: account}
     return ledger.plan(case.caller.programme.id, accounts, case.event_id, case.at, case.book.version, effects)
-
-
-def _read_accounts(case: Case) -> None:
-    """The accounts of everybody the event touches, its first holder's first."""
-    first = case.account.holder
-    holders = [first, *([case.other] if case.other else []), *(entry.holder for entry in case.standing)]
-    events = list(dict.fromkeys(entry.key[0] for entry in case.standing))
-    keys = [key for entry in case.standing for key, _ in entry.pieces]
-    for holder in dict.fromkeys(holders):
-        case.accounts[holder] = case.record.account(holder, case.at, case.now, events, keys)
-    case.known.account = case.accounts[first]
 
 
 def after_return(more: Callable[[list[Effect]], list[Effect]]) -> None:
@@ -409,7 +438,7 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     _note_products(case)
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
-    others = [account for account in case.accounts if account != holder]
+    others = [{"id": id, "version": seen} for id, seen in case.versions.items() if id != holder]
     if others:
         rows["others"] = others
     text = _statement(tuple(name for name in _ORDER if name in rows), holder is not None)
@@ -451,7 +480,8 @@ def _b(value: Any) -> bytes | None:
 @cache
 def _statement(parts: tuple[str, ...], with_holder: bool) -> str:
     source = " FROM head" if with_holder else " FROM (SELECT $3::uuid, $4::bigint) nobody"
-    pieces = [sql.HEAD] if with_holder else []
+    head = sql.HEAD_OF_MANY if "others" in parts else sql.HEAD
+    pieces = [head] if with_holder else []
     pieces += [_EVENT.replace("{source}", source), _KEY.replace("{source}", source)]
     pieces += [sql.PARTS[name] for name in parts]
     count = "SELECT count(*) FROM head" if with_holder else "SELECT 1"
@@ -497,17 +527,16 @@ def _kept_facts(case: Case, plan: Plan) -> dict[str, Any]:
             kept["categories"] = [
                 line.category or case.known.categories.get(line.sku) for line in case.told.lines
             ]
+    if (seen := _booked_before(case)) is not None:
+        kept["seen"] = seen
     if case.known.account and not any(row[5] == "points" for row in plan.entries):
         kept["balance"] = case.known.account.spendable(
             "points"
         )  # no entry carries it, and the receipt shows it
-    seen = _seen(case)
-    if seen is not None:
-        kept["seen"] = seen
     return kept
 
 
-def _seen(case: Case) -> int | dict[str, int] | None:
+def _booked_before(case: Case) -> int | dict[str, int] | None:
     """How many events were booked before this one for each holder it touches: what puts events in their order.
 
     A bare number where that is only the member it names. For a sale nobody claimed, how often it was corrected.
@@ -516,7 +545,7 @@ def _seen(case: Case) -> int | dict[str, int] | None:
     if first is None:
         return {str(sale.id): len(sale.corrections)} if sale else None
     version = case.known.version or 0
-    others = {str(holder): case.versions.get(holder, 0) for holder in case.accounts if holder != first}
+    others = {str(holder): seen for holder, seen in case.versions.items() if holder != first}
     return {str(first): version, **others} if others or first != case.known.named else version
 
 

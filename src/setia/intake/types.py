@@ -146,6 +146,7 @@ class Sale:
     member_id: UUID | None
     booked_under: UUID  # the event whose entries stand: the sale's own, or its claim's
     corrections: Sequence[UUID]
+    rejudged: Sequence[UUID]
     rule_version: int
     at: datetime
     net: int
@@ -158,6 +159,7 @@ class Sale:
     outlet: str | None
     channel: str
     facts: Mapping[str, Any]
+    paid: Sequence[UUID] = ()  # the events that spent points on it, and their own corrections
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from setia.engine.vocabulary import (
     JOINED,
     MADE,
     MERGED,
+    REJUDGED,
     RELEASED,
     RETURNED,
     SPENT,
@@ -104,7 +105,7 @@ def _read_data(told: Told, data: Any) -> None:
     """What each kind carries, in the one shape that the road knows."""
     told.amount = getattr(data, "points", None) or 0
     told.order = getattr(data, "order_id", None)
-    told.note = getattr(data, "reason", "")
+    told.note = getattr(data, "reason", "") or ""
     if told.kind in (CLAIMED, ACTIVATED):
         told.corrects, told.order = told.order, None
     for name in ("hold", "event"):
@@ -156,6 +157,7 @@ class _Transfer(_Data):
 
 class _Merge(_Data):
     absorbed: MemberRef
+    reason: Reason | None = None
 
 
 class _Adjust(_Data):
@@ -182,6 +184,7 @@ _DATA: dict[str, type[_Data]] = {
     ACTIVATED: _Order,
     MERGED: _Merge,
     UNMERGED: _Void,
+    REJUDGED: _Void,
 }
 
 

@@ -80,6 +80,19 @@ class Posting(models.Model):
         constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="posting_amount")]
 
 
+class Month(models.Model):
+    """A closed accounting month and its figures as they were then. Append-only."""
+
+    pk = models.CompositePrimaryKey("program_id", "month")
+    program = HotProgram()
+    month = models.DateField(help_text="its first day")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    figures = models.JSONField()
+    closed_by = models.CharField(max_length=64)
+    closed_at = models.DateTimeField(db_default=Now())
+
+
 class Balance(models.Model):
     """What an account holds; never below its floor. A cache of postings, changed in the same transaction."""
 
@@ -125,6 +138,11 @@ class Lot(models.Model):
         indexes = [
             models.Index(fields=["root_event_id"], name="lot_root", condition=Q(root_event_id__isnull=False)),
             models.Index(fields=["holder_id", "asset", "expires_at"], name="lot_holder"),
+            models.Index(
+                fields=["holder_id", "asset", "available_from"],
+                name="lot_waits",
+                condition=Q(remaining__gt=0),
+            ),
             models.Index(fields=["expires_at"], name="lot_due", condition=Q(remaining__gt=0)),
         ]
         constraints = [

@@ -277,16 +277,28 @@ def _draws(account: Account, effect: Effect, at: datetime) -> Iterator[tuple[Lot
 def _order(account: Account, effect: Effect, at: datetime) -> list[Lot]:
     """Soonest expiry first, no expiry last, then oldest, then id; expiring and undoing may touch lots past expiry.
 
-    Of what an undone sale gave, what is still pending goes first.
+    Of what an undone sale gave, what is still pending goes first. Nobody owes while more is on its way: what can't be
+    spent yet pays before a debt is made.
     """
     lots = [lot for lot in account.lots if lot.asset == effect.asset and lot.remaining]
     if effect.rule == GONE:
         return [lot for lot in lots if lot.expires_at and lot.expires_at <= at]
     own = [lot for lot in lots if lot.root == effect.reverses]
+    own.sort(key=soonest_first)
     own.sort(key=lambda lot: lot.available_from, reverse=True)
     others = [lot for lot in lots if lot.root != effect.reverses and lot.spendable(at)]
-    others.sort(key=lambda lot: (lot.expires_at or _FAR, lot.available_from, lot.key))
-    return own + others
+    others.sort(key=soonest_first)
+    coming: list[Lot] = []
+    if effect.reverses or (effect.to and effect.to[1] == DEBT):
+        coming = [lot for lot in lots if lot.root != effect.reverses and lot.available_from > at]
+        coming = [lot for lot in coming if lot.expires_at is None or lot.expires_at > at]
+        coming.sort(key=soonest_first)
+    return own + others + coming
+
+
+def soonest_first(lot: Lot) -> tuple[datetime, datetime, LotKey]:
+    """The order of spending: soonest expiry, no expiry last, then oldest, then id."""
+    return lot.expires_at or _FAR, lot.available_from, lot.key
 
 
 def spend(asset: str, amount: int) -> list[Effect]:

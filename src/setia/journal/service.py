@@ -1,14 +1,16 @@
 """The verbs of the journal: open a holder, lock it, read what stands, recompute it. Writing is `intake`'s one road."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 from django.db.models import Q, Sum
 
+from setia.journal import sql
 from setia.journal.models import Balance, Entry, Holder, Lot, Posting
 from setia.journal.rules import LADDER
 from setia.journal.types import AVAILABLE, DEBT, HELD, Account, EntryKey, LotKey, Standing
@@ -25,18 +27,28 @@ class Clock:
     but: tuple[UUID, ...] = ()
 
 
+def settled() -> datetime:
+    """An instant before which nothing can still come to be booked: what was is visible, what wasn't won't be.
+
+    A transaction older than a minute that has written nothing is somebody who reads, such as a backup.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT least(statement_timestamp(), min(xact_start)) - interval '1 microsecond' FROM pg_stat_activity
+               WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+                 AND (backend_xid IS NOT NULL OR xact_start > now() - interval '1 minute')"""
+        )
+        return cursor.fetchone()[0]  # type: ignore[no-any-return]
+
+
 def open_holder(program: UUID, holder: UUID) -> None:
     """Give somebody accounts. Nothing happens when they have them."""
     Holder.objects.bulk_create([Holder(id=holder, program_id=program)], ignore_conflicts=True)
 
 
-def lock(*holders: UUID) -> dict[UUID, int]:
-    """Hold these until the transaction ends, in the order of their ids, so that what is read now stands when written.
-
-    How many events were booked for each.
-    """
-    rows = Holder.objects.select_for_update().filter(id__in=holders).order_by("id")
-    return dict(rows.values_list("id", "version"))
+def lock(*holders: UUID) -> None:
+    """Hold these until the transaction ends, in the order of their ids, so that what is read now stands when written."""
+    list(Holder.objects.select_for_update().filter(id__in=holders).order_by("id").values_list("version"))
 
 
 def lock_event(event: UUID) -> None:
@@ -47,7 +59,148 @@ def lock_event(event: UUID) -> None:
         )
 
 
-def _lot(row: Lot) -> LotState:
+class EntryRow(msgspec.Struct, array_like=True, frozen=True):
+    """An entry as `sql.entries` reads it."""
+
+    event_id: UUID
+    n: int
+    member_id: UUID
+    verb: str
+    asset: str
+    amount: int
+    wanted: int
+    rule: str
+    rule_version: int
+    round: int
+    counts_at: datetime
+    reverses_event_id: UUID | None
+    reverses_n: int | None
+
+
+class PostingRow(msgspec.Struct, array_like=True, frozen=True):
+    """A posting as `sql.postings` reads it."""
+
+    event_id: UUID
+    n: int
+    from_holder_id: UUID
+    to_holder_id: UUID
+    amount: int
+    lot_event_id: UUID | None
+    lot_n: int | None
+    lot_k: int
+
+
+class LotRow(msgspec.Struct, array_like=True, frozen=True):
+    """A lot as the pieces of `sql` read it."""
+
+    event_id: UUID
+    n: int
+    k: int
+    holder_id: UUID
+    asset: str
+    amount: int
+    remaining: int
+    expired: int
+    available_from: datetime
+    expires_at: datetime | None
+    root_event_id: UUID | None
+    root_n: int | None
+
+
+class Stood(msgspec.Struct, array_like=True, frozen=True):
+    """What some events did, as read: their entries, postings and the lots these touched."""
+
+    entries: list[EntryRow] | None = None
+    postings: list[PostingRow] | None = None
+    lots: list[LotRow] | None = None
+
+    def of(self, events: Sequence[UUID]) -> list[Standing]:
+        """The entries of some of these events in their order, with what was undone of them since."""
+        place = {event: at for at, event in enumerate(events)}
+        rows = [row for row in self.entries or () if row.event_id in place]
+        rows.sort(key=lambda row: (place[row.event_id], row.n))
+        undone: dict[EntryKey, int] = {}
+        for row in rows:
+            if row.reverses_event_id and row.reverses_n is not None:
+                key = row.reverses_event_id, row.reverses_n
+                undone[key] = undone.get(key, 0) + row.wanted
+        expired = self._expired(place)
+        moves: dict[EntryKey, list[PostingRow]] = {}
+        for posting in self.postings or ():
+            moves.setdefault((posting.event_id, posting.n), []).append(posting)
+        back = _given_back(rows, moves)
+        return [
+            Standing(
+                key := (row.event_id, row.n),
+                _whose(row, moves.get(key, ())),
+                row.verb,
+                row.asset,
+                row.amount,
+                undone.get(key, 0),
+                expired.get(key, 0),
+                row.rule,
+                row.rule_version,
+                row.round,
+                row.counts_at,
+                _pieces(moves.get(key, ()), back.get(key, {})),
+                row.reverses_event_id is not None,
+            )
+            for row in rows
+        ]
+
+    def _expired(self, events: Container[UUID]) -> dict[EntryKey, int]:
+        """How many of the units that entries gave have run out, wherever they were by then."""
+        found: dict[EntryKey, int] = {}
+        for row in self.lots or ():
+            if row.expired and (row.event_id in events or row.root_event_id in events):
+                root = _lot(row).root
+                found[root] = found.get(root, 0) + row.expired
+        return found
+
+
+def stood(events: str) -> str:
+    """The SQL of a `Stood`: all that the events of an array did."""
+    parts = ", ".join((sql.entries(events), sql.postings(events), sql.touched_lots(events)))
+    return f"json_build_array({parts})"
+
+
+class HolderRow(msgspec.Struct, array_like=True, frozen=True):
+    """A holder as read: its version, (asset, kind, amount, how much of it can't be spent) and lots."""
+
+    id: UUID
+    version: int
+    balances: list[tuple[str, str, int, int]] | None
+    lots: list[LotRow] | None
+
+    def account(self, touched: Sequence[LotRow] = ()) -> Account:
+        """The holder's account, with those of some lots that are theirs; the others are where units may go back to."""
+        account = account_of(self.id, self.balances or ())
+        mine = {lot.key: lot for lot in map(_lot, self.lots or ())}
+        for row in touched:
+            lot = _lot(row)
+            if lot.holder == self.id:
+                mine.setdefault(lot.key, lot)
+            else:
+                account.origins[lot.key] = lot
+        account.lots = sorted(mine.values(), key=_key)  # every decision meets them in this order
+        return account
+
+
+def _key(lot: LotState) -> LotKey:
+    return lot.key
+
+
+def account_of(holder: UUID, balances: Iterable[tuple[str, str, int, int]]) -> Account:
+    """The account that balances make, without lots."""
+    account = Account(holder)
+    for asset, kind, amount, unspendable in balances:
+        account.of(kind)[asset] = amount
+        if unspendable:
+            account.stale[asset] = unspendable
+    return account
+
+
+def _lot(row: Lot | LotRow) -> LotState:
     own = row.event_id, row.n
     root = (row.root_event_id, row.root_n) if row.root_event_id and row.root_n is not None else own
     return LotState(
@@ -63,71 +216,40 @@ def _lot(row: Lot) -> LotState:
     )
 
 
-def lots(holder: UUID, of_events: Iterable[UUID] = (), keys: Iterable[LotKey] = ()) -> list[LotState]:
-    """Lots with something left, and those that stem from some events or are named, whatever became of them."""
-    of, named = list(of_events), list(keys)
-    wish = Q(remaining__gt=0)
-    if of:
-        wish |= Q(event_id__in=of) | Q(root_event_id__in=of)
-    if named:
-        wish |= Q(event_id__in=[key[0] for key in named])
-    return [_lot(row) for row in Lot.objects.filter(wish, holder_id=holder)]
+def lots_of_rows(rows: Iterable[LotRow]) -> list[LotState]:
+    """Lots as decisions know them."""
+    return [_lot(row) for row in rows]
 
 
-def standing(events: Sequence[UUID], expired: Mapping[EntryKey, int] | None = None) -> list[Standing]:
-    """The entries of an event and of its corrections (the first is the event), with what was undone of them since.
-
-    `expired` says how many units of each ran out, where that isn't what the lots say now.
-    """
-    rows = list(Entry.objects.filter(event_id__in=events))
-    rows.sort(key=lambda row: (events.index(row.event_id), row.n))
-    undone: dict[EntryKey, int] = {}
-    for row in rows:
-        if row.reverses_event_id and row.reverses_n is not None:
-            key = row.reverses_event_id, row.reverses_n
-            undone[key] = undone.get(key, 0) + row.wanted
-    expired = _expired(events) if expired is None else expired
-    moves: dict[EntryKey, list[Posting]] = {}
-    for posting in Posting.objects.filter(event_id__in=events).order_by("event_id", "n", "k"):
-        moves.setdefault((posting.event_id, posting.n), []).append(posting)
-    back = _given_back(rows, moves)
-    return [
-        Standing(
-            key := (row.event_id, row.n),
-            _whose(row, moves.get(key, ())),
-            row.verb,
-            row.asset,
-            row.amount,
-            undone.get(key, 0),
-            expired.get(key, 0),
-            row.rule,
-            row.rule_version,
-            row.round,
-            row.counts_at,
-            _pieces(moves.get(key, ()), back.get(key, {})),
-            row.reverses_event_id is not None,
-        )
-        for row in rows
-    ]
+def lots(holder: UUID) -> list[LotState]:
+    """Lots with something left."""
+    return sorted(map(_lot, Lot.objects.filter(holder_id=holder, remaining__gt=0)), key=_key)
 
 
-def _expired(events: Sequence[UUID]) -> dict[EntryKey, int]:
-    """How many of the units that entries gave have run out, wherever they were by then."""
-    found: dict[EntryKey, int] = {}
-    for row in Lot.objects.filter(Q(event_id__in=events) | Q(root_event_id__in=events), expired__gt=0):
-        root = _lot(row).root
-        found[root] = found.get(root, 0) + row.expired
-    return found
+_read_stood = msgspec.json.Decoder(Stood).decode
+_read_holder = msgspec.json.Decoder(HolderRow).decode
 
 
-def _whose(row: Entry, postings: Sequence[Posting]) -> UUID:
+def did(events: Sequence[UUID]) -> Stood:
+    """What some events did that never changes: their entries and postings, without what became of lots since."""
+    text = f"SELECT json_build_array({sql.entries('$1::uuid[]')}, {sql.postings('$1::uuid[]')})"
+    return _read_stood(sql.run(text, [sql.array(events)])[0][0] or b"[]")
+
+
+def standing(events: Sequence[UUID]) -> list[Standing]:
+    """The entries of an event and of its corrections (the first is the event), with what was undone of them since."""
+    row = sql.run(f"SELECT {stood('$1::uuid[]')}", [sql.array(events)])[0]
+    return _read_stood(row[0] or b"[]").of(events)
+
+
+def _whose(row: EntryRow, postings: Sequence[PostingRow]) -> UUID:
     """The holder whose account an entry touched; the event's own where it moved nothing."""
     if not postings:
         return row.member_id
     return postings[0].to_holder_id if row.verb == "give" else postings[0].from_holder_id
 
 
-def _pieces(postings: Sequence[Posting], back: dict[LotKey, int]) -> list[tuple[LotKey, int]]:
+def _pieces(postings: Sequence[PostingRow], back: dict[LotKey, int]) -> list[tuple[LotKey, int]]:
     """What an entry drew from which lot, less what went back there."""
     drawn: dict[LotKey, int] = {}
     for p in postings:
@@ -138,7 +260,7 @@ def _pieces(postings: Sequence[Posting], back: dict[LotKey, int]) -> list[tuple[
 
 
 def _given_back(
-    rows: Iterable[Entry], moves: dict[EntryKey, list[Posting]]
+    rows: Iterable[EntryRow], moves: dict[EntryKey, list[PostingRow]]
 ) -> dict[EntryKey, dict[LotKey, int]]:
     """For each entry, what its corrections put back for which of its lots."""
     found: dict[EntryKey, dict[LotKey, int]] = {}
@@ -152,25 +274,14 @@ def _given_back(
     return found
 
 
-def account(
-    holder: UUID,
-    at: datetime,
-    now: datetime | None = None,
-    of_events: Iterable[UUID] = (),
-    keys: Iterable[LotKey] = (),
-) -> Account:
+_ACCOUNT = f"""SELECT json_build_array($1::uuid, 0, {sql.balances("$1::uuid", "$2::timestamptz", "$3::timestamptz")},
+  {sql.live_lots("$1::uuid")})"""
+
+
+def account(holder: UUID, at: datetime, now: datetime | None = None) -> Account:
     """What somebody holds at an instant, lots included. `now`, when later, says what is pending still."""
-    named = list(keys)
-    state = Account(holder, lots=lots(holder, of_events, named))
-    if named:
-        moved = Lot.objects.filter(event_id__in=[key[0] for key in named]).exclude(holder_id=holder)
-        state.origins = {lot.key: lot for lot in map(_lot, moved)}
-    for row in Balance.objects.filter(holder_id=holder):
-        state.of(row.kind)[row.asset] = row.amount
-    for lot in state.lots:
-        if lot.available_from > max(at, now or at) or (lot.expires_at and lot.expires_at <= at):
-            state.stale[lot.asset] = state.stale.get(lot.asset, 0) + lot.remaining
-    return state
+    params = [str(holder).encode(), at.isoformat().encode(), (now or at).isoformat().encode()]
+    return _read_holder(sql.run(_ACCOUNT, params)[0][0] or b"").account()
 
 
 def holders_with(kind: str) -> list[UUID]:
@@ -240,16 +351,20 @@ class Audit:
 
 _FAULTS = {
     "balance differs from its postings": """
-        SELECT b.holder_id || ' ' || b.asset || ' ' || b.kind FROM journal_balance b
+        SELECT holder_id || ' ' || asset || ' ' || kind
+        FROM (SELECT * FROM journal_balance WHERE program_id = %(program)s) b
         FULL JOIN (SELECT holder_id, asset, kind, sum(amount) AS amount FROM (
-            SELECT to_holder_id AS holder_id, asset, to_kind AS kind, amount, program_id FROM journal_posting
-            UNION ALL SELECT from_holder_id, asset, from_kind, -amount, program_id FROM journal_posting) p
-          WHERE program_id = %(program)s AND kind IN ('available', 'held', 'debt') GROUP BY 1, 2, 3) s
+            SELECT to_holder_id AS holder_id, asset, to_kind AS kind, amount FROM journal_posting
+            WHERE program_id = %(program)s
+            UNION ALL SELECT from_holder_id, asset, from_kind, -amount FROM journal_posting
+            WHERE program_id = %(program)s) p
+          WHERE kind IN ('available', 'held', 'debt') GROUP BY 1, 2, 3) s
         USING (holder_id, asset, kind)
-        WHERE coalesce(b.program_id, %(program)s) = %(program)s AND coalesce(b.amount, 0) <> coalesce(s.amount, 0)""",
+        WHERE coalesce(b.amount, 0) <> coalesce(s.amount, 0)""",
     "balance differs from its lots": """
         SELECT b.holder_id || ' ' || b.asset FROM journal_balance b
-        LEFT JOIN (SELECT holder_id, asset, sum(remaining) AS left_over FROM journal_lot GROUP BY 1, 2) l
+        LEFT JOIN (SELECT holder_id, asset, sum(remaining) AS left_over FROM journal_lot
+          WHERE program_id = %(program)s GROUP BY 1, 2) l
         USING (holder_id, asset)
         WHERE b.program_id = %(program)s AND b.kind = 'available' AND b.amount <> coalesce(l.left_over, 0)""",
     "lot differs from its postings": """
@@ -259,9 +374,9 @@ _FAULTS = {
             SELECT lot_event_id AS event_id, lot_n AS n, lot_k AS k,
               CASE WHEN from_kind = 'available' THEN -amount WHEN to_kind = 'available' THEN amount ELSE 0 END AS amount,
               from_kind <> 'available' AND lot_event_id = event_id AND lot_n = n AS filled, to_kind = 'expired' AS gone
-            FROM journal_posting WHERE lot_event_id IS NOT NULL
+            FROM journal_posting WHERE program_id = %(program)s AND lot_event_id IS NOT NULL
             UNION ALL SELECT event_id, n, k, amount, true, false FROM journal_posting
-            WHERE from_kind = 'available' AND to_kind = 'available') one GROUP BY 1, 2, 3) p USING (event_id, n, k)
+            WHERE program_id = %(program)s AND from_kind = 'available' AND to_kind = 'available') one GROUP BY 1, 2, 3) p USING (event_id, n, k)
         WHERE l.program_id = %(program)s AND (coalesce(p.left_over, 0) <> l.remaining
           OR coalesce(p.filled, 0) <> l.amount OR coalesce(p.gone, 0) <> l.expired)""",
     "lot without its row": """
@@ -280,12 +395,13 @@ _FAULTS = {
         WHERE program_id = %(program)s AND kind = 'debt' AND amount > 0""",
     "entry without its postings": """
         SELECT e.event_id || '/' || e.n FROM journal_entry e LEFT JOIN (
-          SELECT event_id, n, sum(amount) AS amount FROM journal_posting GROUP BY 1, 2) p USING (event_id, n)
+          SELECT event_id, n, sum(amount) AS amount FROM journal_posting
+          WHERE program_id = %(program)s GROUP BY 1, 2) p USING (event_id, n)
         WHERE e.program_id = %(program)s AND e.verb <> 'ask' AND e.amount <> coalesce(p.amount, 0)""",
     "more taken back than given": """
         SELECT e.event_id || '/' || e.n FROM journal_entry e JOIN (
           SELECT reverses_event_id, reverses_n, sum(wanted) AS amount FROM journal_entry
-          WHERE reverses_event_id IS NOT NULL GROUP BY 1, 2) r
+          WHERE program_id = %(program)s AND reverses_event_id IS NOT NULL GROUP BY 1, 2) r
           ON r.reverses_event_id = e.event_id AND r.reverses_n = e.n
         WHERE e.program_id = %(program)s AND r.amount > e.amount""",
 }
@@ -298,6 +414,9 @@ def audit(program: UUID) -> Audit:
         for what, query in _FAULTS.items():
             cursor.execute(query, {"program": program})
             faults += [f"{what}: {row[0]}" for row in cursor.fetchmany(20)]
+    from setia.journal import months
+
+    faults += months.faults(program)
     issued: dict[str, int] = {}
     for asset, kind, amount in Balance.objects.filter(program_id=program).values_list(
         "asset", "kind", "amount"

@@ -3,7 +3,7 @@
 Django's cursor costs 312 µs of client CPU where this costs 60 (docs/benchmarks.md); everywhere else the ORM is right.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from threading import local
 from typing import Any
@@ -50,6 +50,10 @@ def run(sql: str, params: Sequence[bytes | None]) -> list[list[bytes | None]]:
         name = names.get(sql)
         result = driver.pgconn.exec_prepared(name, params) if name else _first(driver, names, sql, params)
         if result.status not in _FINE:
+            if (
+                driver.pgconn.status == pq.ConnStatus.BAD
+            ):  # libpq's own word, without a code: the database is gone
+                raise psycopg.OperationalError(result.get_error_message(driver.info.encoding))
             raise error_from_result(result, encoding=driver.info.encoding)
     value = result.get_value
     return [[value(i, j) for j in range(result.nfields)] for i in range(result.ntuples)]
@@ -58,7 +62,8 @@ def run(sql: str, params: Sequence[bytes | None]) -> list[list[bytes | None]]:
 def _first(driver: psycopg.Connection[Any], names: dict[str, bytes], sql: str, params: Sequence[Any]) -> Any:
     """Prepare a statement and plan it once for all, by index: what it reads may still be empty but won't stay so.
 
-    Planned anew at each purchase, as PostgreSQL may choose, the look-up costs 350 to 600 µs more.
+    Planned anew at each purchase, as PostgreSQL may choose, the look-up costs 350 to 600 µs more. A plan's few rows in
+    JSON look like a hundred to PostgreSQL, so it would rather read a whole table of balances than look up two of them.
     """
     connection = driver.pgconn
     name = b"setia_%d" % next(_numbers)  # never one again: what fails the first time is prepared all the same
@@ -66,18 +71,93 @@ def _first(driver: psycopg.Connection[Any], names: dict[str, bytes], sql: str, p
     prepared = connection.prepare(name, sql.encode())
     if prepared.status not in _FINE:
         return prepared
-    connection.exec_(b"SET enable_seqscan = off")
+    connection.exec_(
+        b"SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off"
+    )
     result = connection.exec_prepared(name, params)
-    connection.exec_(b"SET enable_seqscan = on")
+    connection.exec_(
+        b"SET enable_seqscan = on; SET enable_hashjoin = on; SET enable_mergejoin = on; SET enable_bitmapscan = on"
+    )
     if result.status in _FINE:
         names[sql] = name
     return result
+
+
+def array(values: Iterable[object]) -> bytes:
+    """An array parameter of what needs no quoting, such as ids."""
+    return ("{" + ",".join(map(str, values)) + "}").encode()
+
+
+# Reading: pieces of a look-up, each one value in JSON. `service` understands them.
+
+_LOT_ROW = """json_build_array(l.event_id, l.n, l.k, l.holder_id, l.asset, l.amount, l.remaining, l.expired,
+    l.available_from, l.expires_at, l.root_event_id, l.root_n)"""
+
+
+def balances(holder: str, at: str, now: str) -> str:
+    """A holder's balances, each with how much of it is past its date or waits, so can't be spent."""
+    of_asset = "FROM journal_lot l WHERE l.holder_id = b.holder_id AND l.asset = b.asset AND l.remaining > 0"
+    return f"""(SELECT json_agg(json_build_array(b.asset, b.kind, b.amount, CASE b.kind WHEN 'available' THEN
+    (SELECT coalesce(sum(l.remaining), 0) {of_asset} AND l.expires_at <= {at})
+    + (SELECT coalesce(sum(l.remaining), 0) {of_asset} AND l.available_from > greatest({at}, {now})
+      AND (l.expires_at IS NULL OR l.expires_at > {at})) ELSE 0 END))
+    FROM journal_balance b WHERE b.holder_id = {holder})"""
+
+
+def live_lots(holder: str) -> str:
+    """All lots of a holder with something left."""
+    return (
+        f"(SELECT json_agg({_LOT_ROW}) FROM journal_lot l WHERE l.holder_id = {holder} AND l.remaining > 0)"
+    )
+
+
+def enough_lots(holder: str, needed: str, at: str, most: str) -> str:
+    """As many lots of a holder as it takes, in the order in which they are spent (`rules`), at most so many an asset.
+
+    `needed` is a source of rows `needed(asset, amount)`. No expiry is asked for in a way that no index answers: the one
+    by expiry alone would give everybody's.
+    """
+    order = "available_from, event_id, n, k"
+    spendable = f"""SELECT * FROM journal_lot WHERE holder_id = {holder} AND asset = needed.asset AND remaining > 0
+      AND available_from <= {at}"""
+    return f"""(SELECT json_agg({_LOT_ROW}) FROM (SELECT l.*, needed.amount AS needed, sum(l.remaining)
+      OVER (PARTITION BY l.asset ORDER BY l.expires_at, l.available_from, l.event_id, l.n, l.k) - l.remaining AS before
+    FROM {needed} CROSS JOIN LATERAL (
+      ({spendable} AND expires_at > {at} ORDER BY expires_at, {order} LIMIT {most})
+      UNION ALL ({spendable} AND coalesce(expires_at, 'infinity') = 'infinity' ORDER BY {order} LIMIT {most})) l) l
+    WHERE l.before < l.needed)"""
+
+
+def entries(events: str) -> str:
+    """The entries of some events."""
+    return f"""(SELECT json_agg(json_build_array(event_id, n, member_id, verb, asset, amount, wanted, rule, rule_version,
+    round, counts_at, reverses_event_id, reverses_n)) FROM journal_entry WHERE event_id = ANY({events}))"""
+
+
+def postings(events: str) -> str:
+    """Their postings."""
+    return f"""(SELECT json_agg(json_build_array(event_id, n, from_holder_id, to_holder_id, amount, lot_event_id, lot_n,
+    lot_k) ORDER BY event_id, n, k) FROM journal_posting WHERE event_id = ANY({events}))"""
+
+
+def touched_lots(events: str) -> str:
+    """All lots that they gave, moved or drew from, whoever has them and whatever is left."""
+    own = f"{events} || ARRAY(SELECT lot_event_id FROM journal_posting WHERE event_id = ANY({events}) AND lot_n > 0)"
+    return f"""(SELECT json_agg({_LOT_ROW}) FROM (SELECT * FROM journal_lot WHERE event_id = ANY({own})
+    UNION ALL SELECT * FROM journal_lot WHERE root_event_id = ANY({events}) AND event_id <> ALL({own})) l)"""
 
 
 # One write: the head of the statement locks the holder and moves its version on, or writes nothing at all.
 # $1 event, $2 program, $3 holder, $4 version as read, $5 at, $6 the plan, $24 the member as named.
 HEAD = """head AS (UPDATE journal_holder SET version = version + 1
   WHERE id = $3::uuid AND version = $4::bigint RETURNING id)"""
+
+# The same for several holders: held in the order of their ids, and nothing is written when any of them has moved on.
+HEAD_OF_MANY = """wanted AS (SELECT id, version FROM jsonb_to_recordset($6::jsonb -> 'others') AS o(id uuid, version bigint)
+  UNION ALL SELECT $3::uuid, $4::bigint),
+held AS (SELECT id, version FROM journal_holder WHERE id IN (SELECT id FROM wanted) ORDER BY id FOR UPDATE),
+head AS (UPDATE journal_holder SET version = version + 1 WHERE id = $3::uuid AND version = $4::bigint
+  AND (SELECT count(*) FROM held JOIN wanted USING (id, version)) = (SELECT count(*) FROM wanted) RETURNING id)"""
 
 PARTS = {
     "entries": """entries AS (INSERT INTO journal_entry (event_id, n, program_id, member_id, rule_version, rule, round,
@@ -104,8 +184,8 @@ PARTS = {
     FROM jsonb_to_recordset($6::jsonb -> 'draws')
       AS one(lot uuid, n smallint, k smallint, drawn bigint, gone bigint, ended timestamptz) GROUP BY lot, n, k) d
   WHERE journal_lot.event_id = d.lot AND journal_lot.n = d.n AND journal_lot.k = d.k)""",
-    "others": """others AS (UPDATE journal_holder SET version = version + 1
-  FROM head WHERE journal_holder.id IN (SELECT jsonb_array_elements_text($6::jsonb -> 'others')::uuid))""",
+    "others": """others AS (UPDATE journal_holder SET version = journal_holder.version + 1
+  FROM head, jsonb_to_recordset($6::jsonb -> 'others') AS o(id uuid) WHERE journal_holder.id = o.id)""",
     "gained": """gained AS (INSERT INTO journal_balance (holder_id, asset, kind, program_id, amount, floor)
   SELECT b.holder, b.asset, b.kind, $2::uuid, b.amount, CASE b.kind WHEN 'debt' THEN NULL ELSE 0 END
   FROM head, jsonb_to_recordset($6::jsonb -> 'gained') AS b(holder uuid, asset text, kind text, amount bigint)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import datetime
 from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u to misread
@@ -15,6 +16,11 @@ def new() -> UUID:
     random = int.from_bytes(os.urandom(10), "big")
     high = time.time_ns() // 1_000_000 << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
     return UUID(int=high | 0b10 << 62 | random & 0x3FFF_FFFF_FFFF_FFFF)
+
+
+def first_at(at: datetime) -> UUID:
+    """The smallest id that can have been made at an instant, to ask for those made in a stretch of time."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 def public(prefix: str, id: UUID) -> str:

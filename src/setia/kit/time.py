@@ -49,6 +49,11 @@ def day(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
     return f"{local.day} {_MONTHS[lang][local.month - 1]} {local.year}"
 
 
+def month(day: date, lang: str) -> str:
+    """A month: Nov 2026."""
+    return f"{_MONTHS[lang][day.month - 1]} {day.year}"
+
+
 def moment(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
     """A moment at an outlet, with its zone: Sen, 16 Nov 2026 08.14 WIB."""
     local = at.astimezone(zone(zone_name))

@@ -154,6 +154,19 @@ def search(program: UUID, text: str, limit: int = 20, after: UUID | None = None)
     return [_person(row) for row in rows.order_by("-id")[:limit]]
 
 
+def names(program: UUID, member: UUID) -> list[str]:
+    """What means a member since their merges: numbers, masked, and what other systems call them."""
+    own = selves(member)
+    phones_of = Member.objects.filter(program_id=program, id__in=own, phone__isnull=False)
+    masked = [
+        phones.masked(phone or "") for phone in phones_of.order_by("id").values_list("phone", flat=True)
+    ]
+    others = ExternalId.objects.filter(program_id=program, member_id__in=own).order_by(
+        "source", "external_id"
+    )
+    return masked + [f"{source} {name}" for source, name in others.values_list("source", "external_id")]
+
+
 def several(program: UUID, members: Iterable[UUID]) -> dict[UUID, Person]:
     """Members by id, those there are."""
     return {row.id: _person(row) for row in _rows(program).filter(id__in=list(members))}

@@ -13,6 +13,9 @@ urlpatterns = [
     path("m/<str:token>/riwayat", views.history, name="history"),
     path("m/<str:token>/riwayat/<str:event>", views.happening, name="happening"),
     path("m/<str:token>/bukti/<str:entry>", views.proof, name="proof"),
+    path("m/<str:token>/segel", views.seal, name="seal"),
+    path("s/<str:word>", views.receipt, name="receipt"),
+    path("s/<str:word>/<str:entry>", views.public_proof, name="public_proof"),
     path("bukti", views.verifier, name="verifier"),
     path("m/<str:token>/level", views.level, name="level"),
 ]

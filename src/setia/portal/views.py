@@ -9,16 +9,19 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from setia.intake import join as joining
 from setia.intake import queries, receipts
+from setia.intake.types import Written
 from setia.journal import service as journal
 from setia.kit import ids, time
-from setia.kit.refusals import Refusal
+from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
 from setia.portal import ladder
+from setia.proof import promises, seals, witnesses
 from setia.proof import service as record
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
@@ -29,6 +32,7 @@ TRIES, WITHIN = 10, 600  # enough for a family on one address, too few to try nu
 WELCOME = 30 * 60  # seconds in which a new member may add a name and agree; afterwards the link only reads
 SOON = timedelta(days=45)  # points that run out within this are worth a word
 FAR = 60  # visits; a larger number is true but tells nobody anything
+RECEIPT, IN = "receipt", "-in"  # a receipt's word names the event, and whether it is the second holder's
 
 MemberPage = Callable[..., HttpResponse]
 
@@ -127,6 +131,7 @@ def home(request: HttpRequest, programme: Programme, person: Person, token: str)
         "now": now,
         "status": tiers.status(programme, person.id, now, lang),
         "latest": queries.timeline(programme, person.id, lang, limit=3).items,
+        "sealed": seals.has(programme, person.id),
     }
     return _show(request, "home", programme, person, token, values)
 
@@ -162,20 +167,79 @@ def _month(key: tuple[int, int]) -> datetime:
 def happening(
     request: HttpRequest, programme: Programme, person: Person, token: str, event: str
 ) -> HttpResponse:
-    """Why one happening gave what it gave."""
+    """Why one happening gave what it gave, and a receipt of it that can be shown to others."""
     found = queries.happening(programme, event, pages.lang(request), member=person.id)
-    values = {"happening": found, "log_key": record.verifier_key(programme)}
+    receives = queries.event(programme, event).other_id == person.id
+    path = reverse("portal:receipt", args=[pages.lasting(RECEIPT, f"{found.id}{IN if receives else ''}")])
+    values = {"happening": found, "log_key": record.verifier_key(programme), "receipt": path}
     return _show(request, "happening", programme, person, token, values)
 
 
 @of_member
 def proof(request: HttpRequest, programme: Programme, person: Person, token: str, entry: str) -> HttpResponse:
-    """The signed proof of one of a member's own entries, as a file to keep. Refuses `not_signed` within the minute."""
+    """The signed proof of one of a member's own entries, as a file to keep; within the minute, a signed promise."""
     written = queries.entry(programme, entry)
     queries.happening(programme, ids.public("evt", written.event_id), pages.lang(request), member=person.id)
-    response = HttpResponse(record.receipt(programme, written), content_type="text/plain; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{receipts.entry_id(written)}.tlog-proof"'
+    return _paper(programme, written, opened=True)
+
+
+def _paper(programme: Programme, entry: Written, opened: bool) -> HttpResponse:
+    text, is_receipt = promises.paper(programme, entry, opened)
+    return _file(text, f"{receipts.entry_id(entry)}.tlog-{'proof' if is_receipt else 'promise'}")
+
+
+def _file(text: str, name: str) -> HttpResponse:
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
+
+
+@of_member
+def seal(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
+    """The signed proof of a member's balances in the last daily seal. Refuses `not_sealed`."""
+    return _file(seals.receipt(programme, person.id), f"{person.public_id}.tlog-proof")
+
+
+def public(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A page that a receipt's code opens, whoever scans it. Refuses `not_found` for a word we didn't sign."""
+
+    @require_GET
+    @wraps(page)
+    def view(request: HttpRequest, word: str, **more: str) -> HttpResponse:
+        try:
+            event, inward, _ = pages.unlasting(RECEIPT, word).partition(IN)
+            programme = tenancy.programme_by_id(queries.programme_of(event))
+            reader = queries.event(programme, event).other_id if inward else None
+            found = queries.happening(programme, event, pages.lang(request), member=reader)
+            return _private(page(request, programme, found, word, **more))
+        except Refusal as refusal:
+            return _private(pages.refused(request, refusal))
+
+    return view
+
+
+@public
+def receipt(request: HttpRequest, programme: Programme, found: queries.Happening, word: str) -> HttpResponse:
+    """One happening for whoever holds its receipt: where, when, how many points and why. Nobody's name or balance."""
+    values = {
+        "programme": programme,
+        "happening": found,
+        "word": word,
+        "log_key": record.verifier_key(programme),
+        "head": witnesses.newest(programme),
+    }
+    return render(request, "portal/receipt.html", values)
+
+
+@public
+def public_proof(
+    request: HttpRequest, programme: Programme, found: queries.Happening, word: str, entry: str
+) -> HttpResponse:
+    """The proof of one entry of this happening, without what says whose it is and what they have."""
+    written = queries.entry(programme, entry)
+    if ids.public("evt", written.event_id) != found.id:
+        raise NotFound("entry", entry[:40])
+    return _paper(programme, written, opened=False)
 
 
 @require_GET

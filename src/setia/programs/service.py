@@ -15,7 +15,7 @@ from django.db.models import Max
 from setia.engine import language
 from setia.engine.decide import Book
 from setia.engine.vocabulary import CORE_EVENTS, CORE_FACTS, EventKind
-from setia.kit import feature, texts, time
+from setia.kit import feature, texts
 from setia.kit.refusals import Refusal
 from setia.programs import document
 from setia.programs.models import Version
@@ -88,8 +88,12 @@ def check(text: str, zone: str, version: int = 0) -> Book:
 
 
 def publish(program: UUID, text: str, *, zone: str, by: str, effective_from: datetime | None = None) -> Book:
-    """Check a text and put it in force from an instant on (now, when none is given). Refuses `BadDocument`."""
+    """Check a text and put it in force from an instant on (now on the programme's clock, when none is given).
+
+    Refuses `BadDocument`.
+    """
     check(text, zone)
+    programme = tenancy.programme_by_id(program)
     for _ in range(5):  # two people publishing at once take successive numbers
         number = (Version.objects.filter(program_id=program).aggregate(top=Max("number"))["top"] or 0) + 1
         try:
@@ -99,11 +103,10 @@ def publish(program: UUID, text: str, *, zone: str, by: str, effective_from: dat
                     number=number,
                     document=text,
                     published_by=by,
-                    effective_from=effective_from or time.now(),
+                    effective_from=effective_from or programme.now(),
                 )
         except IntegrityError:
             continue
-        programme = tenancy.programme_by_id(program)
         tenancy.note(programme, by, "program.published", programme.slug, before=number - 1, after=number)
         return check(text, zone, number)
     raise Refusal("busy", status=503, retryable=True)
@@ -176,13 +179,6 @@ def version(program: UUID, number: int) -> Book | None:
                 return known
         _reload(program)
     return None
-
-
-def waits_since(program: UUID) -> datetime | None:
-    """When the first book was published by which something can't be spent at once; None where none ever was."""
-    waiting = [book.version for book in refresh(program).books if any(rule.pending for rule in book.rules)]
-    rows = Version.objects.filter(program_id=program, number__in=waiting)
-    return rows.order_by("published_at").values_list("published_at", flat=True).first()
 
 
 def rule_name(program: UUID, number: int, rule: str) -> dict[str, str]:

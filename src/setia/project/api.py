@@ -92,6 +92,7 @@ def _extra(route: Route) -> dict[str, Any]:
     codes = {
         "401": "bad_key",
         "403": "scope",
+        "429": "rate_limited",
         **({"422": "body.missing"} if route.body or route.query else {}),
     }
     codes |= {str(_STATUS.get(code, 409)): code for code in route.refuses}
@@ -133,6 +134,7 @@ def _extra(route: Route) -> dict[str, Any]:
 
 
 _STATUS = {
+    "own_correction": 403,
     "not_found": 404,
     "idempotency_mismatch": 422,
     "in_future": 422,

@@ -13,6 +13,8 @@ from setia import __version__
 from setia.kit import time
 from setia.outbox import service as outbox
 
+BACKUP_AGE = timedelta(days=7)  # older than this is as good as forgotten
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -114,6 +116,38 @@ def _address(cluster: Any) -> Iterator[Check]:
     yield Check("base_url", safe, settings.BASE_URL, "Set SETIA_BASE_URL to the https:// address people use.")
 
 
+def _backup(cluster: Any) -> Iterator[Check]:
+    from setia.project import backup
+    from setia.tenancy import service as tenancy
+
+    last = backup.last_made()
+    is_live = any(not programme.is_test for programme in tenancy.programmes())
+    yield Check(
+        "backup",
+        not is_live or (last is not None and time.now() - last < BACKUP_AGE),
+        f"last made {time.iso(last)}" if last else "none was made",
+        "setia backup create FOLDER, every night, on another disk.",
+    )
+
+
+def _signer(cluster: Any) -> Iterator[Check]:
+    from setia.project.restore import signer_state
+    from setia.proof import service as record
+    from setia.tenancy import service as tenancy
+
+    for programme in tenancy.programmes():
+        head = record.head(programme)
+        if head is None:
+            continue
+        state = signer_state(programme.id, head.origin, head.note)
+        yield Check(
+            "signer",
+            state == "here",
+            f"{programme.slug}: the key is {state}",
+            "Put the signer's folder back (SETIA_SIGNER_DIR, or signer in the data folder) from where you keep it.",
+        )
+
+
 _CHECKS: tuple[Callable[[Any], Iterator[Check]], ...] = (
     _database,
     _role,
@@ -121,4 +155,6 @@ _CHECKS: tuple[Callable[[Any], Iterator[Check]], ...] = (
     _worker,
     _machine,
     _address,
+    _backup,
+    _signer,
 )

@@ -61,15 +61,16 @@ _opened: Any = None  # the embedded cluster this command runs on, if any
 
 
 @contextmanager
-def database(data: Path | None) -> Iterator[None]:
-    """The database open and up to date while a command runs."""
+def database(data: Path | None, migrated: bool = True) -> Iterator[Any]:
+    """The database open while a command runs, and up to date unless that isn't wished. The embedded cluster, if any."""
     from setia.project.database import migrate, open_database
 
     global _opened
     cluster = _opened = open_database(data)
     try:
-        migrate()
-        yield
+        if migrated:
+            migrate()
+        yield cluster
     finally:
         from django.db import connections
 
@@ -82,27 +83,29 @@ def command(
     group: typer.Typer, name: str, opens: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A command whose refusals become clear words and exit codes, run with the database open unless it says no."""
+    return lambda do: group.command(name)(said(do, opens))
 
-    def wrap(do: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(do)
-        def run(*args: Any, **kwargs: Any) -> None:
-            from setia.project.postgres import DatabaseUnavailable
 
-            as_json = bool(kwargs.get("as_json"))
-            try:
-                with database(kwargs.get("data")) if opens else nullcontext():
-                    do(*args, **kwargs)
-            except Refusal as refusal:
-                _refused(refusal, as_json)
-            except DatabaseUnavailable as error:
-                note(str(error))
-                raise typer.Exit(7) from error
-            except KeyboardInterrupt as error:
-                raise typer.Exit(130) from error
+def said(do: Callable[..., Any], opens: bool = True) -> Callable[..., Any]:
+    """What a command does, with its refusals in clear words and exit codes."""
 
-        return group.command(name)(run)
+    @wraps(do)
+    def run(*args: Any, **kwargs: Any) -> None:
+        from setia.project.postgres import DatabaseUnavailable
 
-    return wrap
+        as_json = bool(kwargs.get("as_json"))
+        try:
+            with database(kwargs.get("data")) if opens else nullcontext():
+                do(*args, **kwargs)
+        except Refusal as refusal:
+            _refused(refusal, as_json)
+        except DatabaseUnavailable as error:
+            note(str(error))
+            raise typer.Exit(7) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(130) from error
+
+    return run
 
 
 def _refused(refusal: Refusal, as_json: bool) -> None:
@@ -243,51 +246,6 @@ def secret() -> None:
     typer.echo(secrets.token_urlsafe(64))
 
 
-# Importing
-
-
-@command(app, "import")
-def import_(
-    file: Annotated[
-        Path,
-        typer.Argument(help="CSV of receipts, a line each: order_id, at, phone, outlet, sku, qty, amount."),
-    ],
-    slug: Slug = None,
-    data: Data = None,
-    as_json: Json = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every row and write nothing.")] = False,
-    errors_to: Annotated[
-        Path | None, typer.Option("--errors-to", help="Where rows with problems go.")
-    ] = None,
-) -> None:
-    """Bring in past sales. Good rows go in; rows with problems come back in a file, to mend and send again.
-
-    Examples:  setia import sales.csv    ·    setia import sales.csv --dry-run --errors-to bad.csv
-    """
-    from setia.intake import imports
-    from setia.project import running
-
-    programme = _programme(slug)
-    with running.progress(lang()) as told:
-        result = imports.read(programme, file, told, dry_run=dry_run)
-    bad = errors_to or file.with_name(file.stem + ".bermasalah.csv")
-    if result.problems:
-        imports.write_problems(bad, result, lang())
-    summary = {
-        "file": str(file),
-        "dry_run": dry_run,
-        "purchases": result.outcome.accepted,
-        "repeated": result.outcome.repeated,
-        "points": result.outcome.points,
-        "rows": result.rows,
-        "bad_rows": len(result.problems),
-        "bad_file": str(bad) if result.problems else None,
-    }
-    out(summary) if as_json else typer.echo(running.imported(summary, lang()))
-    if result.problems:
-        raise typer.Exit(6)
-
-
 # Points
 
 
@@ -335,6 +293,58 @@ def balance(who: Who, slug: Slug = None, data: Data = None, as_json: Json = Fals
     )
     for at, amount in expiring[:5]:
         typer.echo(f"  {money.number(amount, lang()):>8}  s.d. {time.day(at, lang())}")
+
+
+@command(points, "statement")
+def statement(
+    who: Who,
+    slug: Slug = None,
+    data: Data = None,
+    as_json: Json = False,
+    as_of: Annotated[str | None, typer.Option(help="An instant with its zone; now when left out.")] = None,
+    since: Annotated[str | None, typer.Option(help="Where the movements begin.")] = None,
+    booked_by: Annotated[str | None, typer.Option(help="Only what was booked by then.")] = None,
+) -> None:
+    """What a member held at any instant, and how it came.
+
+    Examples:  setia points statement 081200000900 --as-of 2026-10-31T23:59:59+07:00 --since 2026-10-01T00:00+07:00
+    """
+    from setia.intake import statements
+    from setia.kit import money, time
+
+    programme = _programme(slug)
+    person = _person(programme, who)
+    found = statements.statement(
+        person.id,
+        _instant("since", since) or statements.BEGINNING,
+        _instant("as-of", as_of) or programme.now(),
+        _instant("booked-by", booked_by),
+    )
+    if as_json:
+        out(statements.shown(person.public_id, found))
+        return
+    typer.echo(
+        f"{person.nickname} {person.phone_masked} · {time.moment(found.as_of, lang(), programme.zone)}"
+    )
+    for each in found.holdings:
+        for name in statements.LINES:
+            if value := getattr(each, name):
+                label = texts.say(f"statement.{name}", lang())
+                typer.echo(f"  {money.number(value, lang()):>12}  {label} ({each.asset})")
+
+
+def _instant(name: str, text: str | None) -> Any:
+    from datetime import UTC, datetime
+
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refusal("invalid", status=422, param=name, problem=text[:40]) from error
+    if at.tzinfo is None:
+        raise Refusal("no_zone", status=422, param=name)
+    return at.astimezone(UTC)
 
 
 @command(points, "history")
@@ -465,10 +475,10 @@ def show(slug: Slug = None, data: Data = None) -> None:
 
     Examples:  setia program show    ·    setia program show > program.yaml
     """
-    from setia.kit import time
     from setia.programs import service as programs
 
-    typer.echo(programs.book(_programme(slug).id, time.now()).document)
+    programme = _programme(slug)
+    typer.echo(programs.book(programme.id, programme.now()).document)
 
 
 @command(program, "create")
@@ -503,7 +513,7 @@ def create_key(
     slug: Slug = None,
     data: Data = None,
     scope: Annotated[
-        list[str] | None, typer.Option(help="earn, spend, read or admin; may be repeated.")
+        list[str] | None, typer.Option(help="earn, spend, read, late or admin; may be repeated.")
     ] = None,
     source: Annotated[str, typer.Option(help="Where its events come from.")] = "api",
 ) -> None:
@@ -568,7 +578,10 @@ def staff_code(email: str, data: Data = None) -> None:
     typer.echo(tenancy.new_staff_code(email))
 
 
-from setia.project import record_cli as record_cli  # noqa: E402 - its commands stand on this module's
+from setia.project import backup_cli as backup_cli  # noqa: E402 - their commands stand on this module's
+from setia.project import import_cli as import_cli  # noqa: E402
+from setia.project import record_cli as record_cli  # noqa: E402
+from setia.project import witness_cli as witness_cli  # noqa: E402
 
 
 def main() -> None:

@@ -5,18 +5,26 @@ import secrets
 from pathlib import Path
 
 import django
+import psycopg
 from django.core.management import call_command
-from django.db import connections
+from django.db import OperationalError, connections
+
+from setia.kit.refusals import Refusal
 
 APPEND_ONLY = (
     "journal_entry",
     "journal_posting",
+    "journal_month",
     "programs_version",
     "intake_event",
     "tenancy_trail",
     "proof_leaf",
     "proof_checkpoint",
+    "proof_cosignature",
+    "proof_promise",
 )
+MIGRATING = 7_316_421  # the advisory lock of whoever changes the tables
+LOCK_SECONDS = 10  # a migration that waits longer for a table would make every sale behind it wait as well
 _KEY_FILE = "secret_key"
 
 
@@ -52,17 +60,27 @@ def _kept_secret(path: Path) -> str:
 
 
 def migrate(verbosity: int = 0) -> None:
-    """Bring the tables up to date as their owner, then give the product's role just what it needs."""
+    """Bring the tables up to date as their owner, then give the product's role just what it needs.
+
+    Refuses `migration_waits` when something holds a table for longer than LOCK_SECONDS; what was done until then stays.
+    """
     connection = connections["owner"]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_lock(%s)", [7_316_421]
-        )  # two starts at once migrate one after the other
+        # Two starts at once migrate one after the other.
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATING])
+        cursor.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
         try:
             call_command("migrate", database="owner", verbosity=verbosity, interactive=False)
             _grant(cursor)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                raise
+            why = str(error).splitlines()[0]
+            raise Refusal(
+                "migration_waits", status=503, retryable=True, seconds=LOCK_SECONDS, why=why
+            ) from error
         finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [7_316_421])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATING])
     connection.close()
 
 
@@ -79,10 +97,10 @@ def _grant(cursor) -> None:  # type: ignore[no-untyped-def]
     cursor.execute(f"REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}")
 
 
-def pending() -> list[str]:
+def pending(using: str = "default") -> list[str]:
     """Migrations that have not run."""
     from django.db.migrations.executor import MigrationExecutor
 
-    executor = MigrationExecutor(connections["default"])
+    executor = MigrationExecutor(connections[using])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]

@@ -149,6 +149,11 @@ class Cluster:
         self.start()
         return True
 
+    def is_shared(self) -> bool:
+        """Whether another process uses the server too. Raises DatabaseUnavailable when the folder cannot be locked."""
+        with self._explained(), self._locked():
+            return self._others()
+
     def is_ready(self) -> bool:
         """Whether our server accepts connections now."""
         if self._postmaster() is None or (port := self._port()) is None:
@@ -320,6 +325,8 @@ class Cluster:
 
     def _others(self) -> bool:
         for path in (self.data_dir / "users").iterdir():
+            if self._seat is not None and path.name == Path(self._seat.name).name:
+                continue
             with path.open("a") as seat:
                 if not _try_lock(seat, fcntl.LOCK_EX):
                     return True

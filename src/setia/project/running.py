@@ -26,7 +26,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
-def progress(lang: str) -> Iterator[Callable[[int, int], None]]:
+def progress(lang: str, what: str = "run.importing") -> Iterator[Callable[[int, int], None]]:
     """A progress bar on standard error; call it with (done, all)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -39,7 +39,7 @@ def progress(lang: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(texts.say("run.importing", lang), total=None, rate="")
+        task = bar.add_task(texts.say(what, lang), total=None, rate="")
         started = clock.perf_counter()
 
         def told(done: int, total: int) -> None:
@@ -127,6 +127,8 @@ def imported(summary: dict[str, Any], lang: str) -> str:
     )
     if summary["bad_rows"]:
         text += "\n" + texts.say("run.bad_rows", lang, n=summary["bad_rows"], file=summary["bad_file"])
+    if summary["import"] and summary["purchases"]:
+        text += "\n" + texts.say("run.import.number", lang, number=summary["import"])
     return text
 
 
@@ -150,13 +152,30 @@ def up(cluster: Any, host: str, port: int, workers: int, doors: dict[str, Any] |
                 _say_doors(os.environ["SETIA_BASE_URL"], doors, lang())
             while not stop:
                 clock.sleep(0.5)
-                if cluster and cluster.ensure():
-                    os.environ["SETIA_DATABASE_URL"] = cluster.url("app")
-                    crew.stop()
+                if cluster and _restarted(cluster):
+                    # The server finds its way back by itself and says 503 until then; the worker is better begun anew.
+                    url = cluster.url("app")
+                    crew.stop(*(["worker"] if url == os.environ["SETIA_DATABASE_URL"] else crew.commands))
+                    os.environ["SETIA_DATABASE_URL"] = url
                 crew.start()
         finally:
             typer.echo(texts.say("run.stopping", lang()), err=True)
             crew.stop()
+
+
+def _restarted(cluster: Any) -> bool:
+    """Start the database again if it died; True when it had to.
+
+    While it can't start, as on a full disk, we say why and try again: the server goes on and asks to come back later.
+    """
+    from setia.project.postgres import DatabaseUnavailable
+
+    try:
+        return bool(cluster.ensure())
+    except DatabaseUnavailable as error:
+        typer.echo(str(error), err=True)
+        clock.sleep(2)
+        return False
 
 
 @contextmanager
@@ -239,17 +258,17 @@ class _Crew:
                 clock.sleep(0.1)
         return False
 
-    def stop(self) -> None:
-        """Ask all to stop, wait, and insist."""
-        for child in self.children.values():
+    def stop(self, *names: str) -> None:
+        """Ask all, or those named, to stop, wait, and insist."""
+        ending = [self.children.pop(name) for name in names or tuple(self.children) if name in self.children]
+        for child in ending:
             if child.poll() is None:
                 child.terminate()
-        for child in self.children.values():
+        for child in ending:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(PATIENCE_SECONDS)
             _end_group(child)
             child.wait()
-        self.children.clear()
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@ SETIA_DATABASE_OWNER_URL   the role that owns the tables, for migrations; the sa
 SETIA_SECRET_KEY           at least 50 characters; made and kept in the data folder for the embedded database
 SETIA_DATA_DIR             where the embedded database lives
 SETIA_BASE_URL             the address people reach it at, such as https://loyal.example.com
+SETIA_RATE_LIMIT           requests a second that one API key may make of one server process (5000); 0 is no limit
 SETIA_DEBUG                1 shows errors in the browser; never in production
 """
 
@@ -20,6 +21,7 @@ SECRET_KEY = os.environ.get("SETIA_SECRET_KEY", "")
 if len(SECRET_KEY) < 50:
     raise RuntimeError("SETIA_SECRET_KEY must have at least 50 characters. Make one: setia secret")
 BASE_URL = os.environ.get("SETIA_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+RATE_LIMIT = int(os.environ.get("SETIA_RATE_LIMIT", "5000"))  # well above what one process can answer
 ALLOWED_HOSTS = [urlsplit(BASE_URL).hostname or "", "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 if BASE_URL.startswith("https://"):

@@ -21,6 +21,7 @@ urlpatterns = [
     path("", api.urls),
     path("console/", include("setia.console.urls")),
     path("kasir/", include("setia.till.urls")),
+    path("log/", include("setia.proof.published")),
     path("", include("setia.portal.urls")),
 ]
 handler404 = "setia.web.pages.not_found"

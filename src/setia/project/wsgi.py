@@ -36,6 +36,7 @@ _PHRASES = {
     409: "409 Conflict",
     413: "413 Content Too Large",
     422: "422 Unprocessable Content",
+    429: "429 Too Many Requests",
     500: "500 Internal Server Error",
     503: "503 Service Unavailable",
 }

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 
+from setia.proof import merkle
+
 VERSION = 1
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -18,7 +20,8 @@ def commitment(salt: bytes, *words: str) -> str:
     return hashlib.sha256(salt + "\x00".join(words).encode()).hexdigest()
 
 
-def _instant(at: datetime) -> str:
+def instant(at: datetime) -> str:
+    """An instant as leaves write it: UTC, to the microsecond."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -43,10 +46,10 @@ def content(entry: Mapping[str, Any], postings: Sequence[Sequence[Any]], salt: b
             "asset": entry["asset"],
             "amount": entry["amount"],
             "wanted": entry["wanted"],
-            "balance_after": entry["balance_after"],
-            "at": _instant(entry["at"]),
-            "counts_at": _instant(entry["counts_at"]),
-            "booked_at": _instant(entry["booked_at"]),
+            "after": commitment(salt, "after", str(entry["balance_after"])),
+            "at": instant(entry["at"]),
+            "counts_at": instant(entry["counts_at"]),
+            "booked_at": instant(entry["booked_at"]),
             "reverses": [str(reverses), entry["reverses_n"]] if reverses else None,
             "reason": entry["reason"],
             "postings": [_posting(row, program, salt) for row in postings],
@@ -74,17 +77,73 @@ def _posting(row: Sequence[Any], program: UUID, salt: bytes) -> list[Any]:
     ]
 
 
-def opening(member: UUID, source: str, external_id: str, salt: bytes) -> bytes:
-    """What lets its owner show whom a leaf is about: the salt and what was committed to with it."""
-    return _encode({"member": str(member), "source": source, "external_id": external_id, "salt": salt.hex()})
+def opening(member: UUID, source: str, external_id: str, balance_after: int, salt: bytes) -> bytes:
+    """What lets its owner show whom a leaf is about and what they had then: the salt and what was committed to with it."""
+    return _encode(
+        {
+            "member": str(member),
+            "source": source,
+            "external_id": external_id,
+            "balance_after": balance_after,
+            "salt": salt.hex(),
+        }
+    )
 
 
 def opens(content: bytes, opened: bytes) -> bool:
-    """Whether an opening fits the leaf's commitment."""
+    """Whether an opening fits the leaf's commitments."""
     try:
         leaf, words = json.loads(content), json.loads(opened)
+        if leaf.get("kind") == "seal":
+            return _opens_seal(leaf, words)
         salt = bytes.fromhex(words["salt"])
-        found = commitment(salt, words["member"], words["source"], words["external_id"])
-        return bool(found == leaf["commit"])
-    except (ValueError, KeyError, TypeError):
+        member = commitment(salt, words["member"], words["source"], words["external_id"])
+        after = commitment(salt, "after", str(words["balance_after"]))
+        return bool(member == leaf["commit"] and after == leaf["after"])
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+# Seals: a tree of rows, of which the first holds the totals and every other one member's balances
+
+TOTALS = "totals"
+
+
+def row(programme: UUID, whose: str, words: Mapping[str, Any], salt: bytes) -> bytes:
+    """The bytes a row of a seal commits to. `whose` is a member's id, or `TOTALS`."""
+    commit = commitment(salt, "seal", whose)
+    return _encode({"v": VERSION, "programme": str(programme), "commit": commit, **words})
+
+
+def row_opening(row: bytes, whose: str, salt: bytes, place: int, path: Sequence[bytes]) -> bytes:
+    """What shows that a row is in its seal's tree, and whose it is."""
+    steps = [step.hex() for step in path]
+    return _encode({"row": row.decode(), "member": whose, "salt": salt.hex(), "place": place, "path": steps})
+
+
+def _opens_seal(leaf: Mapping[str, Any], words: Mapping[str, Any]) -> bool:
+    raw = words["row"].encode()
+    said, path = json.loads(raw), [bytes.fromhex(step) for step in words["path"]]
+    return bool(
+        said["programme"] == leaf["programme"]
+        and said["commit"] == commitment(bytes.fromhex(words["salt"]), "seal", words["member"])
+        and merkle.included(
+            merkle.leaf_hash(raw), words["place"], leaf["rows"], path, bytes.fromhex(leaf["root"])
+        )
+        and adds_up(said)
+    )
+
+
+def adds_up(row: Mapping[str, Any]) -> bool:
+    """Whether a row agrees with itself: a balance is what is left of its lots, what is out is what came in and stayed."""
+    if TOTALS in row:
+        return all(
+            each["available"] + each["held"] + each["debt"]
+            == each["issued"] + each["adjusted"] - each["redeemed"] - each["expired"]
+            for each in row[TOTALS].values()
+        )
+    left: dict[str, int] = {}
+    for _, asset, remaining, _, _ in row["lots"]:
+        left[asset] = left.get(asset, 0) + remaining
+    available = {asset: each.get("available", 0) for asset, each in row["balances"].items()}
+    return all(left.get(asset, 0) == available.get(asset, 0) for asset in {*left, *available})

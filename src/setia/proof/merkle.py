@@ -32,6 +32,15 @@ def over(leaves: Sequence[bytes]) -> Node:
     return node
 
 
+def kept(leaves: Sequence[bytes]) -> Node:
+    """A tree held in memory whose nodes are worked out once, for many proofs."""
+    levels = [list(leaves)]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        levels.append([join(below[i], below[i + 1]) for i in range(0, len(below) - 1, 2)])
+    return lambda height, number: levels[height][number]
+
+
 def _split(size: int) -> int:
     """The largest power of two smaller than a size."""
     return 1 << (size - 1).bit_length() - 1

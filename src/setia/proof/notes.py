@@ -12,7 +12,7 @@ from setia.kit.refusals import Refusal
 from setia.proof import leaves, merkle
 
 ED25519, COSIGNATURE = 1, 4  # the algorithm bytes of signed-note and tlog-cosignature
-_PROOF = "c2sp.org/tlog-proof@v1"
+PROOF = "c2sp.org/tlog-proof@v1"
 
 
 def forged(why: str) -> Refusal:
@@ -31,17 +31,42 @@ def verifier_key(name: str, public: bytes, algorithm: int = ED25519) -> str:
     return f"{name}+{key_hash(name, public, algorithm).hex()}+{blob}"
 
 
-def read_key(text: str) -> tuple[str, bytes]:
-    """Name and public key of a verifier key. Refuses `bad_log_key`."""
+def read_key(text: str, algorithm: int = ED25519) -> tuple[str, bytes]:
+    """Name and public key of a verifier key, a log's or a witness's. Refuses `bad_log_key` and `bad_witness_key`."""
     name, _, rest = text.strip().partition("+")
     mark, _, blob = rest.partition("+")
     try:
-        raw = b64decode(blob, validate=True)
+        raw = _unb64(blob)
     except ValueError:
         raw = b""
-    if len(raw) != 33 or key_hash(name, raw[1:], raw[0]).hex() != mark:
-        raise Refusal("bad_log_key", status=422)
+    if (
+        len(raw) != 33
+        or raw[0] != algorithm
+        or not is_name(name)
+        or key_hash(name, raw[1:], raw[0]).hex() != mark
+    ):
+        raise Refusal("bad_log_key" if algorithm == ED25519 else "bad_witness_key", status=422)
     return name, raw[1:]
+
+
+def is_name(name: str) -> bool:
+    """Whether a key may be called so: no space, no plus."""
+    return bool(name) and "+" not in name and not any(each.isspace() for each in name)
+
+
+def _unb64(text: str) -> bytes:
+    """The bytes of the one base64 text that stands for them; others raise ValueError."""
+    raw = b64decode(text, validate=True)
+    if b64encode(raw).decode() != text:
+        raise ValueError("not canonical base64")
+    return raw
+
+
+def _number(text: str) -> int:
+    """A whole number as the formats write it: no sign, no leading zero, at most 18 digits."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 18 or str(int(text)) != text:
+        raise ValueError("not a number")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +107,27 @@ def read_checkpoint(note: str) -> tuple[Checkpoint, list[tuple[str, bytes]]]:
     """A note's checkpoint and its signature lines (name, blob), unverified. Refuses `forged` for another shape."""
     body, gap, lines = note.partition("\n\n")
     parts = body.split("\n")
-    if not gap or len(parts) < 3 or not parts[0] or not (parts[1].isascii() and parts[1].isdecimal()):
+    if not gap or len(parts) != 3 or not parts[0]:
         raise forged("checkpoint")
     try:
-        root = b64decode(parts[2], validate=True)
-        signed = [line.removeprefix("— ").split(" ") for line in lines.splitlines() if line.startswith("— ")]
-        marks = [(name, b64decode(blob, validate=True)) for name, blob in signed]
+        found = Checkpoint(parts[0], _number(parts[1]), _unb64(parts[2]))
     except ValueError as error:
         raise forged("checkpoint") from error
-    found = Checkpoint(parts[0], int(parts[1]), root)
-    if len(root) != 32 or found.body != body + "\n":
+    if len(found.root) != 32:
         raise forged("checkpoint")
-    return found, marks
+    return found, _marks(lines)
+
+
+def _marks(lines: str) -> list[tuple[str, bytes]]:
+    """Signature lines taken apart. Refuses `forged` for anything that is none."""
+    *signed, end = lines.split("\n")
+    try:
+        if end or not signed or not all(line.startswith("— ") for line in signed):
+            raise ValueError("no signature line")
+        pairs = [line.removeprefix("— ").split(" ") for line in signed]
+        return [(name, _unb64(blob)) for name, blob in pairs]
+    except ValueError as error:
+        raise forged("signature") from error
 
 
 def open_checkpoint(note: str, keys: Mapping[str, bytes]) -> Checkpoint:
@@ -129,10 +163,38 @@ def _signed(name: str, public: bytes, blob: bytes, text: bytes, algorithm: int =
     return True
 
 
+def sign_text(text: str, name: str, private: Ed25519PrivateKey) -> str:
+    """Any text that ends with a line's end, as a signed note. Its first line says what it is and is no log's name."""
+    assert text.endswith("\n") and not any(each < " " and each != "\n" for each in text)
+    return f"{text}\n{signature(name, private, text.encode())}"
+
+
+def open_text(note: str, key: str) -> str:
+    """The text of a note that one key signed and nobody else. Refuses `forged` and `bad_log_key`."""
+    name, public = read_key(key)
+    text, gap, lines = note.replace("\r\n", "\n").rpartition("\n\n")
+    marks = _marks(lines)
+    if not gap or len(marks) != 1 or marks[0][0] != name:
+        raise forged("signature")
+    if not _signed(name, public, marks[0][1], f"{text}\n".encode()):
+        raise forged("signature")
+    return f"{text}\n"
+
+
 def write_proof(index: int, path: Sequence[bytes], note: str, extra: bytes) -> str:
     """A proof of one leaf, to be kept in a file."""
     hashes = "".join(b64encode(step).decode() + "\n" for step in path)
-    return f"{_PROOF}\nextra {b64encode(extra).decode()}\nindex {index}\n{hashes}\n{note}"
+    return f"{PROOF}\nextra {b64encode(extra).decode()}\nindex {index}\n{hashes}\n{note}"
+
+
+def read_extra(line: str) -> bytes:
+    """What an `extra` line carries. Refuses `forged`."""
+    try:
+        if not line.startswith("extra "):
+            raise ValueError("no extra line")
+        return _unb64(line[6:])
+    except ValueError as error:
+        raise forged("format") from error
 
 
 def read_proof(text: str) -> tuple[int, list[bytes], str, bytes]:
@@ -140,16 +202,15 @@ def read_proof(text: str) -> tuple[int, list[bytes], str, bytes]:
     head, gap, note = text.replace("\r\n", "\n").partition("\n\n")
     lines = head.split("\n")
     try:
-        if lines.pop(0) != _PROOF or not gap:
+        if lines.pop(0) != PROOF or not gap:
             raise forged("format")
-        extra = b64decode(lines.pop(0)[6:], validate=True) if lines[0].startswith("extra ") else b""
+        extra = read_extra(lines.pop(0)) if lines[0].startswith("extra ") else b""
         word, _, index = lines.pop(0).partition(" ")
-        path = [b64decode(line, validate=True) for line in lines]
+        if word != "index":
+            raise forged("format")
+        return _number(index), [_unb64(line) for line in lines], note, extra
     except (ValueError, IndexError) as error:
         raise forged("format") from error
-    if word != "index" or not (index.isascii() and index.isdecimal()) or len(index) > 15:
-        raise forged("format")
-    return int(index), path, note, extra
 
 
 def check_proof(text: str, key: str) -> tuple[Checkpoint, int, bytes]:

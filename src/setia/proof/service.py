@@ -1,6 +1,5 @@
 """The verbs of the record: sequence what was committed, sign heads, prove entries, compare all with the journal."""
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,37 +12,17 @@ from django.db import connection, transaction
 from setia.intake.types import Written
 from setia.kit import ids
 from setia.kit.refusals import NotFound, Refusal
-from setia.proof import leaves, merkle, notes, signer, tiles
-from setia.proof.models import Checkpoint, Leaf, Log, Salt, Tile
+from setia.proof import merkle, notes, reading, signer, tiles, witnesses
+from setia.proof.log import head as head
+from setia.proof.log import log, note_leaf, take_turn
+from setia.proof.log import verifier_key as verifier_key
+from setia.proof.models import Checkpoint, Leaf, Log, Salt, SealRow, Tile
+from setia.proof.reading import Entry
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 
 BATCH = 5_000
 MARGIN = timedelta(minutes=10)  # on top of what the database says is still open
-_LOCK = 7_316_422
-
-_ENTRIES = """SELECT e.event_id, e.n, e.program_id, e.member_id, e.rule_version, e.rule, e.round, e.verb, e.asset, e.amount,
-    e.wanted, e.balance_after, e.at, e.counts_at, e.booked_at, e.reverses_event_id, e.reverses_n, e.reason, v.source,
-    v.external_id
-  FROM journal_entry e LEFT JOIN intake_event v ON v.id = e.event_id"""
-_POSTINGS = """SELECT event_id, n, k, asset, from_holder_id, from_kind, to_holder_id, to_kind, amount, lot_event_id, lot_n,
-    lot_k FROM journal_posting WHERE event_id = ANY(%s) ORDER BY event_id, n, k"""
-Entry = dict[str, Any]
-
-
-def log(programme: Programme) -> Log:
-    """A programme's log, opened on first use."""
-    found, _ = Log.objects.get_or_create(
-        program_id=programme.id, defaults={"origin": f"setia/{programme.id}"}
-    )
-    return found
-
-
-def verifier_key(programme: Programme) -> str:
-    """The public key that checks this log's checkpoints."""
-    public = signer.key(programme.id).public_key().public_bytes_raw()
-    return notes.verifier_key(log(programme).origin, public)
-
 
 # Sequencing
 
@@ -57,8 +36,9 @@ def sequence(programme: Programme, everything: bool = False) -> int:
     total = 0
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, str(programme.id)])
-            state = Log.objects.get(program_id=log(programme).program_id)
+            state = log(programme)
+            take_turn(programme.id)
+            state.refresh_from_db()
             seen = _open_since(cursor)
             since = None if everything or state.watermark is None else state.watermark - MARGIN
             found = _unsequenced(cursor, programme.id, since)
@@ -85,70 +65,29 @@ def _unsequenced(cursor: Any, program: UUID, since: datetime | None) -> list[Ent
     """The next entries without a leaf."""
     within = "AND e.booked_at >= %(since)s" if since else ""
     cursor.execute(
-        f"""{_ENTRIES} WHERE e.program_id = %(program)s {within}
+        f"""{reading.ENTRIES} WHERE e.program_id = %(program)s {within}
           AND NOT EXISTS (SELECT FROM proof_leaf l WHERE l.event_id = e.event_id AND l.n = e.n)
         ORDER BY e.booked_at, e.event_id, e.n LIMIT {BATCH}""",
         {"program": program, "since": since},
     )
-    return _dicts(cursor)
-
-
-def _dicts(cursor: Any) -> list[Entry]:
-    names = [column[0] for column in cursor.description]
-    found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    for entry in found:
-        if isinstance(entry["reason"], str):
-            entry["reason"] = json.loads(entry["reason"])
-    return found
+    return reading.rows(cursor)
 
 
 def _append(program: UUID, size: int, entries: Sequence[Entry]) -> None:
-    """New leaves with their salts, behind the others."""
-    salts = [os.urandom(32) for _ in entries]
-    contents = _contents(entries, dict(zip(map(_key, entries), salts, strict=True)))
+    """New leaves behind the others, with their salts; those of entries that were promised are there already."""
+    promised = Salt.objects.filter(event_id__in={entry["event_id"] for entry in entries})
+    salts = {(row.event_id, row.n): bytes(row.salt) for row in promised}
+    fresh = {key: os.urandom(32) for key in map(reading.key, entries) if key not in salts}
+    contents = reading.contents(entries, salts | fresh)
     hashes = [merkle.leaf_hash(content) for content in contents]
     with connection.cursor() as cursor:
         with cursor.copy("COPY proof_leaf (program_id, index, event_id, n, hash) FROM STDIN") as copy:
             for place, (entry, hash) in enumerate(zip(entries, hashes, strict=True), size):
                 copy.write_row((program, place, entry["event_id"], entry["n"], hash))
         with cursor.copy("COPY proof_salt (event_id, n, salt) FROM STDIN") as copy:
-            for entry, salt in zip(entries, salts, strict=True):
-                copy.write_row((entry["event_id"], entry["n"], salt))
+            for (event, n), salt in fresh.items():
+                copy.write_row((event, n, salt))
     tiles.grow(program, size, hashes)
-
-
-def _key(entry: Entry) -> tuple[UUID, int]:
-    return entry["event_id"], entry["n"]
-
-
-def _contents(entries: Sequence[Entry], salts: dict[tuple[UUID, int], bytes]) -> list[bytes]:
-    """What the leaves of these entries say."""
-    moves: dict[tuple[UUID, int], list[tuple[Any, ...]]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(_POSTINGS, [list({entry["event_id"] for entry in entries})])
-        for event, n, *rest in cursor.fetchall():
-            moves.setdefault((event, n), []).append(tuple(rest))
-    return [leaves.content(entry, moves.get(_key(entry), ()), salts[_key(entry)]) for entry in entries]
-
-
-def _read(where: str, values: Any) -> list[Entry]:
-    with connection.cursor() as cursor:
-        cursor.execute(f"{_ENTRIES} WHERE {where}", values)
-        return _dicts(cursor)
-
-
-def note_leaf(programme: Programme, kind: str, words: dict[str, Any]) -> int:
-    """A leaf that is no entry, such as a seal or an erasure, with its content. Its index."""
-    content = json.dumps({"v": leaves.VERSION, "kind": kind, **words}, sort_keys=True).encode()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, str(programme.id)])
-        state = Log.objects.get(program_id=log(programme).program_id)
-        hash = merkle.leaf_hash(content)
-        Leaf.objects.create(program_id=programme.id, index=state.size, hash=hash, content=content)
-        tiles.grow(programme.id, state.size, [hash])
-        state.size += 1
-        state.save(update_fields=["size"])
-        return state.size - 1
 
 
 # Signing
@@ -160,26 +99,39 @@ def sign(programme: Programme) -> Checkpoint | None:
     Refuses `log_halted` and halts when the database knows less than was signed before, or other things: after a restore
     from an old backup, or because somebody changed the tables.
     """
-    state = log(programme)
-    if state.halted:
-        raise Refusal("log_halted", status=409, why=state.halted)
+    with transaction.atomic():
+        state = log(programme)
+        take_turn(programme.id)
+        state.refresh_from_db()
+        found, why = (None, state.halted) if state.halted else _signed(programme, state)
+    if why:
+        raise Refusal("log_halted", status=409, why=why)
+    return found
+
+
+def _signed(programme: Programme, state: Log) -> tuple[Checkpoint | None, str]:
+    """The head, signed if it is new, or why it can't be."""
     before = signer.last(programme.id)
-    if before and before.origin != state.origin:
-        before = None
     node = tiles.reader(programme.id)
-    why = _wrong(programme, state, before, node)
+    if before and _turn(before.origin) > _turn(
+        state.origin
+    ):  # resumed since: under the old name it would be a fork
+        why = f"{before.origin} was signed since"
+    else:
+        before = before if before and before.origin == state.origin else None
+        why = _wrong(programme, state, before, node)
     if why:
         Log.objects.filter(program_id=programme.id).update(halted=why)
-        raise Refusal("log_halted", status=409, why=why)
+        return None, why
     newest = head(programme)
     if not state.size or (newest and newest.size == state.size):
-        return newest
+        return newest, ""
     fresh = notes.Checkpoint(state.origin, state.size, merkle.root(node, 0, state.size))
     note = notes.sign(fresh, signer.key(programme.id))
     signer.keep(programme.id, note)  # first outside: should we end here, the next time signs the same again
     return Checkpoint.objects.create(
         program_id=programme.id, origin=fresh.origin, size=fresh.size, root=fresh.root, note=note
-    )
+    ), ""
 
 
 def _wrong(programme: Programme, state: Log, before: notes.Checkpoint | None, node: merkle.Node) -> str:
@@ -200,17 +152,17 @@ def resume(programme: Programme, actor: str, why: str) -> str:
     state = log(programme)
     if not state.halted:
         raise Refusal("log_not_halted", status=409)
-    base, _, number = state.origin.partition("#")
-    origin = f"{base}#{int(number or 1) + 1}"
+    last = signer.last(programme.id)
+    turn = max(_turn(state.origin), _turn(last.origin) if last else 1) + 1
+    origin = f"{state.origin.partition('#')[0]}#{turn}"
     Log.objects.filter(program_id=programme.id).update(origin=origin, halted="")
     tenancy.note(programme, actor, "log.resumed", origin, before=state.halted, after=origin, why=why)
     return origin
 
 
-def head(programme: Programme) -> Checkpoint | None:
-    """The newest signed head."""
-    rows = Checkpoint.objects.filter(program_id=programme.id, origin=log(programme).origin)
-    return rows.order_by("-size").first()
+def _turn(origin: str) -> int:
+    """Which of a programme's logs an origin names: the first has no number."""
+    return int(origin.partition("#")[2] or 1)
 
 
 def halt_reason(programme: Programme) -> str:
@@ -221,10 +173,11 @@ def halt_reason(programme: Programme) -> str:
 # Proving
 
 
-def receipt(programme: Programme, entry: Written) -> str:
+def receipt(programme: Programme, entry: Written, opened: bool = True) -> str:
     """The proof of one entry, to be kept in a file and checked by anybody with the log's key.
 
-    Refuses `not_found` for an entry whose salt was erased, and `not_signed` for one that waits for its checkpoint.
+    `opened` says whose it is and what they had then. Refuses `not_found` for an entry whose salt was erased, and
+    `not_signed` for one that waits for its checkpoint.
     """
     leaf = Leaf.objects.filter(program_id=programme.id, event_id=entry.event_id, n=entry.n).first()
     newest = head(programme)
@@ -233,23 +186,33 @@ def receipt(programme: Programme, entry: Written) -> str:
     salt = Salt.objects.filter(event_id=entry.event_id, n=entry.n).first()
     if salt is None:
         raise NotFound("proof", ids.public("ptx", entry.event_id))
-    (row,) = _read("e.event_id = %s AND e.n = %s", [entry.event_id, entry.n])
-    (content,) = _contents([row], {_key(row): bytes(salt.salt)})
-    opening = leaves.opening(
-        row["member_id"], row["source"] or "", row["external_id"] or "", bytes(salt.salt)
-    )
-    path = merkle.inclusion(tiles.reader(programme.id), leaf.index, newest.size)
-    return notes.write_proof(leaf.index, path, newest.note, content + b"\n" + opening)
+    (row,) = reading.entries("e.event_id = %s AND e.n = %s", [entry.event_id, entry.n])
+    _, extra = reading.told(row, bytes(salt.salt), opened)
+    return prove(programme, leaf.index, newest, extra)
+
+
+def prove(programme: Programme, index: int, newest: Checkpoint, extra: bytes) -> str:
+    """The proof of the leaf at an index under a head, with whoever cosigned that head."""
+    path = merkle.inclusion(tiles.reader(programme.id), index, newest.size)
+    return notes.write_proof(index, path, witnesses.cosigned(newest), extra)
 
 
 def erase(programme: Programme, members: Iterable[UUID]) -> int:
-    """Delete the salts of a person's entries and say so in the log. How many leaves say nothing about anybody now."""
-    rows = _read("e.member_id = ANY(%s)", [list(members)])
-    events = {row["event_id"] for row in rows}
-    found = Leaf.objects.filter(program_id=programme.id, event_id__in=events)
-    indexes = sorted(found.values_list("index", flat=True))
-    note_leaf(programme, "erasure", {"leaves": indexes})
-    return Salt.objects.filter(event_id__in=events).delete()[0]
+    """Delete the salts of a person's entries and seals and say so in the log. How many leaves say nothing now.
+
+    What waits for its leaf gets it first: a promise stays kept, and no salt is made for it afterwards.
+    """
+    people = list(members)
+    with transaction.atomic():
+        log(programme)
+        take_turn(programme.id)
+        sequence(programme)
+        events = {row["event_id"] for row in reading.entries("e.member_id = ANY(%s)", [people])}
+        found = Leaf.objects.filter(program_id=programme.id, event_id__in=events)
+        note_leaf(programme, "erasure", {"leaves": sorted(found.values_list("index", flat=True))})
+        rows = SealRow.objects.filter(program_id=programme.id, whose__in=[str(each) for each in people])
+        rows.update(whose="", row=None, salt=None)
+        return Salt.objects.filter(event_id__in=events).delete()[0]
 
 
 # Comparing
@@ -318,9 +281,9 @@ def _entry_faults(rows: Sequence[Leaf]) -> list[str]:
         (row.event_id, row.n): bytes(row.salt)
         for row in Salt.objects.filter(event_id__in=[e for e in events if e])
     }
-    entries = {_key(entry): entry for entry in _read("e.event_id = ANY(%s)", [events])}
+    entries = {reading.key(entry): entry for entry in reading.entries("e.event_id = ANY(%s)", [events])}
     known = [entry for key, entry in entries.items() if key in salts]
-    said = dict(zip(map(_key, known), _contents(known, salts), strict=True)) if known else {}
+    said = dict(zip(map(reading.key, known), reading.contents(known, salts), strict=True)) if known else {}
     faults = []
     for row in rows:
         if row.event_id is None or row.n is None:
@@ -384,7 +347,10 @@ def _count_erased(program: UUID) -> int:
 
 
 def keep_up() -> int:
-    """Sequence and sign all logs; one that halted waits for its operator and keeps no other from going on. How many."""
+    """Sequence and sign all logs, then show the heads to their witnesses. How many entries got a leaf.
+
+    A log that halted waits for its operator and keeps no other from going on; nor does a witness that doesn't answer.
+    """
     count = 0
     for programme in tenancy.programmes():
         count += sequence(programme)
@@ -394,6 +360,7 @@ def keep_up() -> int:
             except Refusal as refusal:
                 if refusal.code != "log_halted":
                     raise
+    witnesses.ask()
     return count
 
 

@@ -5,6 +5,8 @@ A database that was put back to an older state can't fool it: it has seen more t
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -27,11 +29,9 @@ def folder() -> Path:
 def key(program: UUID) -> Ed25519PrivateKey:
     """The log's private key, made on first use."""
     path = folder() / f"{program}.key"
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(os.urandom(32))
-    except FileExistsError:
-        pass
+    if not path.exists():
+        with _whole(path, os.urandom(32)) as made, suppress(FileExistsError):  # another process may be first
+            os.link(made, path)
     return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
 
 
@@ -44,8 +44,19 @@ def last(program: UUID) -> Checkpoint | None:
 def keep(program: UUID, note: str) -> None:
     """Note a head before anybody sees it, whole or not at all."""
     target = folder() / f"{program}.head"
-    with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False, encoding="utf-8") as file:
-        file.write(note)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, target)
+    with _whole(target, note.encode()) as made:
+        os.replace(made, target)
+
+
+@contextmanager
+def _whole(target: Path, content: bytes) -> Iterator[str]:
+    """A file beside the target with all of its content on the disk, for our eyes only; a full disk leaves nothing."""
+    file = tempfile.NamedTemporaryFile("wb", dir=target.parent, delete=False)  # noqa: SIM115
+    try:
+        with file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield file.name
+    finally:
+        Path(file.name).unlink(missing_ok=True)

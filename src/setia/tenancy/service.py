@@ -228,7 +228,8 @@ def caller(key: str) -> Caller:
     """Who a key speaks for. Refuses `bad_key` for one that is unknown or revoked."""
     digest = _digest(key)
     known = _remembered.get(digest)
-    if known and clock.monotonic() - known[0] < REMEMBERED_SECONDS:
+    # A sandbox's own clock may be set by another process at any time, and what comes next counts on it.
+    if known and clock.monotonic() - known[0] < REMEMBERED_SECONDS and not known[1].programme.ahead:
         return known[1]
     row = ApiKey.objects.select_related("program__merchant").filter(digest=digest, revoked_at=None).first()
     if row is None:

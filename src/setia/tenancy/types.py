@@ -6,7 +6,7 @@ from uuid import UUID
 
 from setia.kit import ids, time
 
-SCOPES = ("earn", "spend", "read", "admin")
+SCOPES = ("earn", "spend", "read", "late", "admin")
 ROLES = {  # what each role may do on the console and at the till
     "owner": {
         "console",
@@ -14,15 +14,31 @@ ROLES = {  # what each role may do on the console and at the till
         "members",
         "adjust",
         "approve",
+        "void",
+        "merge",
+        "imports",
         "programs",
         "reports",
         "trail",
+        "close",
         "staff",
         "keys",
     },
-    "manager": {"console", "till", "members", "adjust", "approve", "programs", "reports", "trail"},
+    "manager": {
+        "console",
+        "till",
+        "members",
+        "adjust",
+        "approve",
+        "void",
+        "merge",
+        "imports",
+        "programs",
+        "reports",
+        "trail",
+    },
     "cashier": {"till"},
-    "accountant": {"console", "reports", "trail"},
+    "accountant": {"console", "reports", "trail", "close"},
 }
 
 

@@ -12,6 +12,7 @@ urlpatterns = [
     path("beri", views.give, name="give"),
     path("hasil/<str:event>", views.result, name="result"),
     path("batal/<str:event>", views.undo, name="undo"),
+    path("batalkan/<str:event>", views.void, name="void"),
     path("daftar", views.register, name="register"),
     path("outlet", views.choose_outlet, name="outlet"),
 ]

@@ -13,11 +13,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from setia.engine.vocabulary import MADE
+from setia.engine.vocabulary import MADE, RETURNED, VOIDED
+from setia.intake import by_hand, queries, receipts, understand
 from setia.intake import join as joining
-from setia.intake import queries, receipts, understand
 from setia.intake import service as intake
-from setia.intake.types import MemberRef, Money, Order, PurchaseBody, Receipt, ReturnBody, Told
+from setia.intake.types import MemberRef, Money, Order, PurchaseBody, Receipt, Told
 from setia.journal import service as journal
 from setia.kit import ids, money
 from setia.kit.refusals import NotFound, Refusal
@@ -216,16 +216,21 @@ def give(request: HttpRequest, caller: Caller) -> HttpResponse:
 def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     """What came of it: the points, the new total, and for a minute the way back."""
     lang = pages.lang(request)
+    staff: Any = request.user
     found = queries.happening(caller.programme, event, lang)
     receipt = receipts.stored(caller.programme, _id(event))
     person = members.get(caller.programme.id, receipt.member_id)
+    code = reverse("portal:receipt", args=[pages.lasting("receipt", found.id)])
     left = int((found.at + UNDO - caller.programme.now()).total_seconds())
     values = {
         "happening": found,
         "receipt": receipt,
         "card": _card(request, caller, person),
         "taken": -found.points,
-        "seconds_left": left if found.kind == "purchase.made" and not found.is_undone else 0,
+        "receipt_link": settings.BASE_URL + code,
+        "is_undoing": found.kind in (RETURNED, VOIDED),
+        "seconds_left": left if found.kind == MADE and not found.is_undone else 0,
+        "may_void": found.can_be_voided and tenancy.may(staff, "void"),
         "tier": next(
             (line for line in found.lines if line.asset.startswith("tier/") and line.verb == "give"), None
         ),
@@ -248,14 +253,35 @@ def undo(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
         return redirect("till:result", event)
     sale = queries.happening(caller.programme, event, pages.lang(request))
     if (
-        sale.kind != "purchase.made"
+        sale.kind != MADE
         or not sale.external_id.startswith("till-")
         or caller.programme.now() > sale.at + UNDO + LATE
     ):
         raise Refusal("undo_late", status=409)
-    told = understand.returned(ReturnBody(order_id=sale.external_id, reason="undo"), caller.source)
-    receipt = intake.accept(caller, told, f"undo:{sale.external_id}")
+    receipt = by_hand.undo(caller, sale.id)
     return redirect("till:result", ids.public("evt", receipt.event_id))
+
+
+@require_http_methods(["GET", "POST"])
+@for_staff
+def void(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
+    """Take a sale back whole at any time, with a reason, for roles that may. Refuses `not_allowed`."""
+    staff: Any = request.user
+    if not tenancy.may(staff, "void"):
+        raise Refusal("not_allowed", status=403)
+    lang = pages.lang(request)
+    sale = queries.happening(caller.programme, event, lang)
+    typed = {"id": request.POST.get("id", f"void-{ids.new()}"), "reason": request.POST.get("reason", "")}
+    values = {"happening": sale, "reasons": by_hand.VOID_REASONS, "typed": typed}
+    if request.method == "POST":
+        try:
+            receipt = by_hand.void(caller, sale.id, typed["reason"], typed["id"])
+        except Refusal as refusal:
+            return _show(request, caller, "void", values, refusal)
+        return redirect("till:result", ids.public("evt", receipt.event_id))
+    receipt = by_hand.preview_void(caller, sale.id)
+    values |= {"receipt": receipt, "lines": queries.lines(caller.programme, receipt, lang)}
+    return _show(request, caller, "void", values)
 
 
 # Registering

@@ -12,10 +12,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from setia.kit import ids, texts
 from setia.kit.refusals import Refusal
+from setia.web import limits
 
 log = logging.getLogger(__name__)
 LARGEST_BODY = 1024 * 1024  # a receipt of a thousand long lines is a fifth of this
@@ -23,6 +25,7 @@ VERSION = "2026-11-01"
 MOST_ROWS = 200
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+RATE = limits.Rate(settings.RATE_LIMIT)
 
 
 @dataclass(slots=True)
@@ -100,21 +103,41 @@ def answer(
     route: Route, request: Request, path: Mapping[str, str], find_caller: Callable[[str], Any]
 ) -> Response:
     """Answer a request. Never raises: what goes wrong is an answer too."""
+    limit: limits.Headers = []
     try:
         caller = _caller(route, request.authorization, find_caller)
+        limit = RATE.take(caller.credential)
         body = _body(route, request)
         query = request.args() if request.query else {}
         status, found = route.do(Call(caller, body, path, query, _key(route, request, query)))
         replay = [("Idempotent-Replayed", "true")] if getattr(found, "is_replay", False) else []
-        return Response(status, _encode(getattr(found, "body", found)), headers=replay)
+        return Response(status, _encode(getattr(found, "body", found)), headers=replay + limit)
     except Refusal as refusal:
-        return problem(refusal, request)
-    except (OperationalError, InterfaceError):
-        return problem(Refusal("unavailable", status=503, retryable=True), request)
-    except Exception:  # our own mistake: logged under the name the caller is given
+        if refusal.code == "rate_limited":
+            limit = RATE.spent(refusal.values["wait"])
+        said = problem(refusal, request)
+        said.headers += limit
+        return said
+    except Exception as error:
+        if _will_pass(error):
+            return problem(Refusal("unavailable", status=503, retryable=True), request)
+        # Our own mistake: logged under the name the caller is given.
         request_id = ids.public("req", ids.new())
         log.exception("request %s failed", request_id)
         return problem(Refusal("broken", status=500, retryable=True), request, request_id)
+
+
+_READ_ONLY = (
+    "25006"  # a standby, or a database whose operator closed it for writing: no OperationalError to psycopg
+)
+
+
+def _will_pass(error: Exception) -> bool:
+    """Whether it is the database's state and not our mistake: gone, full, overloaded or closed for writing."""
+    return (
+        isinstance(error, OperationalError | InterfaceError)
+        or getattr(error.__cause__, "sqlstate", None) == _READ_ONLY
+    )
 
 
 @dataclass(slots=True)
@@ -210,7 +233,7 @@ def problem(refusal: Refusal, request: Request, request_id: str = "") -> Respons
     }
     if refusal.param:
         found["param"] = refusal.param
-    headers = [("Retry-After", "1")] if refusal.retryable else []
+    headers = [("Retry-After", str(refusal.values.get("wait", 1)))] if refusal.retryable else []
     if refusal.status == 401:
         headers.append(("WWW-Authenticate", "Bearer"))
     return Response(refusal.status, _encode(found), PROBLEM, headers)

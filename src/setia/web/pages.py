@@ -96,6 +96,19 @@ def opened(purpose: str, word: str, seconds: int) -> str:
         raise NotFound(purpose) from error
 
 
+def lasting(purpose: str, word: str) -> str:
+    """A word nobody can make up, good for one purpose and without an end."""
+    return signing.Signer(salt=f"setia.{purpose}.lasting").sign(word)
+
+
+def unlasting(purpose: str, word: str) -> str:
+    """What was made lasting. Refuses `not_found` for a word that isn't ours."""
+    try:
+        return signing.Signer(salt=f"setia.{purpose}.lasting").unsign(word)
+    except signing.BadSignature as error:
+        raise NotFound(purpose) from error
+
+
 def throttle(request: HttpRequest, purpose: str, most: int, seconds: int) -> None:
     """Count a try from this address. Refuses `too_many` beyond `most` in so many seconds."""
     key = f"tries:{purpose}:{address(request)}"

@@ -169,7 +169,7 @@ def load(
         done += count
         progress(done, len(baskets) + len(people))
 
-    caller = Caller(programme, "import:demo", "demo", SOURCE, frozenset({"earn"}))
+    caller = Caller(programme, "import:demo", "demo", SOURCE, frozenset({"earn", "late"}))
     outcome = bulk.accept_many(caller, _events(baskets, people), told)
     assert not outcome.refused, outcome.refused[:3]
     from setia.kit import time

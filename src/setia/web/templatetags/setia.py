@@ -1,6 +1,6 @@
 """Words, formats and small parts for templates: `{% t "home.balance" %}`, `{% rp amount %}`, `{% moment at zone %}`."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import segno
@@ -68,6 +68,12 @@ def day(context: template.Context, value: datetime, zone: str = time.DEFAULT_ZON
     return format_html(
         '<time datetime="{}">{}</time>', time.iso(value), time.day(value, _lang(context), zone)
     )
+
+
+@register.simple_tag(takes_context=True)
+def month(context: template.Context, value: date) -> str:
+    """A month as people write it."""
+    return time.month(value, _lang(context))
 
 
 @register.simple_tag(takes_context=True)

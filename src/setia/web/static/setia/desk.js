@@ -86,9 +86,10 @@
     clock = setInterval(() => {
       const left = Math.ceil((end - Date.now()) / 1000);
       form.querySelector("[data-left]").textContent = left;
-      if (left <= 0) { clearInterval(clock); form.remove(); }
+      if (left <= 0) { clearInterval(clock); form.remove(); $("late")?.removeAttribute("hidden"); }
     }, 1000);
   }
   countdown();
   document.querySelector("#wrong")?.focus();
+  document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 })();
