@@ -19,7 +19,17 @@ import msgspec
 from django.db import connection, transaction
 
 from setia.engine.decide import Book
-from setia.engine.vocabulary import CLAIMED, JOINED, MADE, REJUDGED, RETURNED, VOIDED, Balance, Reached
+from setia.engine.vocabulary import (
+    CLAIMED,
+    EXPIRED,
+    JOINED,
+    MADE,
+    REJUDGED,
+    RETURNED,
+    VOIDED,
+    Balance,
+    Reached,
+)
 from setia.intake import corrections, gather, receipts, service
 from setia.intake.bulk import uncollected
 from setia.intake.deeds import DEEDS
@@ -302,8 +312,12 @@ def _differences(
     row, told = each.row, case.told
     reasons = [entry[-1] for entry in plan.entries]
     payload, kept, reasons = msgspec.json.decode(msgspec.json.encode((payload, kept, reasons)))
+    postings, drawn = plan.postings, each.postings
     if "seen" not in row.facts:  # from before all of it was kept
         kept = {name: value for name, value in kept.items() if name in row.facts}
+        payload = {name: value for name, value in payload.items() if name in row.payload}
+        if row.kind == EXPIRED:  # whose lots came as the database gave them
+            postings, drawn = _by_lot(plan.postings), _by_lot(each.postings)
     now = (
         case.known.named, case.other_named, told.order, case.at, case.counts_at, told.net, told.total, told.visits,
         case.book.version, payload, kept,
@@ -311,17 +325,23 @@ def _differences(
     was = tuple(getattr(row, name) for name in _EVENT)
     beside = (case.known.named, programme.id)
     entries = [(*entry[:-1], reason, *beside) for entry, reason in zip(plan.entries, reasons, strict=True)]
-    postings = [(*posting, programme.id) for posting in plan.postings]
+    postings = [(*posting, programme.id) for posting in postings]
     lots = [(*lot, programme.id) for lot in plan.lots]
     wrong = [
         *_columns("", _EVENT, was, now),
         *_rows("entry", journal.ENTRY, (0,), each.entries, entries),
-        *_rows("posting", journal.POSTING, (0, 1), each.postings, postings),
+        *_rows("posting", journal.POSTING, (0, 1), drawn, postings),
         *_rows("lot", journal.LOT, (0, 6), each.lots, lots),
     ]
     if wrong:  # an explanation is made of these columns and nothing else: where they are the same, it is
         wrong += _explanations(programme, row, each, entries, lots)
     return wrong
+
+
+def _by_lot(postings: Iterable[Columns]) -> list[Columns]:
+    """Postings numbered in the order of their lots."""
+    rows = sorted(postings, key=lambda row: (row[0], *row[8:11]))
+    return [(n, k, *rest) for k, (n, _, *rest) in enumerate(rows)]
 
 
 _EVENT = (

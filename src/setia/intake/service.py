@@ -386,6 +386,8 @@ def _decided(case: Case) -> Plan:
     deed = DEEDS.get(told.kind)
     if deed:
         effects = deed.decide(case, case.standing)
+        if case.known.taken is not None and not case.known.taken:  # 0.1.0 took back from the first entry on
+            effects.sort(key=lambda effect: effect.reverses[1] if effect.reverses else 1 << 15)
     elif kind and kind.decide:
         if not case.is_again:
             account.lots = journal.lots(account.holder) if kind.needs_lots else []
