@@ -1,8 +1,8 @@
 """The floors of returns, spends and transfers: each a whole one as one database function, as `floor` has purchases.
 
-What a deed says of itself (payload, reasons, facts) is taken from deeds the product has just decided (table
+What a deed says of itself (payload, reason, facts) is taken from deeds the product has just decided (table
 `bench_deed`). Which lots a spend or a transfer draws from is found in the function, soonest expiry first: a case's own
-lots would be used up after a few. A return takes back a sale of its own; `stock` puts enough of them on the shelf.
+lots would be used up after a few. A return takes back what a sale of its own gave; `stock` sells enough of them.
 """
 
 from collections.abc import Iterator
@@ -16,26 +16,23 @@ from bench import data
 from bench.site import Shop
 
 FLOOR_SALES, PRODUCT_SALES = 45_000, 25_000  # sales to return in one window of each side, more than it can
+MOST = 300_000  # rupiah that a sale to return costs
 POINTS = 1  # what is spent or sent each time: always out of one lot, so that both sides do the same
 
 _TABLES = """
 DROP TABLE IF EXISTS bench_deed CASCADE;
-DROP TYPE IF EXISTS bench_undone CASCADE;
-CREATE TYPE bench_undone AS (n smallint, rule text, verb text, asset text, amount bigint, wanted bigint, after bigint,
-  reason text, reverses_n smallint);
 CREATE TABLE bench_deed (id int PRIMARY KEY, program uuid, phone text, other text, source text, credential text,
-  body_hash bytea, at timestamptz, net bigint, total bigint, visits smallint, version int, actor text, payload text, facts text,
-  entries bench_undone[]);
+  body_hash bytea, at timestamptz, net bigint, total bigint, visits smallint, version int, actor text, payload text,
+  facts text, rule text, verb text, amount bigint, after bigint, reason text);
 """
 
 _FILL = """
 INSERT INTO bench_deed
 SELECT row_number() OVER (ORDER BY e.external_id), e.program_id, m.phone, o.phone, e.source, k.credential, e.body_hash,
   e.at, e.net, e.total, e.visits, e.rule_version, e.actor, e.payload::text, e.facts::text,
-  (SELECT array_agg(ROW(j.n, j.rule, j.verb, j.asset, j.amount, j.wanted, j.balance_after, j.reason::text,
-      j.reverses_n)::bench_undone ORDER BY j.n) FROM journal_entry j WHERE j.event_id = e.id)
+  j.rule, j.verb, j.amount, j.balance_after, j.reason::text
 FROM intake_event e JOIN intake_key k ON k.event_id = e.id JOIN members_member m ON m.id = e.member_id
-LEFT JOIN members_member o ON o.id = e.other_id
+LEFT JOIN members_member o ON o.id = e.other_id LEFT JOIN journal_entry j ON j.event_id = e.id AND j.n = 1
 WHERE e.program_id = %(program)s AND e.external_id LIKE %(prefix)s AND e.source = %(source)s AND e.kind = %(kind)s
 """
 
@@ -71,12 +68,14 @@ _EVENT = """
       c.total, c.visits, c.version, c.actor, c.body_hash, c.payload::jsonb, c.facts::jsonb);
   INSERT INTO intake_key (program_id, credential, key, body_hash, event_id)
     VALUES (c.program, c.credential, name, c.body_hash, event);
-  INSERT INTO journal_entry (event_id, n, program_id, member_id, rule_version, rule, round, verb, asset, amount, wanted,
-      balance_after, at, counts_at, reverses_event_id, reverses_n, reason)
-    SELECT event, e.n, c.program, who, 0, e.rule, 0, e.verb, e.asset, e.amount, e.wanted, e.after, at, {counts},
-      {corrects}, e.reverses_n, e.reason::jsonb FROM unnest(c.entries) e;
 """
 _PLAIN = {"outlet": "NULL", "other": "NULL", "corrects": "NULL", "counts": "at"}
+
+_ENTRY = """
+  INSERT INTO journal_entry (event_id, n, program_id, member_id, rule_version, rule, round, verb, asset, amount, wanted,
+      balance_after, at, counts_at, reason)
+    VALUES (event, 1, c.program, who, 0, c.rule, 0, c.verb, 'points', c.amount, c.amount, c.after, at, at, c.reason::jsonb);
+"""
 
 _RETURN = f"""
 CREATE OR REPLACE FUNCTION bench_return(wanted int, number bigint) RETURNS text LANGUAGE plpgsql AS $$
@@ -107,14 +106,19 @@ BEGIN
         kind="purchase.returned", outlet="sale.outlet_id", other="NULL", corrects="sale.id", counts="sale.at"
     )
 }
+  INSERT INTO journal_entry (event_id, n, program_id, member_id, rule_version, rule, round, verb, asset, amount, wanted,
+      balance_after, at, counts_at, reverses_event_id, reverses_n, reason)
+    SELECT event, e.n, c.program, who, 0, e.rule, 0, 'take', e.asset, e.amount, e.amount,
+      (balances ->> (e.asset || ' available'))::bigint - e.amount, at, e.counts_at, sale.id, e.n,
+      jsonb_build_object('given', e.amount, 'version', e.rule_version)
+    FROM journal_entry e WHERE e.event_id = sale.id;
   INSERT INTO journal_posting (event_id, n, k, program_id, asset, from_holder_id, from_kind, to_holder_id, to_kind, amount,
       lot_event_id, lot_n)
-    SELECT event, e.n, 0, c.program, e.asset, who, 'available', c.program, 'issued', e.amount, sale.id, e.reverses_n
-    FROM unnest(c.entries) e WHERE e.amount > 0;
-  UPDATE journal_lot SET remaining = remaining - e.amount, ended_at = at
-    FROM unnest(c.entries) e WHERE event_id = sale.id AND journal_lot.n = e.reverses_n AND k = 0;
+    SELECT event, p.n, 0, c.program, p.asset, who, 'available', c.program, 'issued', p.amount, sale.id, p.n
+    FROM journal_posting p WHERE p.event_id = sale.id;
+  UPDATE journal_lot SET remaining = 0, ended_at = at WHERE event_id = sale.id;
   UPDATE journal_balance SET amount = amount - gone
-    FROM (SELECT e.asset AS what, sum(e.amount) AS gone FROM unnest(c.entries) e GROUP BY e.asset) gone
+    FROM (SELECT e.asset AS what, sum(e.amount) AS gone FROM journal_entry e WHERE e.event_id = sale.id GROUP BY e.asset) gone
     WHERE holder_id = who AND asset = what AND kind = 'available';
   RETURN event || ' ' || c.payload || balances::text || stood::text || moved::text || held::text;
 END $$;
@@ -122,7 +126,7 @@ END $$;
 
 # Lots soonest expiry first until it is enough; `to` each of them goes.
 _DRAW = """
-  rest := c.entries[1].amount;
+  rest := c.amount;
   FOR lot IN SELECT event_id, n, k, remaining, available_from, expires_at, root_event_id, root_n FROM journal_lot
       WHERE holder_id = who AND asset = 'points' AND remaining > 0 AND available_from <= at
         AND (expires_at IS NULL OR expires_at > at) ORDER BY expires_at, available_from, event_id, n, k LOOP
@@ -134,7 +138,7 @@ _DRAW = """
     EXIT WHEN rest = 0;
   END LOOP;
   IF rest > 0 THEN RAISE EXCEPTION 'a member of a measurement ran out of points'; END IF;
-  UPDATE journal_balance SET amount = amount - c.entries[1].amount
+  UPDATE journal_balance SET amount = amount - c.amount
     WHERE holder_id = who AND asset = 'points' AND kind = 'available';
 """
 _POST = """INSERT INTO journal_posting (event_id, n, k, program_id, asset, from_holder_id, from_kind, to_holder_id, to_kind,
@@ -148,6 +152,7 @@ DECLARE {_DECLARE} rest bigint; part bigint; place smallint := 0; lot record;
 BEGIN
   {_READ.format(kind="points.spent", whose=_BY_PHONE)}
   {_EVENT.format(kind="points.spent", **_PLAIN)}
+  {_ENTRY}
   {_DRAW.format(to=_POST.format(to="c.program, 'redeemed'"))}
   RETURN event || ' ' || c.payload || balances::text;
 END $$;
@@ -165,6 +170,7 @@ BEGIN
   SELECT amount INTO owed FROM journal_balance WHERE holder_id = other AND asset = 'points' AND kind = 'debt';
   IF owed < 0 THEN RAISE EXCEPTION 'nobody owes anything in a measurement'; END IF;
   {_EVENT.format(kind="points.transferred", **{**_PLAIN, "other": "other"})}
+  {_ENTRY}
   UPDATE journal_holder SET version = version + 1 WHERE id = other;
   {
     _DRAW.format(
@@ -177,7 +183,7 @@ BEGIN
     )
 }
   INSERT INTO journal_balance (holder_id, asset, kind, program_id, amount, floor)
-    VALUES (other, 'points', 'available', c.program, c.entries[1].amount, 0)
+    VALUES (other, 'points', 'available', c.program, c.amount, 0)
     ON CONFLICT (holder_id, asset, kind) DO UPDATE SET amount = journal_balance.amount + excluded.amount;
   RETURN event || ' ' || c.payload || balances::text;
 END $$;
@@ -231,7 +237,7 @@ def returns(shop: Shop, round: int, first: int) -> list[dict[str, Any]]:
     from setia.intake import service, understand
     from setia.intake.types import ReturnBody
 
-    baskets = data.cases(200 + round)
+    baskets = _small(200 + round)
     names = [f"R{round:04d}{n:08d}" for n in range(data.MEMBERS)]
     stock(shop, baskets, names)
     for letter, many in (("F", FLOOR_SALES), ("P", PRODUCT_SALES)):
@@ -242,6 +248,16 @@ def returns(shop: Shop, round: int, first: int) -> list[dict[str, Any]]:
         service.accept(shop.caller, told, told.external_id)
     _fill(shop, "purchase.returned", round)
     return [{"at": at.isoformat()}]
+
+
+def _small(seed: int) -> list[data.Basket]:
+    """As many baskets as members, none for a canteen: a hundred of them lift nobody to another tier, use up nobody's cap."""
+    found, more = data.cases(seed), 1
+    while any(basket.total > MOST for basket in found):
+        others = data.cases(seed + 1_000 * more)
+        found = [a if a.total <= MOST else b for a, b in zip(found, others, strict=True)]
+        more += 1
+    return found
 
 
 def _moment(shop: Shop, _passed: Iterator[int] = count()) -> datetime:

@@ -63,7 +63,7 @@ class Shop:
         shop.happens("points.extended", "X", at, BUDI, until=until, reason="hari raya")
         shop.happens("points.adjusted", "J", at, BUDI, points=-7, reason="goodwill")
         proof.sequence(shop.programme)
-        proof.note_leaf(shop.programme, "seal", {"root": "00" * 32})
+        proof.note_leaf(shop.programme, "erasure", {"leaves": []})
         proof.sign(shop.programme)
         self.receipts: dict[tuple[UUID, int], str] = {}
         for event in queries.events(shop.programme, None, None, None, 200)[0]:
@@ -79,18 +79,19 @@ class Shop:
 
     def fits(self, entry: tuple[UUID, int]) -> bool:
         """Whether the record of today is what the receipt of an entry says: content, leaf, and the tree it is in."""
-        from setia.proof import merkle, notes, tiles
+        from setia.proof import merkle, notes, reading, tiles
         from setia.proof import service as proof
+        from setia.proof.models import Leaf, Salt
 
         program = self.shop.programme
         head, index, content = notes.check_proof(self.receipts[entry], proof.verifier_key(program))
         try:
-            rows = proof._read("e.event_id = %s AND e.n = %s AND e.program_id = %s", [*entry, program.id])
-            salt = proof.Salt.objects.get(event_id=entry[0], n=entry[1])
-            (today,) = proof._contents(rows, {entry: bytes(salt.salt)})
-            leaf = proof.Leaf.objects.get(program_id=program.id, index=index)
+            rows = reading.entries("e.event_id = %s AND e.n = %s AND e.program_id = %s", [*entry, program.id])
+            salt = Salt.objects.get(event_id=entry[0], n=entry[1])
+            (today,) = reading.contents(rows, {entry: bytes(salt.salt)})
+            leaf = Leaf.objects.get(program_id=program.id, index=index)
             tree = merkle.root(tiles.reader(program.id), 0, head.size)
-        except (ValueError, LookupError, KeyError, proof.Leaf.DoesNotExist):
+        except (ValueError, LookupError, KeyError, Leaf.DoesNotExist):
             return False
         mine = (leaf.event_id, leaf.n, bytes(leaf.hash)) == (*entry, merkle.leaf_hash(content))
         return mine and today == content and tree == head.root

@@ -164,8 +164,8 @@ class Up:
             self.log.close()
 
     def kill(self) -> None:
-        """End it as the kernel would, and wait until what it had started is gone too."""
-        helpers = list(self.children().values())
+        """End it as the kernel would, and wait until its server has left the port. Its worker ends when it has noticed."""
+        helpers = [pid for name, pid in self.children().items() if name == "server"]
         self.process.kill()
         self.process.wait()
         self.log.close()

@@ -16,7 +16,7 @@ from typing import Any, Self
 from faults import ground
 
 CLIENTS = 64
-KINDS = ("earn", "spend", "hold", "capture", "transfer", "merge", "return", "duplicate")
+KINDS = ("earn", "spend", "hold", "capture", "transfer", "merge", "return", "duplicate", "pool")
 EMPTY_EVERY = 20  # rounds of all kinds
 RANI, BUDI = "081234567890", "081298765432"
 
@@ -119,6 +119,32 @@ class Round:
     def _hold(self) -> int:
         said = self._does(lambda i: self.shop.happens("points.held", f"H{i}", phone=RANI, points=3))
         return self._thirds(said)
+
+    def _pool(self) -> int:
+        """Two of a household spend its 200 points nine at a time, while they buy too: never more than there is."""
+        from setia.journal import service as journal
+        from setia.kit import ids
+
+        pool = self.shop.happens("pool.opened", "P", phone=RANI, name="Rumah").pool
+        self.shop.happens("pool.joined", "J", phone=BUDI, pool=pool, role="spender")
+        holder, pair = ids.parse("mem", pool), (RANI, BUDI)
+        assert holder
+
+        def deed(i: int) -> Any:
+            if i % 8 == 0:
+                return self.shop.buy(f"E{i}", 10_000, phone=pair[i // 8 % 2])
+            return self.shop.spend(f"S{i}", 9, pair[i % 2])
+
+        said = self._does(deed)
+        done, buyers = self._done(said), (self.clients + 7) // 8
+        earned = sum(receipt.points == 1 for receipt in done)
+        spent = sum(receipt.points == -9 for receipt in done)
+        left = 200 + earned - 9 * spent
+        wrong = earned != buyers or said.count("insufficient") != self.clients - len(done)
+        few = spent < min(200 // 9, self.clients - buyers)
+        there = [journal.spendable(holder, "points"), *self._points()]
+        told = len({receipt.balance for receipt in done}) != len(done) or min(r.balance for r in done) < 0
+        return wrong + few + (there != [left, 0, 0]) + told + (left < 0)
 
     def _thirds(self, said: list[Any]) -> int:
         """Three points at a time from a hundred."""

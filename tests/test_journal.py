@@ -240,3 +240,13 @@ def _keep_promises():
 
     while outbox.sweep():
         pass
+
+
+def test_a_statement_that_fails_at_its_first_run_leaves_the_connection_usable(shop):
+    from setia.journal import sql
+
+    connection.close()
+    with pytest.raises(DatabaseError):
+        sql.run("SELECT 1 / $1::int", [b"0"])
+    assert sql.run("SELECT 2 / $1::int", [b"1"]) == [[b"2"]]
+    assert sql.run("SELECT 1 / $1::int", [b"1"]) == [[b"1"]]

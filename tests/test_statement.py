@@ -119,6 +119,52 @@ def test_a_merged_members_statement_holds_both_lives():
     assert points(rani.id, NOON - timedelta(days=1))["closing"] == 50
 
 
+def agrees(holder, at):
+    """A statement says what the account holds."""
+    state, seen = journal.account(holder, at), points(holder, at)
+    assert seen.get("available", 0) == state.available.get("points", 0)
+    assert (seen.get("held", 0), seen.get("debt", 0)) == (
+        state.held.get("points", 0),
+        -state.debt.get("points", 0),
+    )
+    assert seen.get("spendable", 0) == state.spendable("points")
+
+
+def test_a_pools_statement_is_its_account_and_a_members_is_their_own():
+    shop = found_shop(ONE_PER_10K)
+    rani, budi, sari = (shop.member(phone, SINCE) for phone in (RANI, BUDI, "081311112222"))
+    shop.buy("A", 500_000)
+    opened = shop.happens("pool.opened", "P", phone=RANI, name="Rumah")
+    pool = ids.parse("mem", opened.pool)
+    shop.happens("pool.joined", "J", phone=BUDI, pool=opened.pool, role="spender")
+    shop.buy("B", 300_000, phone=BUDI)
+    shop.buy("C", 400_000, phone="081311112222")
+    shop.spend("S", 20, BUDI, order_id="C")
+    shop.happens("points.transferred", "T2", phone="081311112222", to=BUDI, points=5)
+    sent = shop.happens("points.transferred", "T", phone=RANI, to="081311112222", points=25)
+    shop.happens("points.held", "H", phone=RANI, points=6)
+    shop.give_back("C", id="CR", refund=200_000)
+    now = points(pool, time.now())
+    assert (now["issued"], now["redeemed"], now["moved"], now["held"]) == (30, 10, 50 - 25 + 5, 6)
+    assert now["closing"] == 50
+    answer = call("GET", f"/v1/members/{opened.pool}/statement", key=shop.key)
+    assert (answer.status, answer.body["data"][0]["closing"]) == (200, 50)
+    mine = points(rani.id, time.now())
+    assert (mine["issued"], mine["moved"], mine["closing"]) == (50, -50, 0)
+    assert points(budi.id, time.now()) == {}
+    shop.happens("hold.released", "HR", hold="H")
+    shop.happens("pool.left", "L", phone=RANI, split="nothing")
+    shop.happens("pool.left", "L2", phone=BUDI)
+    shop.happens("event.voided", "V", event=ids.public("evt", sent.event_id), reason="salah")
+    last = points(budi.id, time.now())
+    assert (last["closing"], last["moved"]) == (
+        75,
+        75,
+    )  # the pool's 50, and what came back to it after it closed
+    for holder in (pool, rani.id, budi.id, sari.id):
+        agrees(holder, time.now())
+
+
 @pytest.mark.parametrize("query", ["as_of=2026-10-01", "since=kemarin", "booked_by=2026-10-01T00:00:00"])
 def test_an_instant_that_is_none_is_refused(query):
     shop = found_shop(ONE_PER_10K)

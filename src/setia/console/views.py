@@ -154,10 +154,10 @@ def members_list(request: HttpRequest, programme: Programme) -> HttpResponse:
         programme.id, wanted, limit=A_PAGE + 1, after=ids.parse("mem", request.GET.get("after", ""))
     )
     shown, more = found[:A_PAGE], len(found) > A_PAGE
-    points = journal.spendables((person.id for person in shown), "points", programme.now())
+    points = journal.spendables((person.purse for person in shown), "points", programme.now())
     values = {
         "q": wanted,
-        "found": [(person, points.get(person.id, 0)) for person in shown],
+        "found": [(person, points.get(person.purse, 0)) for person in shown],
         "after": shown[-1].public_id if more else None,
         "total": members.count(programme.id),
     }
@@ -171,13 +171,14 @@ def member(request: HttpRequest, programme: Programme, member: str) -> HttpRespo
     """Everything about one member: what they hold, what runs out, and every happening with its reasons."""
     person = members.by_public_id(programme.id, member)
     now, lang = programme.now(), pages.lang(request)
-    ends = journal.expiring(person.id, "points", now)
+    ends = journal.expiring(person.purse, "points", now)
     values = {
         "person": person,
-        "points": journal.spendable(person.id, "points", now),
+        "points": journal.spendable(person.purse, "points", now),
         "expiring": ends,
         "expiring_more": len(ends) - 3,
-        "status": tiers.status(programme, person.id, now, lang),
+        "pool": members.pool_of(person),
+        "status": None if person.is_pool else tiers.status(programme, person.id, now, lang),
         "agreed": members.agreed(programme.id, person.id).get("marketing"),
         "token": members.link_token(person),
         "timeline": queries.timeline(programme, person.id, lang, after=request.GET.get("after")),
@@ -218,7 +219,7 @@ def adjust(request: HttpRequest, programme: Programme, member: str) -> HttpRespo
     typed = {key: request.POST.get(key, "") for key in ("points", "reason", "way", "id")}
     values = {
         "person": person,
-        "points": journal.spendable(person.id, "points", programme.now()),
+        "points": journal.spendable(person.purse, "points", programme.now()),
         "typed": typed if typed["id"] else {"id": f"adj-{ids.new()}", "way": "add"},
         "reasons": deeds.REASONS,
         "alone": programs.book(programme.id, programme.now()).alone_up_to,

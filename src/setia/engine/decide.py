@@ -86,6 +86,21 @@ class Returns:
     grace_days: int = 7
 
 
+ROLES = ("owner", "spender", "saver")  # in a household's pool
+SPLITS = ("own", "equal", "nothing")  # what somebody who leaves it takes along
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """How households share: what somebody who leaves takes along, and which roles may spend.
+
+    `leaving`: `own` is what is left of what came by events naming them, `equal` a share, `nothing` nothing.
+    """
+
+    leaving: str = "own"
+    may_spend: tuple[str, ...] = ("owner", "spender")
+
+
 @dataclass(frozen=True, eq=False)
 class Book:
     """A published version, compiled: what was in force from an instant on. It never changes."""
@@ -100,6 +115,7 @@ class Book:
     returns: Returns = Returns()
     alone_up_to: int = 1_000  # points one member of staff may correct without a second person
     late_days: int = LATE_DAYS
+    pools: Pools = Pools()
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
     by_id: Mapping[str, Rule] = field(init=False)
     needs: Mapping[str, frozenset[str]] = field(init=False)

@@ -12,7 +12,19 @@ from datetime import date
 from typing import Any
 
 from setia.engine import nodes
-from setia.engine.decide import LATE_DAYS, Book, Limit, Pending, Returns, Rule, Step, limits
+from setia.engine.decide import (
+    LATE_DAYS,
+    ROLES,
+    SPLITS,
+    Book,
+    Limit,
+    Pending,
+    Pools,
+    Returns,
+    Rule,
+    Step,
+    limits,
+)
 from setia.engine.vocabulary import LINE_FIELDS, EventKind, Fact
 from setia.kit import texts
 
@@ -147,6 +159,17 @@ class Reader:
             self.wrong(path, "not_days", value=thing, most=most)
             return 0
         return int(found[1])
+
+    def pools(self, thing: Any) -> Pools:
+        """The document's `pools:` section: what somebody who leaves a household takes along, and who may spend."""
+        thing = self.mapping("pools", thing or {}, ["leaving", "may_spend"])
+        leaving, may_spend = thing.get("leaving", "own"), thing.get("may_spend", list(Pools().may_spend))
+        if leaving not in SPLITS:
+            self.wrong("pools.leaving", "unknown_choice", value=leaving, choices=", ".join(SPLITS))
+        if not isinstance(may_spend, list) or not may_spend or not set(map(str, may_spend)) <= set(ROLES):
+            self.wrong("pools.may_spend", "unknown_choice", value=may_spend, choices=", ".join(ROLES))
+            return Pools()
+        return Pools(str(leaving), tuple(map(str, may_spend)))
 
     # Conditions
 
@@ -345,7 +368,7 @@ def read(
 ) -> tuple[Book | None, list[Problem]]:
     """The book a document makes, or None and everything that is wrong with it."""
     reader = Reader(words)
-    keys = ["program", "assets", "rules", "returns", "corrections", "late", *words.sections]
+    keys = ["program", "assets", "rules", "returns", "corrections", "late", "pools", *words.sections]
     document = reader.mapping("$", document, keys, ["program", "assets", "rules"])
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
     assets = document.get("assets") if isinstance(document.get("assets"), dict) else {}
@@ -365,7 +388,7 @@ def read(
     ids = [rule.id for rule in rules]
     for id in sorted({id for id in ids if ids.count(id) > 1}):
         reader.wrong("rules", "id_twice", value=id)
-    returns = reader.returns(document.get("returns"))
+    returns, pools = reader.returns(document.get("returns")), reader.pools(document.get("pools"))
     corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
     alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
     late = reader.mapping("late", document.get("late") or {}, ["window"])
@@ -384,6 +407,7 @@ def read(
         returns,
         alone,
         window,
+        pools,
     ), []
 
 

@@ -101,6 +101,10 @@ ACTIVATED = "points.activated"
 MERGED = "member.merged"
 UNMERGED = "member.unmerged"
 REJUDGED = "purchase.rejudged"
+POOL_OPENED = "pool.opened"
+POOL_JOINED = "pool.joined"
+POOL_LEFT = "pool.left"
+POOL_ROLE = "pool.role_changed"
 
 _WHEN = ("at", "date", "hour", "weekday")
 _SALE = ("net", "total", "visits", "lines", "outlet", "channel", *_WHEN)
@@ -124,6 +128,10 @@ CORE_EVENTS = (
     EventKind(MERGED, _WHEN, scope="admin"),
     EventKind(UNMERGED, _WHEN, scope="admin"),
     EventKind(REJUDGED, _WHEN, scope="admin"),
+    EventKind(POOL_OPENED, _WHEN, scope="spend"),
+    EventKind(POOL_JOINED, _WHEN, scope="spend"),
+    EventKind(POOL_LEFT, _WHEN, scope="spend"),
+    EventKind(POOL_ROLE, _WHEN, scope="spend"),
 )
 
 CORE_FACTS = (

@@ -59,7 +59,8 @@ _LIABILITY = """
 SELECT coalesce(sum(remaining), 0) FROM journal_lot WHERE program_id = %(program)s AND asset = 'points'
   AND available_from <= %(stop)s AND (expires_at IS NULL OR expires_at > %(stop)s)"""
 
-_NEW = "SELECT count(*) FROM members_member WHERE program_id = %(program)s AND joined_at >= %(start)s AND joined_at < %(stop)s"
+_NEW = """SELECT count(*) FROM members_member WHERE program_id = %(program)s AND NOT is_pool
+  AND joined_at >= %(start)s AND joined_at < %(stop)s"""
 
 _WEEKLY = """
 WITH week AS (SELECT generate_series(0, %(weeks)s - 1) AS i),

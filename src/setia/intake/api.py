@@ -8,6 +8,7 @@ from setia.intake.models import Event
 from setia.intake.types import Body as Struct
 from setia.intake.types import EventBody, Name, PurchaseBody, Receipt, ReturnBody, Told
 from setia.journal import service as journal
+from setia.journal.types import POOLED
 from setia.kit import ids, phones, texts, time
 from setia.kit.refusals import Refusal
 from setia.members import service as members
@@ -78,14 +79,21 @@ def create_member(call: Call) -> tuple[int, Any]:
 
 
 def _member(call: Call, person: Person) -> dict[str, Any]:
-    return {
+    """A pool's points for whoever is in one; `pool` says which and as what. Of a pool, `members` says who."""
+    found: dict[str, Any] = {
         "id": person.public_id,
         "phone": person.phone,
         "nickname": person.nickname,
         "joined_at": time.iso(person.joined_at),
         "is_invented": person.is_invented,
-        "points": journal.spendable(person.id, "points", call.caller.programme.now()),
+        "points": journal.spendable(person.purse, "points", call.caller.programme.now()),
     }
+    if person.pool:
+        found["pool"] = {"id": ids.public("mem", person.pool), "role": person.role}
+    if person.is_pool:
+        people = [{"id": each.public_id, "role": each.role} for each in members.in_pool(person.id)]
+        found |= {"is_pool": True, "members": people}
+    return found
 
 
 def list_members(call: Call) -> tuple[int, Any]:
@@ -117,9 +125,10 @@ def balances(call: Call) -> tuple[int, Any]:
     """Everything a member holds now, and when it runs out."""
     person, now = members.by_public_id(call.caller.programme.id, call.path["id"]), call.caller.programme.now()
     account = journal.account(person.id, now)
-    assets = sorted(
-        asset for asset in account.available if account.spendable(asset) or not asset.startswith("tier/")
-    )
+    if person.pool:
+        account.pool = journal.account(person.pool, now)
+    held = {asset for each in (account, account.place(POOLED)) for asset in each.available}
+    assets = sorted(asset for asset in held if account.spendable(asset) or not asset.startswith("tier/"))
     return 200, {
         "member": person.public_id,
         "as_of": time.iso(now),
@@ -127,10 +136,10 @@ def balances(call: Call) -> tuple[int, Any]:
             {
                 "asset": asset,
                 "amount": account.spendable(asset),
-                "debt": -account.debt.get(asset, 0),
+                "debt": -account.place(asset).debt.get(asset, 0),
                 "expiring": [
                     {"at": time.iso(at), "amount": amount}
-                    for at, amount in journal.expiring(person.id, asset, now)
+                    for at, amount in journal.expiring(account.place(asset).holder, asset, now)
                 ],
             }
             for asset in assets

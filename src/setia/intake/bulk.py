@@ -39,6 +39,7 @@ TRIES = 3
 SENT_TOGETHER = 100
 CHUNK = 5_000  # enough to spread the cost of a commit, small enough to lock its members for about a second
 Order = tuple[datetime, str, str]
+_SHARED = Q(merged_into__isnull=False) | Q(absorbed__isnull=False) | Q(pool__isnull=False) | Q(is_pool=True)
 
 
 @dataclass(slots=True)
@@ -61,10 +62,9 @@ class _Mind:
     memory: Memory
     account: Account
     last: Order
-    ending: list[tuple[datetime, str, int]] = field(
-        default_factory=list
-    )  # a heap: until when what can be spent
-    starting: list[tuple[datetime, str, int]] = field(default_factory=list)  # and from when
+    is_shared: bool = False  # by a merge or a pool: never in bulk
+    ending: list[tuple[datetime, str, int]] = field(default_factory=list)  # a heap of when units run out
+    starting: list[tuple[datetime, str, int]] = field(default_factory=list)  # and of when they can be spent
 
     def holds(self, asset: str, amount: int, starts: datetime, ends: datetime | None, at: datetime) -> None:
         """Note when units that are held can be spent; what is past its date at `at` never can again."""
@@ -108,7 +108,9 @@ class Batch:
         self.categories = catalog.categories(self.program)
         self.places: dict[str, Place] = {place.code: place for place in tenancy.outlets(self.program)}
         self.members: dict[tuple[str, str], UUID] = {}
-        self.merged: set[tuple[str, str] | None] = set()  # names of members who share accounts: never in bulk
+        self.merged: set[tuple[str, str] | None] = (
+            set()
+        )  # names of members who share accounts by a merge or a pool
 
     def take(self, chunk: Sequence[tuple[int, Told]]) -> None:
         """A chunk, in order. What can't go in bulk ends the bulk before it and goes alone."""
@@ -205,8 +207,7 @@ class Batch:
         )
         for source, name, member in found.values_list("source", "external_id", "member_id"):
             self.members["external", f"{source}\n{name}"] = member
-        merged = rows.filter(Q(merged_into__isnull=False) | Q(absorbed__isnull=False))
-        sharing = set(merged.values_list("id", flat=True))
+        sharing = set(rows.filter(_SHARED).values_list("id", flat=True))
         self.merged |= {name for name in names if self.members.get(name) in sharing} if sharing else set()
 
     def _whose(self, told: Told) -> UUID | None:
@@ -221,7 +222,7 @@ class Batch:
 
     def _must_go_alone(self, mind: _Mind, told: Told) -> bool:
         assert told.at is not None
-        return _order(told) < mind.last or mind.memory.ran_out(told.at)
+        return mind.is_shared or _order(told) < mind.last or mind.memory.ran_out(told.at)
 
     def _lock(self, whose: set[UUID]) -> None:
         """Hold these members in id order, and learn anew about those who changed since we looked."""
@@ -371,7 +372,7 @@ def _balances(book: Book, needs: Iterable[str], account: Account) -> dict[str, i
 
 
 def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> dict[UUID, _Mind]:
-    """Everything memory must hold of these members, in four questions."""
+    """Everything memory must hold of these members, in five questions."""
     book = programs.shelf(program).books[-1] if programs.shelf(program).books else None
     folds = {name: fold for each in programs.shelf(program).books for name, fold in each.folds.items()}
     first = datetime.min.replace(tzinfo=UTC)
@@ -393,12 +394,14 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
         )
         for holder, asset, kind, amount in cursor.fetchall():
             minds[holder].account.of(kind)[asset] = amount
-        _learn_lots(cursor, minds, book, programs.shelf(program).waits)
+        _learn_lots(cursor, minds, book)
         _learn_limits(cursor, minds, folds, book)
+    for id in Member.objects.filter(_SHARED, id__in=list(members)).values_list("id", flat=True):
+        minds[id].is_shared = True
     return minds
 
 
-def _learn_lots(cursor: Any, minds: dict[UUID, _Mind], book: Book | None, waits: bool) -> None:
+def _learn_lots(cursor: Any, minds: dict[UUID, _Mind], book: Book | None) -> None:
     """What is held until when. What ran out or waits by an event is found when that event is judged."""
     rungs = {
         step.asset: (name, step) for name, steps in (book.ladders.items() if book else ()) for step in steps
@@ -408,11 +411,12 @@ def _learn_lots(cursor: Any, minds: dict[UUID, _Mind], book: Book | None, waits:
         "WHERE holder_id = ANY(%s) AND remaining > 0",
         [list(minds)],
     )
+    now = time.now()
     for holder, asset, left, starts, ends in cursor.fetchall():
         mind = minds[holder]
         if asset in rungs:
             mind.memory.hold(*rungs[asset], ends)
-        if waits:
+        if starts > now:
             mind.account.stale[asset] = mind.account.stale.get(asset, 0) + left
             mind.holds(asset, left, starts, ends, datetime.min.replace(tzinfo=UTC))
         elif ends:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from setia.engine.decide import Book, Effect, decide
 from setia.engine.vocabulary import (
@@ -254,7 +254,10 @@ def open_holds(clock: journal.Clock) -> list[Event]:
     """Holds that nothing resolved yet, of the programmes with this clock."""
     waiting = journal.holders_with(ON_HOLD)
     resolved = Event.objects.filter(corrects_id=OuterRef("id"), kind__in=(CAPTURED, RELEASED, LAPSED, VOIDED))
-    rows = Event.objects.filter(kind=HELD, member_id__in=waiting)
+    theirs = Q(member_id__in=waiting) | Q(
+        other_id__in=waiting
+    )  # a pool's own are held by its members' events
+    rows = Event.objects.filter(theirs, kind=HELD)
     rows = rows.filter(program_id=clock.of) if clock.of else rows.exclude(program_id__in=clock.but)
     return list(rows.filter(~Exists(resolved)).order_by("at"))
 

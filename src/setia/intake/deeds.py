@@ -20,6 +20,10 @@ from setia.engine.vocabulary import (
     LAPSED,
     MADE,
     MERGED,
+    POOL_JOINED,
+    POOL_LEFT,
+    POOL_OPENED,
+    POOL_ROLE,
     REJUDGED,
     RELEASED,
     RETURNED,
@@ -28,7 +32,7 @@ from setia.engine.vocabulary import (
     UNMERGED,
     VOIDED,
 )
-from setia.intake import corrections, rejudging
+from setia.intake import corrections, pools, rejudging
 from setia.journal import rules as ledger
 from setia.journal import undo
 from setia.journal.types import AVAILABLE, DEBT, Account, Lot, LotKey, Standing
@@ -59,7 +63,10 @@ def _spend(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _expire(case: "Case", found: list[Standing]) -> list[Effect]:
-    return ledger.expire(case.account.lots, case.at)
+    effects = ledger.expire(case.account.lots, case.at)
+    for effect in effects:
+        effect.holder = case.account.holder
+    return effects
 
 
 REASONS = ("wrong_entry", "complaint", "goodwill", "system_fault", "fraud")
@@ -91,9 +98,10 @@ def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
     until = case.told.until or case.at + HOLD_FOR
     if not case.at < until <= case.at + LONGEST_HOLD:
         raise Refusal("bad_hold", status=422, param="data.until", days=LONGEST_HOLD.days)
-    amount, to = case.told.amount, (case.account.holder, ON_HOLD)
+    amount, purse = case.told.amount, case.purse.holder
     case.told.until = until
-    return [ledger.moved("held", POINTS, amount, to, -amount, inputs={"until": time.iso(until)})]
+    words = {"until": time.iso(until)}
+    return [ledger.moved("held", POINTS, amount, (purse, ON_HOLD), -amount, holder=purse, inputs=words)]
 
 
 def _of_hold(case: "Case") -> list[UUID]:
@@ -168,19 +176,21 @@ def _release(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _transfer(case: "Case", found: list[Standing]) -> list[Effect]:
-    """Points go to another member lot by lot, their dates kept. Refuses a transfer to oneself."""
-    other = case.other
+    """Points go to another member lot by lot, their dates kept. Refuses a transfer to oneself or within a pool."""
+    other, amount, purse = case.second, case.told.amount, case.purse.holder
     assert other is not None
-    if other == case.account.holder:
+    if other.survivor == case.account.holder:
         raise Refusal("to_oneself", status=422, param="data.to")
-    amount = case.told.amount
-    to = {"to": ids.public("mem", other)}
-    return [ledger.moved("transferred", POINTS, amount, (other, AVAILABLE), -amount, inputs=to)]
+    if other.purse == purse:
+        raise Refusal("same_pool", status=422, param="data.to")
+    words = {"to": ids.public("mem", other.survivor)}
+    to = other.purse, AVAILABLE
+    return [ledger.moved("transferred", POINTS, amount, to, -amount, holder=purse, inputs=words)]
 
 
 def _extend(case: "Case", found: list[Standing]) -> list[Effect]:
     """All that runs out before a date runs out then instead: an entry for each old date. Refuses when there is none."""
-    until, account = case.told.until, case.account
+    until, account = case.told.until, case.purse
     assert until is not None
     dates: dict[str, list[tuple[LotKey, int]]] = {}
     for lot in account.lots:
@@ -195,6 +205,7 @@ def _extend(case: "Case", found: list[Standing]) -> list[Effect]:
             sum(size for _, size in pieces),
             (account.holder, AVAILABLE),
             0,
+            holder=account.holder,
             pieces=pieces,
             ends=until,
             inputs={"from": ends, "until": time.iso(until), "why": case.told.note},
@@ -212,12 +223,19 @@ def _activate(case: "Case", found: list[Standing]) -> list[Effect]:
     """What a sale gave and waited for an event can be spent from now on. Refuses when nothing waits."""
     roots = {entry.key for entry in found}
     effects = []
-    for lot in case.account.lots:
+    for lot in [lot for account in case.accounts.values() for lot in account.lots]:
         if lot.root in roots and lot.remaining and lot.available_from >= UNTIL_RELEASED:
-            to, pieces = (case.account.holder, AVAILABLE), [(lot.key, lot.remaining)]
+            to, pieces, change = (lot.holder, AVAILABLE), [(lot.key, lot.remaining)], lot.remaining
             effects.append(
                 ledger.moved(
-                    "activated", lot.asset, lot.remaining, to, lot.remaining, pieces=pieces, starts=case.at
+                    "activated",
+                    lot.asset,
+                    lot.remaining,
+                    to,
+                    change,
+                    holder=lot.holder,
+                    pieces=pieces,
+                    starts=case.at,
                 )
             )
     if not effects:
@@ -232,7 +250,7 @@ def _rejudge(case: "Case", found: list[Standing]) -> list[Effect]:
     if not case.is_again:
         case.known.folded = rejudging.known_now(case.caller, sale, case.book)
     would = rejudging.judge(case.known.folded, sale, case.book)
-    effects = rejudging.more(found, would, sale.at)
+    effects = pools.where_it_went(rejudging.more(found, would, sale.at), found)
     if not effects:
         raise Refusal("nothing_more", param="data.event", value=sale.external_id)
     return effects
@@ -244,10 +262,13 @@ def _rejudge(case: "Case", found: list[Standing]) -> list[Effect]:
 def _merge(case: "Case", found: list[Standing]) -> list[Effect]:
     """Everything one member holds becomes another's, lot by lot; their names mean the survivor from now on.
 
-    Refuses a member merged with themselves, and open holds, which must end first.
+    Refuses a member merged with themselves, open holds, which must end first, and pools, which must be left first.
     """
-    survivor, other = case.account, case.accounts.get(case.other or UUID(int=0))
-    if other is None or other.holder == survivor.holder:
+    assert case.second is not None
+    if case.known.pool or case.second.pool:
+        raise Refusal("pool_open", param="member" if case.known.pool else "data.absorbed")
+    survivor, other = case.account, case.accounts[case.second.survivor]
+    if other.holder == survivor.holder:
         raise Refusal("merge_self", status=422, param="data.absorbed")
     if any(survivor.held.values()) or any(other.held.values()):
         raise Refusal("hold_open", param="data.absorbed")
@@ -284,8 +305,8 @@ def _debts(source: Account, target: Account) -> list[Effect]:
 
 
 def _merged(case: "Case") -> None:
-    assert case.known.member and case.other and case.known.deed
-    case.known.deed.names.absorb(case.known.member, case.other)
+    assert case.known.member and case.second
+    case.known.names.absorb(case.known.member, case.second.survivor)
 
 
 def _of_merge(case: "Case") -> list[UUID]:
@@ -296,7 +317,7 @@ def _of_merge(case: "Case") -> list[UUID]:
 def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
     """What is left of a merge goes back, with what came since by events that named the absorbed member.
 
-    Refuses what is no merge, and one that was taken back.
+    Refuses what is no merge, one that was taken back, and a survivor who is in a pool.
     """
     target, survivor = case.target, case.account
     assert target is not None
@@ -306,8 +327,9 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if any(survivor.held.values()):
         raise Refusal("hold_open", param="data.event")
-    assert case.known.deed is not None
-    theirs = case.known.deed.names.selves(target.other_id)
+    if case.known.pool:
+        raise Refusal("pool_open", param="data.event")
+    theirs = case.known.names.selves(target.other_id)
     events = list({lot.key[0] for lot in survivor.lots})
     mine = corrections.named(case.caller.programme.id, theirs, events) | {target.id}
     lots = [lot for lot in survivor.lots if lot.key[0] in mine]
@@ -315,15 +337,15 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _unmerged(case: "Case") -> None:
-    assert case.known.member and case.other_named and case.known.deed
-    case.known.deed.names.part(case.known.member, case.other_named)
+    assert case.known.member and case.second
+    case.known.names.part(case.known.member, case.second.named)
 
 
 # Corrections
 
 
 def _return(case: "Case", found: list[Standing]) -> list[Effect]:
-    return _reviewed(corrections.effects(case, found))
+    return _reviewed(pools.where_it_went(corrections.effects(case, found), found))
 
 
 def _of_return(case: "Case") -> list[UUID]:
@@ -368,7 +390,7 @@ def _void(case: "Case", found: list[Standing]) -> list[Effect]:
 
 def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
     """A transfer is undone from what its receiver still has of it. Refuses `insufficient` when that is spent."""
-    target, receiver = case.target, case.other
+    target, receiver = case.target, case.second.purse if case.second else None
     assert target is not None and receiver is not None
     got = [lot for lot in case.accounts[receiver].lots if lot.key[0] == target.id and lot.remaining]
     amount, have = found[0].amount, sum(lot.remaining for lot in got)
@@ -379,7 +401,7 @@ def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
             "transferred",
             POINTS,
             amount,
-            (case.account.holder, AVAILABLE),
+            (found[0].holder, AVAILABLE),
             amount,
             holder=receiver,
             pieces=[(lot.key, lot.remaining) for lot in got],
@@ -403,4 +425,8 @@ DEEDS: dict[str, Deed] = {
     VOIDED: Deed(_void, _of_void),
     MERGED: Deed(_merge, after=_merged, all_lots=True),
     UNMERGED: Deed(_unmerge, _of_merge, _unmerged, all_lots=True),
+    POOL_OPENED: Deed(pools.open_one, after=pools.opened, all_lots=True),
+    POOL_JOINED: Deed(pools.join, after=pools.joined, all_lots=True),
+    POOL_LEFT: Deed(pools.leave, after=pools.left, all_lots=True),
+    POOL_ROLE: Deed(pools.change, after=pools.changed),
 }

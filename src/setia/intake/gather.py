@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -32,12 +32,13 @@ from setia.engine.vocabulary import (
     Sum,
     Used,
 )
+from setia.intake.names import NOW, Names
 from setia.intake.types import Line, Told
 from setia.journal import service as journal
 from setia.journal import sql
 from setia.journal.types import Account
 from setia.kit import ids, time
-from setia.members import service as members
+from setia.members.service import Tie
 from setia.tenancy.types import Caller
 
 _decode = msgspec.json.decode
@@ -61,11 +62,14 @@ _SELVES = "ANY(array_append(m.absorbed, m.id))"
 
 _COLUMNS = """(SELECT max(number) FROM programs_version WHERE program_id = $1::uuid),
   k.event_id, encode(k.body_hash, 'hex'), s.id, encode(s.body_hash, 'hex'), m.id, h.version, o.id, o.time_zone,
-  (SELECT json_object_agg(sku, category) FROM catalog_product
+  {of_sale},
+  n.id, CASE WHEN n.is_pool THEN 'pool' ELSE m.pool_id || ' ' || m.pool_role END"""
+
+_OF_SALE = f"""(SELECT json_object_agg(sku, category) FROM catalog_product
     WHERE program_id = $1::uuid AND sku = ANY($10::text[])),
-  {balances},
-  EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL),
-  n.id"""
+  {sql.balances("m.id", "$3::timestamptz", "$11::timestamptz")},
+  EXISTS (SELECT FROM intake_parked p WHERE p.program_id = $1::uuid AND p.corrects = $5::text AND p.matched_at IS NULL)"""
+_OF_DEED = "CASE WHEN $10::text[] IS NULL THEN NULL END, NULL, false"  # no articles, nobody waits for it; balances come with its accounts
 
 _FROM = """LEFT JOIN intake_key k ON k.program_id = $1::uuid AND k.credential = $7::text AND k.key = $8::text
   LEFT JOIN intake_event s ON s.program_id = $1::uuid AND s.source = $4::text AND s.external_id = $5::text
@@ -111,7 +115,7 @@ _NEEDED = {
     "number": "(SELECT asset, sum(amount) AS amount FROM journal_entry WHERE event_id = ANY(r.ids) GROUP BY asset) needed",
 }
 _NEEDED["event"] = _NEEDED["number"]
-ALL = -1
+ALL, OWN = -1, 0  # every lot; none but those of the corrected event
 SOME, EVERY = (
     48,
     1_000_000,
@@ -145,22 +149,6 @@ _read_holders = msgspec.json.Decoder(list[journal.HolderRow] | None).decode
 _read_balances = msgspec.json.Decoder(list[tuple[str, str, int, int]] | None).decode
 
 
-class Names(Protocol):
-    """Whose names mean whom since merges: `members`, or what the replay keeps of it."""
-
-    def survivors(self, members: Iterable[UUID]) -> Mapping[UUID, UUID]:
-        """Whose accounts these share; those who weren't merged are left out."""
-
-    def selves(self, member: UUID) -> list[UUID]:
-        """A member's own id and those they absorbed."""
-
-    def absorb(self, survivor: UUID, member: UUID) -> None:
-        """From now on a member's names mean the survivor."""
-
-    def part(self, survivor: UUID, member: UUID) -> None:
-        """A merge is taken back."""
-
-
 @dataclass(slots=True)
 class Known:
     """What the look-up found."""
@@ -178,9 +166,13 @@ class Known:
     account: Account | None
     is_awaited: bool
     named: UUID | None
+    pool: UUID | None
+    role: str  # what the member may do in the pool
+    is_pool: bool  # a pool was named, not a person
     folded: dict[str, Any] = field(default_factory=dict)
     deed: "Deeds | None" = None
     taken: Sequence[Any] | None = None  # lines a return took that didn't keep how it was told; only on record
+    names: Names = NOW
 
 
 @dataclass(slots=True)
@@ -190,23 +182,20 @@ class Deeds:
     target: Recorded | None
     related: Sequence[Recorded]
     stood: journal.Stood
-    other: UUID | None
-    other_named: UUID | None
+    second: Tie | None  # the other member that is named: by the event, or by the one that it corrects
     holders: Mapping[UUID, journal.HolderRow]
-    names: Names = field(default_factory=lambda: members)  # whose accounts a member shares
 
     def is_cut(self, most: int) -> bool:
         """Whether somebody may have more lots to draw from than were looked at."""
         lots = (lot for holder in self.holders.values() for lot in holder.lots or ())
         return (
-            most != ALL
-            and max(Counter((lot.holder_id, lot.asset) for lot in lots).values(), default=0) >= most
+            most > 0 and max(Counter((lot.holder_id, lot.asset) for lot in lots).values(), default=0) >= most
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a deed asks for: at most so many lots of each asset or `ALL`, and other holders than it names itself."""
+    """What a deed asks for: at most so many lots of each asset, `ALL` or `OWN`; other holders than it names itself."""
 
     lots: int = SOME
     holders: tuple[UUID, ...] = ()
@@ -244,7 +233,7 @@ def look_up(
             other = "target's other"
             if told.kind != CLAIMED:
                 who, params[1] = "target", None
-        shape = Shape(target, other, told.kind == UNMERGED, asked.lots == ALL)
+        shape = Shape(target, other, told.kind == UNMERGED, min(asked.lots, 1), told.kind in (MADE, CLAIMED))
         params += [
             str(abs(told.amount)).encode(),
             str(asked.lots).encode(),
@@ -256,6 +245,7 @@ def look_up(
     text, readers = statement(book, needs, who, shape)
     row = sql.run(text, params)[0]
     member = _uuid(row[5])
+    pool, _, role = (_text(row[13]) or "").partition(" ")
     known = Known(
         int(row[0] or 0),
         _uuid(row[1]),
@@ -270,21 +260,25 @@ def look_up(
         journal.account_of(member, _read_balances(row[10] or b"null") or ()) if member else None,
         row[11] == b"t",
         _uuid(row[12]),
-        {name: reader(row[13 + place]) for name, (place, reader) in readers.items()},
+        UUID(pool) if role else None,
+        role,
+        pool == "pool",
+        {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
     )
     if asked:
-        known.deed = _deeds(row[-6:])
+        known.deed = _deeds(row[-7:])
     return known
 
 
 def _deeds(row: Sequence[bytes | None]) -> Deeds:
-    target, related, stood, other, named, holders = row
+    target, related, stood, named, survivor, pool, holders = row
+    second, into = _uuid(named), _uuid(survivor)
+    is_pool = pool == b"pool"
     return Deeds(
         _read_recorded(target) if target else None,
         _read_related(related or b"null") or (),
         _read_stood(stood or b"[]"),
-        _uuid(other),
-        _uuid(named),
+        Tie(second, into, None if is_pool else _uuid(pool), is_pool) if second and into else None,
         {each.id: each for each in _read_holders(holders or b"null") or ()},
     )
 
@@ -338,12 +332,16 @@ def _array(words: Iterable[str]) -> bytes:
 
 
 class Shape(NamedTuple):
-    """How a deed names the event it corrects and its second member, and whether that one means themselves alone."""
+    """How a deed names the event it corrects and its second member, whether that one means themselves alone, and lots.
+
+    Lots are `ALL`, `OWN` or 1 for as many as it takes. A sale asks for accounts too where a pool's is touched.
+    """
 
     target: str
     other: str
     himself: bool
-    all_lots: bool
+    lots: int
+    is_sale: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -367,8 +365,7 @@ def statement(
                 held[column] = len(columns) - 1
             readers[name] = held[column], _reader(fold, steps)
     found, sources = _deed(shape) if shape else ([], ["FROM (SELECT 1) one"])
-    balances = sql.balances("m.id", "$3::timestamptz", "$11::timestamptz")
-    head = _COLUMNS.replace("{balances}", "NULL" if shape else balances)  # a deed's come with its accounts
+    head = _COLUMNS.replace("{of_sale}", _OF_DEED if shape and not shape.is_sale else _OF_SALE)
     joins = _FROM.replace("{outlet}", _OUTLET if shape and shape.target else "o.code = $9::text")
     joins = joins.replace("{who}", _who(who, "n", "m", "$2", _SHARES))
     text = "SELECT " + ",\n  ".join([head, *columns, *found])
@@ -382,15 +379,20 @@ def _who(how: str, n: str, m: str, value: str, shares: str) -> str:
 
 def _deed(shape: Shape) -> tuple[list[str], list[str]]:
     """The columns and sources of what a deed asks for."""
-    own = "ARRAY[m.id, m2.id] || $14::uuid[]"
+    own = "ARRAY[m.id, m2.id, m.pool_id, m2.pool_id] || $14::uuid[]"
     at, needed = "$3::timestamptz", _NEEDED[shape.target]
-    lots = sql.live_lots("h.id") if shape.all_lots else sql.enough_lots("h.id", needed, at, "$13::bigint")
+    lots = {
+        ALL: sql.live_lots("h.id"),
+        OWN: "NULL",
+        1: f"CASE WHEN h.id IN (m.id, m.pool_id) OR h.id = ANY($14::uuid[]) THEN {sql.enough_lots('h.id', needed, at, '$13::bigint')} END",
+    }[shape.lots]
     columns = [
         f"CASE WHEN t.id IS NOT NULL THEN {_RECORDED.replace('{e}', 't')} END" if shape.target else "NULL",
         "r.events" if shape.target else "NULL",
         journal.stood("r.ids") if shape.target else "NULL",
-        "m2.id",
         "n2.id",
+        "m2.id",
+        "CASE WHEN n2.is_pool THEN 'pool' ELSE m2.pool_id::text END",
         f"""(SELECT json_agg(json_build_array(h.id, h.version, {sql.balances("h.id", at, "$11::timestamptz")}, {lots}))
     FROM journal_holder h WHERE h.id = ANY({own}))""",
     ]

@@ -10,20 +10,35 @@ from typing import Any
 from uuid import UUID
 
 from setia.engine.decide import Book
-from setia.engine.vocabulary import CAPTURED, CLAIMED, MADE, RETURNED, SPENT, UNMERGED, VOIDED
+from setia.engine.vocabulary import (
+    CAPTURED,
+    CLAIMED,
+    MADE,
+    MERGED,
+    POOL_JOINED,
+    POOL_LEFT,
+    RETURNED,
+    SPENT,
+    TRANSFERRED,
+    UNMERGED,
+    VOIDED,
+)
 from setia.intake.gather import Deeds, Recorded
 from setia.intake.models import Event
+from setia.intake.names import Names
 from setia.journal import service as journal
 from setia.journal.types import AVAILABLE, DEBT, EXPIRED, HELD, Account, Lot, LotKey
 from setia.kit.refusals import Refusal
+from setia.members.service import Tie
 from setia.programs import service as programs
 
 Columns = tuple[Any, ...]
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _PAYS = (SPENT, CAPTURED)
+NAMES_ANOTHER = (TRANSFERRED, MERGED, POOL_JOINED)  # whose second holder was told, not found
 
 
-class Past:
+class Past(Names):
     """Everybody's accounts, lots and names, and what was corrected, before the next event is booked.
 
     `versions` counts the events booked for each holder.
@@ -45,6 +60,11 @@ class Past:
         self.paid: dict[tuple[str, str], list[tuple[Event, frozenset[UUID]]]] = {}  # who paid for an order
         self.merged_into: dict[UUID, UUID] = {}
         self.absorbed: dict[UUID, list[UUID]] = {}
+        self.pools: dict[
+            UUID, dict[UUID, str]
+        ] = {}  # everybody who is in one and their role, in the order they came
+        self.pool_of: dict[UUID, UUID] = {}
+        self.left: dict[UUID, list[Event]] = {}  # by pool, who left it and how
 
     # What the look-up says
 
@@ -60,16 +80,15 @@ class Past:
     def deeds(self, row: Event, target: Event | None, all_lots: bool) -> Deeds:
         """What an event with a decision of its own found: what it speaks of, what that did, and who held what."""
         related = self._related(row, target) if target else []
-        other_named = target.other_id if target else row.other_id
-        other = other_named if row.kind == UNMERGED else self.meant(other_named)
+        own = row.other_id if row.kind in NAMES_ANOTHER else None
+        second = target.other_id if target else own
         events = [target.id, *(each.id for each in related)] if target else []
         stood = journal.did(events) if events else journal.Stood()
         stood = journal.Stood(stood.entries, stood.postings, self._touched(events, stood))
-        holders = _Holders(self, {self.meant(self.named(row, target)), other}, row, all_lots)
+        holders = _Holders(self, row, all_lots or target is not None)
         recorded = [_recorded(each) for each in related]
-        return Deeds(
-            _recorded(target) if target else None, recorded, stood, other, other_named, holders, self
-        )
+        tie = self._tie(second, himself=row.kind == UNMERGED) if second else None
+        return Deeds(_recorded(target) if target else None, recorded, stood, tie, holders)
 
     def named(self, row: Event, target: Event | None) -> UUID | None:
         """The member an event is for: of what it speaks, if of anything; a claim names its own."""
@@ -139,9 +158,14 @@ class Past:
         """Whose accounts a member shared then."""
         return self.merged_into.get(member, member) if member else None
 
-    def survivors(self, members: Iterable[UUID]) -> Mapping[UUID, UUID]:
-        """Whose accounts these shared then; those who weren't merged are left out."""
-        return {member: self.merged_into[member] for member in members if member in self.merged_into}
+    def ties(self, ids: Iterable[UUID]) -> Mapping[UUID, Tie]:
+        """How each of these stood then."""
+        return {id: self._tie(id) for id in set(ids)}
+
+    def _tie(self, member: UUID, himself: bool = False) -> Tie:
+        survivor = member if himself else self.merged_into.get(member, member)
+        is_pool = member in self.pools
+        return Tie(member, survivor, None if himself and is_pool else self.pool_of.get(survivor), is_pool)
 
     def selves(self, member: UUID) -> list[UUID]:
         """A member's own id and those they had absorbed."""
@@ -160,6 +184,44 @@ class Past:
         self.absorbed[survivor] = [id for id in mine if id != member and id not in own]
         self.merged_into.pop(member, None)
         self.merged_into.update(dict.fromkeys(own, member))
+
+    def in_pool(self, pool: UUID) -> int:
+        """How many were in a pool."""
+        return len(self.pools.get(pool, ()))
+
+    def left_with(self, pool: UUID, member: UUID) -> str:
+        """By which split a member had left a pool the last time; nothing when never."""
+        selves = self.selves(member)
+        mine = [row for row in self.left.get(pool, ()) if row.member_id in selves]
+        last = max(mine, key=lambda row: (row.booked_at, row.id), default=None)
+        return str(last.payload["split"]) if last else ""
+
+    def open_pool(self, program: UUID, pool: UUID, title: str, owner: UUID, at: datetime) -> None:
+        """A pool with its owner."""
+        self.pools[pool] = {}
+        self.enter_pool(pool, owner, "owner", at)
+
+    def enter_pool(self, pool: UUID, member: UUID, role: str, at: datetime) -> None:
+        """From now on a member's points are the pool's."""
+        self.pools[pool][member] = role
+        self.pool_of[member] = pool
+
+    def leave_pool(self, pool: UUID, member: UUID) -> None:
+        """A member has their points alone again. An owner's place goes to who came first; without anybody it closes."""
+        inside = self.pools[pool]
+        was = inside.pop(member)
+        del self.pool_of[member]
+        if not inside:
+            self.merged_into[pool] = member
+        elif was == "owner":
+            inside[next(iter(inside))] = "owner"
+
+    def change_role(self, pool: UUID, member: UUID, role: str) -> None:
+        """What a member may do in their pool. A new owner makes the one before a spender."""
+        inside = self.pools[pool]
+        if role == "owner":
+            inside.update({id: "spender" for id, was in inside.items() if was == "owner"})
+        inside[member] = role
 
     # Booking
 
@@ -185,6 +247,8 @@ class Past:
             self.corrected.setdefault(row.corrects_id, []).append(row)
         if row.order_ref and row.kind in _PAYS:
             self.paid.setdefault((row.source, row.order_ref), []).append((row, touched))
+        if row.kind == POOL_LEFT and row.other_id:
+            self.left.setdefault(row.other_id, []).append(row)
         return [row.id, *touched, *before]
 
     def end(self, draws: Iterable[Columns]) -> None:
@@ -225,16 +289,14 @@ class Past:
 
 
 class _Holders(Mapping[UUID, journal.HolderRow]):
-    """Everybody as they were: those an event names by themselves, and all who weren't merged into somebody else."""
+    """Everybody as they were."""
 
-    def __init__(self, past: Past, own: set[UUID | None], row: Event, all_lots: bool) -> None:
-        self.past, self.own, self.row = past, own, row
+    def __init__(self, past: Past, row: Event, all_lots: bool) -> None:
+        self.past, self.row = past, row
         self.spendable_at = None if all_lots else row.at
 
     def __getitem__(self, holder: UUID) -> journal.HolderRow:
         past, row = self.past, self.row
-        if holder not in self.own and holder in past.merged_into:
-            raise KeyError(holder)
         balances = past.balances(holder, row.at, row.received_at)
         lots = past.lots_of(holder, self.spendable_at)
         return journal.HolderRow(holder, past.versions.get(holder, 0), balances, lots)

@@ -12,9 +12,10 @@ from django.db import connection
 from django.db.models import Q, QuerySet, Sum
 
 from setia.engine.vocabulary import MADE, MERGED, RETURNED, UNMERGED, VOIDED
-from setia.intake import gather, receipts
+from setia.intake import gather, pools, receipts
 from setia.intake.deeds import CAN_BE_VOIDED
 from setia.intake.models import Event
+from setia.intake.receipts import MOVES
 from setia.intake.types import Receipt, Told, Written
 from setia.journal.models import Entry
 from setia.kit import ids, texts
@@ -118,9 +119,23 @@ def _page(rows: QuerySet[Event], after: str | None, limit: int) -> tuple[list[Ev
 def timeline(
     programme: Programme, member: UUID, lang: str, after: str | None = None, limit: int = 20
 ) -> Page:
-    """A member's story, newest first."""
-    rows, following = _page(_touching(programme, member), after, limit)
+    """A member's story, newest first; a pool's is that of all its members while they were in it."""
+    rows, following = _page(_story(programme.id, member), after, limit)
     return Page(_happenings(programme, rows, lang, member), following)
+
+
+def _story(program: UUID, member: UUID) -> QuerySet[Event]:
+    """The events that name a member or one they absorbed, as first or second, and those that moved something in a pool."""
+    selves, is_pool = members.names_of(member)
+    named = _moved_in(member) if is_pool else Q(member_id__in=selves)
+    return Event.objects.filter(named | Q(other_id__in=selves), program_id=program)
+
+
+def _moved_in(pool: UUID) -> Q:
+    """What happened in a pool: a transfer names its receiver, so the pools of both are in what is kept of its words."""
+    ever, name = pools.ever_in(pool), ids.public("mem", pool)
+    theirs = Q(member_id__in=ever, payload__pool=name) | Q(other_id__in=ever, payload__to_pool=name)
+    return Q(member_id=pool) | theirs
 
 
 def recent(
@@ -135,11 +150,8 @@ def recent(
 def happening(programme: Programme, public_id: str, lang: str, member: UUID | None = None) -> Happening:
     """One event, of one member when one is named. Refuses `not_found`."""
     id = ids.parse("evt", public_id)
-    rows = Event.objects.filter(program_id=programme.id, id=id) if id else Event.objects.none()
-    if member:
-        selves = members.selves(member)
-        rows = rows.filter(Q(member_id__in=selves) | Q(other_id__in=selves))
-    row = rows.first()
+    rows = _story(programme.id, member) if member else Event.objects.filter(program_id=programme.id)
+    row = rows.filter(id=id).first() if id else None
     if row is None:
         raise NotFound("event", public_id[:40])
     return _happenings(programme, [row], lang, member)[0]
@@ -183,7 +195,7 @@ def _happening(
 ) -> Happening:
     place = places.get(row.outlet_id) if row.outlet_id else None
     receipt = receipts.of(row, list(entries), place.name if place else None)
-    receives = reader is not None and reader == row.other_id != row.member_id
+    receives = _receives(row, reader)
     points = -receipt.points if receives else receipt.points
     return Happening(
         ids.public("evt", row.id),
@@ -200,6 +212,19 @@ def _happening(
         undone,
         row.received_at - row.at > _LATE and not row.actor.startswith("import:"),
     )
+
+
+def _receives(row: Event, reader: UUID | None) -> bool:
+    """Whether a reader gets what the event's first holder gives: a transfer's receiver, a pool that is joined.
+
+    What a member does with the pool's points is the pool's doing.
+    """
+    if reader is None or row.member_id == reader:
+        return False
+    pool = ids.public("mem", reader)
+    if row.kind in MOVES or row.payload.get("to_pool") == pool:
+        return reader == row.other_id or row.payload.get("to_pool") == pool
+    return reader == row.other_id and row.payload.get("pool") != pool
 
 
 def _row(entry: Written, programme: Programme, lang: str, receives: bool) -> Row:
@@ -251,9 +276,7 @@ def entries(
 
 def _touching(programme: Programme, member: UUID | None) -> QuerySet[Event]:
     """The events of a member, theirs and those that name them as the second one, or of the whole programme."""
-    rows = Event.objects.filter(program_id=programme.id)
-    selves = members.selves(member) if member else []
-    return rows.filter(Q(member_id__in=selves) | Q(other_id__in=selves)) if member else rows
+    return _story(programme.id, member) if member else Event.objects.filter(program_id=programme.id)
 
 
 def events(

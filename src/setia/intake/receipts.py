@@ -7,7 +7,16 @@ from uuid import UUID
 
 from setia.engine import explain
 from setia.engine.decide import Rule
-from setia.engine.vocabulary import ADJUSTED, CLAIMED, MADE, RETURNED, VOIDED
+from setia.engine.vocabulary import (
+    ADJUSTED,
+    CLAIMED,
+    MADE,
+    POOL_JOINED,
+    POOL_LEFT,
+    POOL_OPENED,
+    RETURNED,
+    VOIDED,
+)
 from setia.intake.models import Event
 from setia.intake.types import Receipt, Written
 from setia.journal import service as journal
@@ -16,6 +25,9 @@ from setia.journal.types import Plan
 from setia.kit import ids, texts, time
 from setia.programs import service as programs
 from setia.tenancy.types import Programme
+
+# What a pool gains by these its member loses, and the other way round.
+MOVES = (POOL_OPENED, POOL_JOINED, POOL_LEFT)
 
 if TYPE_CHECKING:
     from setia.intake.service import Case
@@ -56,7 +68,21 @@ def fresh(case: "Case", plan: Plan, is_preview: bool = False) -> Receipt:
         balance,
         entries,
         is_preview=is_preview,
+        pool=ids.public("mem", pool) if (pool := pool_of(case)) else None,
     )
+
+
+def pool_of(case: "Case") -> UUID | None:
+    """The pool an event was booked with: the one that its corrections meet, or the member's, or none."""
+    if case.told.kind == POOL_OPENED:
+        return case.event_id
+    if case.told.kind == POOL_JOINED:
+        return case.second.named if case.second else None
+    kind = programs.kind(case.told.kind)
+    if kind and kind.decide:  # a tier is everybody's own
+        return None
+    own = {case.known.member, *((case.second.survivor, case.second.pool) if case.second else ())}
+    return next((entry.holder for entry in case.standing if entry.holder not in own), case.known.pool)
 
 
 def stored(programme: Programme, event: UUID, is_replay: bool = False) -> Receipt:
@@ -114,6 +140,7 @@ def of(row: Event, entries: list[Written], outlet: str | None) -> Receipt:
         _points(entries),
         balance,
         entries,
+        pool=row.payload.get("pool"),
     )
 
 
@@ -148,6 +175,8 @@ def shown(receipt: Receipt, programme: Programme) -> dict[str, Any]:
             del each["id"]
     if receipt.outlet:
         answer["outlet"] = receipt.outlet
+    if receipt.pool:
+        answer["pool"] = receipt.pool
     if receipt.is_parked:
         return {"id": ids.public("prk", receipt.event_id), "status": "waiting", **answer}
     if not receipt.is_preview:
@@ -170,6 +199,8 @@ def summary(receipt: Receipt) -> dict[str, str]:
         key += ".none" if not receipt.points else ".more"
     if receipt.kind == VOIDED and receipt.total:
         key += ".sale"
+    if receipt.kind in MOVES and receipt.points and (receipt.points > 0) != (receipt.kind == POOL_LEFT):
+        key += ".owing"
     if receipt.kind in (VOIDED, ADJUSTED) and receipt.points < 0:
         key += ".less"
     elif key.endswith(".sale") and receipt.points:

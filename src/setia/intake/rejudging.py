@@ -112,7 +112,7 @@ def later(caller: Caller, event: Event) -> list[Later]:
     """The member's sales after an event that would be judged otherwise now, in their order; at most `MOST` looked at."""
     if event.member_id is None:
         return []
-    mine = members.selves(members.survivors([event.member_id]).get(event.member_id, event.member_id))
+    mine = members.all_names([event.member_id])
     rows = Event.objects.filter(
         Q(at__gt=event.at)
         | Q(at=event.at, source__gt=event.source)

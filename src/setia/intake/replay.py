@@ -35,7 +35,7 @@ from setia.intake.bulk import uncollected
 from setia.intake.deeds import DEEDS
 from setia.intake.gather import Known
 from setia.intake.models import Event
-from setia.intake.past import Columns, Past, seen
+from setia.intake.past import NAMES_ANOTHER, Columns, Past, seen
 from setia.intake.service import Case
 from setia.intake.types import Line, ReturnedItem, Told, Written
 from setia.journal import service as journal
@@ -179,7 +179,7 @@ class _Again:
             case.book = past.book(row.rule_version, row.at)
             plan, payload, kept = service.again(case, self._known(each, case))
             holders = {case.known.member} if case.known.member else set()
-            holders |= case.accounts.keys()
+            holders |= case.versions.keys()
             wrong = _differences(self.programme, each, case, plan, payload, kept)
         except _BROKEN as error:
             what = error.code if isinstance(error, Refusal) else repr(error)
@@ -205,6 +205,7 @@ class _Again:
         if account and kind and kind.needs_lots:
             account.lots = journal.lots_of_rows(past.lots_of(account.holder))
         known, beside = gather.kept(row.facts)
+        pool, is_pool = past.pool_of.get(member) if member else None, named in past.pools
         taken = (
             row.payload.get("lines", ())
             if row.kind in (RETURNED, VOIDED) and "seen" not in row.facts
@@ -224,9 +225,15 @@ class _Again:
             account,
             False,
             named,
+            pool if not is_pool else None,
+            past.pools[pool].get(member, "") if pool and member and not is_pool else "",
+            is_pool,
             _folded(row, case.book, known),
-            past.deeds(row, each.target, bool(deed and deed.all_lots)) if deed or row.corrects_id else None,
+            past.deeds(row, each.target, bool(deed and deed.all_lots))
+            if deed or pool or row.corrects_id
+            else None,
             taken,
+            past,
         )
 
     def _count(self, each: Stored, touched: Iterable[UUID], wrong: Iterable[str]) -> None:
@@ -262,13 +269,14 @@ def _told(row: Event) -> Told:
     told.note, told.approved_by, told.order = said.get("note", ""), said.get("approved_by", ""), row.order_ref
     told.until = time.parse(said["until"]) if "until" in said else None
     told.items = [ReturnedItem(sku=sku, qty=qty, amount=amount) for sku, qty, amount in said.get("items", ())]
-    told.refund = said.get("refund")
+    told.refund, told.role, told.split = said.get("refund"), said.get("role", ""), said.get("split", "")
     told.net, told.total, told.visits = row.net, row.total, row.visits
     told.member = ("id", ids.public("mem", row.member_id)) if row.member_id else None
     if row.corrects_id:
         told.corrects = ids.public("evt", row.corrects_id)
         return told
-    told.other = ("id", ids.public("mem", row.other_id)) if row.other_id else None
+    if row.other_id and row.kind in NAMES_ANOTHER:
+        told.other = "id", ids.public("mem", row.other_id)
     told.lines = [Line(*line) for line in said.get("lines", ())]
     for line, category in zip(told.lines, row.facts.get("categories", ()), strict=False):
         line.category = category
@@ -319,7 +327,7 @@ def _differences(
         if row.kind == EXPIRED:  # whose lots came as the database gave them
             postings, drawn = _by_lot(plan.postings), _by_lot(each.postings)
     now = (
-        case.known.named, case.other_named, told.order, case.at, case.counts_at, told.net, told.total, told.visits,
+        case.known.named, service.other_of(case), told.order, case.at, case.counts_at, told.net, told.total, told.visits,
         case.book.version, payload, kept,
     )  # fmt: skip
     was = tuple(getattr(row, name) for name in _EVENT)
@@ -423,6 +431,9 @@ def _strays(programme: Programme, past: Past, found: Replay) -> Iterator[str]:
     merged, absorbed = members.merges(programme.id)
     if merged != past.merged_into or absorbed != {id: all for id, all in past.absorbed.items() if all}:
         yield "members: who was merged into whom isn't what the events say"
+    inside = {id: (pool, role) for pool, all in past.pools.items() for id, role in all.items()}
+    if members.memberships(programme.id) != inside:
+        yield "members: who is in which pool isn't what the events say"
 
 
 def _targets(programme: Programme, selves: Sequence[UUID] | None, found: Replay) -> None:

@@ -19,14 +19,16 @@ from setia.engine.vocabulary import (
     LAPSED,
     MADE,
     MERGED,
+    POOL_JOINED,
     REJUDGED,
     RELEASED,
     RETURNED,
+    TRANSFERRED,
     UNMERGED,
     VOIDED,
     Balance,
 )
-from setia.intake import corrections, gather, parking, receipts, understand
+from setia.intake import corrections, gather, parking, pools, receipts, understand
 from setia.intake.deeds import AFTER_RETURN, DEEDS, needs_second
 from setia.intake.gather import Asked, Known, Recorded
 from setia.intake.models import Key
@@ -35,10 +37,10 @@ from setia.intake.understand import fingerprint
 from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal import sql
-from setia.journal.types import Account, Plan, Standing
+from setia.journal.types import POOLED, Account, EntryKey, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
-from setia.members import service as members
+from setia.members.service import Tie
 from setia.programs import service as programs
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller
@@ -78,7 +80,7 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                     continue
                 if deed and deed.after:
                     deed.after(case)
-        except (IntegrityError, _Merged):
+        except (IntegrityError, _Moved):
             continue  # the same event came in beside us, or a merge: look again
         if case.known.is_awaited:
             parking.match(caller.programme, told.external_id)
@@ -86,8 +88,8 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
     raise Refusal("busy", status=503, retryable=True)
 
 
-class _Merged(Exception):
-    """Somebody this event touches was merged after they were looked up."""
+class _Moved(Exception):
+    """Somebody this event touches was merged, or came to a pool or left it, while their lock was waited for."""
 
 
 def preview(caller: Caller, told: Told) -> Receipt:
@@ -122,13 +124,13 @@ def again(case: "Case", known: Known) -> tuple[Plan, dict[str, Any], dict[str, A
     if known.deed and _correct(case):
         _read_accounts(case)
     plan = _decided(case)
-    return plan, payload(case.told, case.sale), _kept_facts(case, plan)
+    return plan, _kept_words(case), _kept_facts(case, plan)
 
 
 class Case:
     """One event on its way through: what was told, what is known, the book that judges it.
 
-    `target` is the event it speaks of, `sale` that event as a sale, `related` what else speaks of it; `other` is the
+    `target` is the event it speaks of, `sale` that event as a sale, `related` what else speaks of it; `second` is the
     second holder it names. `accounts` and `versions` are of all holders it touches, its first one first. `is_again` when it
     is on record and decided anew, by what the record knows of it.
     """
@@ -144,10 +146,9 @@ class Case:
         "is_again",
         "known",
         "now",
-        "other",
-        "other_named",
         "related",
         "sale",
+        "second",
         "standing",
         "target",
         "told",
@@ -163,8 +164,7 @@ class Case:
         self.target: Recorded | None = None
         self.related: Sequence[Recorded] = ()
         self.sale: Sale | None = None
-        self.other: UUID | None = None
-        self.other_named: UUID | None = None
+        self.second: Tie | None = None
         self.waits = False
         self.at: datetime = told.at or self.now
         self.counts_at: datetime = self.at
@@ -178,13 +178,20 @@ class Case:
     @property
     def holders(self) -> set[UUID]:
         """All holders it touches."""
-        return {holder for holder in (self.known.member, self.other, *self.accounts) if holder}
+        other = (self.second.survivor, self.second.pool) if self.second else ()
+        own = self.known.member, self.known.pool
+        return {holder for holder in (*own, *other, *self.accounts) if holder}
 
     @property
     def account(self) -> Account:
         """The account of the event's first holder."""
         assert self.known.account is not None
         return self.known.account
+
+    @property
+    def purse(self) -> Account:
+        """The account that holder's points are in: their own, or their pool's."""
+        return self.account.place(POOLED)
 
 
 def _look(caller: Caller, told: Told, key: str, holds: bool) -> Case:
@@ -197,7 +204,7 @@ def _look(caller: Caller, told: Told, key: str, holds: bool) -> Case:
     journal.lock(*before.holders)
     case = _looked(caller, told, key)
     if not case.holders <= before.holders:
-        raise _Merged  # while we waited for them: look again whom we mean
+        raise _Moved  # while we waited for them: look again whom we mean
     return case
 
 
@@ -205,10 +212,11 @@ def _looked(caller: Caller, told: Told, key: str) -> Case:
     """Look without holding. Whoever changes meanwhile moves their version on, and then nothing is written."""
     deed, asked = DEEDS.get(told.kind), None
     if deed or told.corrects is not None:
-        asked = Asked(gather.ALL if deed and deed.all_lots else gather.SOME)
+        few = gather.SOME if told.corrects is None else gather.OWN
+        asked = Asked(gather.ALL if deed and deed.all_lots else few)
     while True:
         case = _seen(caller, told, key, asked)
-        wider = _wider(case, asked) if asked and case.accounts else None
+        wider = _wider(case, asked)
         if wider is None:
             return case
         asked = wider
@@ -229,36 +237,51 @@ def _seen(caller: Caller, told: Told, key: str, asked: Asked | None) -> Case:
         case.book = _book(case)
         case.known = look(asked)
     if asked and _correct(case):
+        if told.kind == CLAIMED:  # by the book of the sale's day, its lines and its outlet
+            case.known = look(asked if case.known.pool else None)
         _read_accounts(case)
-        if told.kind == CLAIMED:
-            case.known = look(None)
-        elif case.sale:  # by the book of its day
+        if told.kind != CLAIMED and case.sale:
             case.known.folded = look(None).folded if _needs(case) else {}
     return case
 
 
-def _wider(case: Case, asked: Asked) -> Asked | None:
-    """What must be looked at too: accounts of others whose entries stand, and more lots where few were not enough."""
+def _wider(case: Case, asked: Asked | None) -> Asked | None:
+    """What must be looked at too: a pool's account, those of others whose entries stand, lots where few are not enough."""
+    if asked is None:
+        return Asked() if case.known.pool else None
     found = case.known.deed
-    if found is None:
+    if found is None or not case.accounts:
         return None
-    if asked.holders and members.survivors(asked.holders):
-        raise _Merged
-    more = {entry.holder for entry in case.standing} - found.holders.keys()
-    if not more and not found.is_cut(asked.lots):
-        return None
-    lots = gather.EVERY if found.is_cut(asked.lots) else asked.lots
-    return Asked(lots, (*asked.holders, *more))
+    stands = {entry.holder for entry in case.standing}
+    more, lots = stands - found.holders.keys(), asked.lots
+    if lots == gather.OWN and _is_drawn(case):
+        more, lots = (
+            stands - set(asked.holders),
+            gather.ALL,
+        )  # also those that still wait: nobody owes while more is on its way
+    elif found.is_cut(lots):
+        lots = gather.EVERY
+    return Asked(lots, (*asked.holders, *more)) if more or lots != asked.lots else None
+
+
+def _is_drawn(case: Case) -> bool:
+    """Whether something of what the corrected event gave isn't in the lots it gave any more."""
+    left: dict[tuple[UUID, EntryKey], int] = {}
+    for account in case.accounts.values():
+        for lot in account.lots:
+            left[lot.holder, lot.root] = left.get((lot.holder, lot.root), 0) + lot.remaining
+    gave = (entry for entry in case.standing if entry.verb == "give" and not entry.is_undoing)
+    return any(entry.amount - entry.undone > left.get((entry.holder, entry.key), 0) for entry in gave)
 
 
 def _correct(case: Case) -> bool:
     """Take over what the event speaks of. False when that ends the matter: told before, or its sale isn't here yet."""
     told, found = case.told, case.known.deed
     assert found is not None
-    case.other_named, case.other = found.other_named, found.other
     if told.corrects is None:
-        if told.other and case.other is None:
-            raise NotFound("member", param="data.absorbed" if told.kind == MERGED else "data.to")
+        case.second = found.second
+        if told.other and case.second is None:
+            raise NotFound(*_NOT_THERE.get(told.kind, ("member", "", "data.to")))
         return True
     if _earlier(case):
         return False
@@ -268,10 +291,13 @@ def _correct(case: Case) -> bool:
             raise NotFound(*_MISSING.get(told.kind, ("event", "data.event")), told.corrects)
         return False
     case.target, case.related = found.target, found.related
+    if case.target.kind in (TRANSFERRED, MERGED):  # with others it is a pool, which `purses` finds
+        case.second = found.second
     _take_over(case, case.target)
     return True
 
 
+_NOT_THERE = {MERGED: ("member", "", "data.absorbed"), POOL_JOINED: ("pool", "", "data.pool")}
 _MISSING = {
     CLAIMED: ("order", "order_id"),
     ACTIVATED: ("order", "order_id"),
@@ -319,20 +345,37 @@ def _claim(case: Case, sale: Sale) -> None:
 
 def _read_accounts(case: Case) -> None:
     """What stands of what the event corrects, and the accounts of all it touches, its first holder's first."""
-    deed, found, first = DEEDS.get(case.told.kind), case.known.deed, case.known.member
-    if deed is None or first is None:
+    deed, known = DEEDS.get(case.told.kind), case.known
+    found, first, second = known.deed, known.member, case.second
+    if found is None or first is None:
         return
-    assert found is not None
-    if deed.standing:
+    if deed and deed.standing:
         case.standing = found.stood.of(deed.standing(case))
-        absent = {entry.holder for entry in case.standing} - found.holders.keys()
-        shared = found.names.survivors(absent) if absent else {}
-        for entry in case.standing:
-            entry.holder = shared.get(entry.holder, entry.holder)
-    for holder in dict.fromkeys((first, case.other, *(entry.holder for entry in case.standing))):
+        for entry, purse in zip(
+            case.standing, pools.purses(case.standing, _tied(case), known.names), strict=True
+        ):
+            entry.holder = purse
+    others = (second.survivor, second.pool) if second else ()
+    for holder in dict.fromkeys((first, known.pool, *others, *(entry.holder for entry in case.standing))):
         if row := found.holders.get(holder) if holder else None:
             case.accounts[row.id], case.versions[row.id] = row.account(found.stood.lots or ()), row.version
-    case.known.account = case.accounts[first]
+    known.account = case.accounts[first]
+    known.account.pool = case.accounts[known.pool] if known.pool else None
+
+
+def _tied(case: Case) -> dict[UUID, Tie]:
+    """How those stand whom the look-up itself found."""
+    known, second = case.known, case.second
+    found = {}
+    if known.named and known.member and not known.is_pool:
+        found = {id: Tie(id, known.member, known.pool, is_pool=False) for id in (known.named, known.member)}
+    if known.pool:
+        found[known.pool] = Tie(known.pool, known.pool, None, is_pool=True)
+    if second and not second.is_pool and case.told.kind != UNMERGED:
+        found |= {
+            id: Tie(id, second.survivor, second.pool, is_pool=False) for id in (second.named, second.survivor)
+        }
+    return found
 
 
 def _book(case: Case) -> Book:
@@ -372,19 +415,26 @@ def _resolved(case: Case) -> None:
         raise NotFound("member", told.member[1] if told.member[0] != "phone" else "", param="member")
     if told.outlet and known.outlet is None:
         raise NotFound("outlet", told.outlet, param="outlet")
+    kind = programs.kind(told.kind)
+    if known.is_pool and (kind is None or kind.scope != "internal"):
+        raise Refusal("is_pool", status=422, param="member")
+    if case.second and case.second.is_pool and told.kind != POOL_JOINED:
+        raise Refusal("is_pool", status=422, param="data.absorbed" if told.kind == MERGED else "data.to")
     if told.member is None and told.kind not in (MADE, RETURNED, VOIDED):
         raise Refusal("missing", status=422, param="member")
 
 
 def _decided(case: Case) -> Plan:
     """The consequences, as rows."""
-    case.facts = gather.facts(case.told, case.at, case.book, case.known)
+    told, kind = case.told, programs.kind(case.told.kind)
+    deed = DEEDS.get(told.kind)
+    if not deed:
+        case.facts = gather.facts(told, case.at, case.book, case.known)
     account = case.known.account
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()
-    told, kind = case.told, programs.kind(case.told.kind)
-    deed = DEEDS.get(told.kind)
     if deed:
+        pools.permitted(case)
         effects = deed.decide(case, case.standing)
         if case.known.taken is not None and not case.known.taken:  # 0.1.0 took back from the first entry on
             effects.sort(key=lambda effect: effect.reverses[1] if effect.reverses else 1 << 15)
@@ -445,7 +495,7 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
         rows["others"] = others
     text = _statement(tuple(name for name in _ORDER if name in rows), holder is not None)
     told, programme = case.told, case.caller.programme
-    rows["payload"], rows["facts"] = payload(told, case.sale), _kept_facts(case, plan)
+    rows["payload"], rows["facts"] = _kept_words(case), _kept_facts(case, plan)
     params = (
         _b(case.event_id),
         _b(programme.id),
@@ -468,7 +518,7 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
         told.body_hash.hex().encode(),
         case.caller.credential.encode(),
         key.encode(),
-        _b(case.other_named),
+        _b(other_of(case)),
         _b(told.order),
         _b(case.known.named),
     )
@@ -488,6 +538,21 @@ def _statement(parts: tuple[str, ...], with_holder: bool) -> str:
     pieces += [sql.PARTS[name] for name in parts]
     count = "SELECT count(*) FROM head" if with_holder else "SELECT 1"
     return "WITH " + ",\n".join(pieces) + "\n" + count
+
+
+def other_of(case: Case) -> UUID | None:
+    """The second holder an event names, or the pool it was booked with."""
+    return case.second.named if case.second else receipts.pool_of(case)
+
+
+def _kept_words(case: Case) -> dict[str, Any]:
+    """What was told, and the pools it was booked with."""
+    words, pool = payload(case.told, case.sale), receipts.pool_of(case)
+    if pool:
+        words["pool"] = ids.public("mem", pool)
+    if case.second and case.second.pool:
+        words["to_pool"] = ids.public("mem", case.second.pool)
+    return words
 
 
 def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
@@ -511,6 +576,10 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["items"] = [(item.sku, item.qty, item.amount) for item in told.items]
     if told.refund is not None:
         payload["refund"] = told.refund
+    if told.role:
+        payload["role"] = told.role
+    if told.split:
+        payload["split"] = told.split
     return payload
 
 

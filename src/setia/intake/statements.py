@@ -12,23 +12,24 @@ from uuid import UUID
 
 from django.db import connection
 
+from setia.intake import pools
 from setia.journal import service as journal
 from setia.journal.rules import LADDER
 from setia.journal.types import ADJUSTED, AVAILABLE, DEBT, EXPIRED, HELD, ISSUED, REDEEMED
 from setia.kit import time
-from setia.members import service as members
 
-# Every event that can have touched a holder's accounts: those naming them (or who they absorbed), as first or as second,
-# and corrections of sales that points of theirs had paid for. One pass over its postings serves sums and lots.
+# Every event that can have touched a holder's accounts: those naming them (or who they absorbed, or whoever was in
+# the pool), as first or as second, and corrections of sales that points of theirs had paid for. One pass over its postings
+# serves sums and lots.
 _STATEMENT = """
 WITH mine AS MATERIALIZED (
-  SELECT id, at FROM intake_event WHERE member_id = ANY(%(selves)s) AND at <= %(at)s AND booked_at <= %(booked)s
-  UNION SELECT id, at FROM intake_event WHERE other_id = ANY(%(selves)s) AND at <= %(at)s AND booked_at <= %(booked)s
+  SELECT id, at FROM intake_event WHERE member_id = ANY(%(touching)s) AND at <= %(at)s AND booked_at <= %(booked)s
+  UNION SELECT id, at FROM intake_event WHERE other_id = ANY(%(touching)s) AND at <= %(at)s AND booked_at <= %(booked)s
   UNION SELECT c.id, c.at FROM intake_event s
     JOIN intake_event sale ON sale.program_id = s.program_id AND sale.source = s.source
       AND sale.external_id = s.order_ref AND sale.kind = 'purchase.made'
     JOIN intake_event c ON c.corrects_id = sale.id
-    WHERE s.member_id = ANY(%(selves)s) AND s.order_ref IS NOT NULL AND c.at <= %(at)s AND c.booked_at <= %(booked)s),
+    WHERE s.member_id = ANY(%(touching)s) AND s.order_ref IS NOT NULL AND c.at <= %(at)s AND c.booked_at <= %(booked)s),
 moves AS MATERIALIZED (
   SELECT p.event_id, p.n, p.k, p.asset, p.from_kind, p.to_kind, p.amount, p.lot_event_id, p.lot_n, p.lot_k,
     p.from_holder_id = %(holder)s AS leaves, p.to_holder_id = %(holder)s AS comes, mine.at >= %(since)s AS is_within
@@ -123,7 +124,7 @@ def statement(holder: UUID, since: datetime, as_of: datetime, booked_by: datetim
     booked_by = booked_by or journal.settled()
     wanted: dict[str, Any] = {
         "holder": holder,
-        "selves": members.selves(holder),
+        "touching": pools.touching(holder),
         "since": since,
         "at": as_of,
         "booked": booked_by,

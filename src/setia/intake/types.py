@@ -134,6 +134,9 @@ class Told:
     refund: int | None = None
     until: datetime | None = None
     approved_by: str = ""
+    title: str = ""  # what a pool is called: for `members`, never for the record
+    role: str = ""  # in a pool
+    split: str = ""  # what somebody who leaves a pool takes along
 
 
 @dataclass(slots=True)
@@ -198,3 +201,4 @@ class Receipt:
     is_replay: bool = False
     is_preview: bool = False
     is_parked: bool = False
+    pool: str | None = None  # the pool whose account was credited or debited, `mem_…`

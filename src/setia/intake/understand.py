@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -19,6 +19,10 @@ from setia.engine.vocabulary import (
     JOINED,
     MADE,
     MERGED,
+    POOL_JOINED,
+    POOL_LEFT,
+    POOL_OPENED,
+    POOL_ROLE,
     REJUDGED,
     RELEASED,
     RETURNED,
@@ -110,6 +114,10 @@ def _read_data(told: Told, data: Any) -> None:
         told.corrects, told.order = told.order, None
     for name in ("hold", "event"):
         told.corrects = getattr(data, name, None) or told.corrects
+    for name in ("role", "split", "title"):
+        setattr(told, name, (getattr(data, name, "") or "").strip())
+    if hasattr(data, "pool"):
+        told.other = "id", data.pool
     for name in ("to", "absorbed"):
         if hasattr(data, name):
             told.other = _who(getattr(data, name), f"data.{name}")
@@ -170,6 +178,25 @@ class _Extend(_Data):
     reason: Reason
 
 
+class _PoolOpened(_Data):
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=60, pattern=r"\S")] = msgspec.field(
+        name="name"
+    )
+
+
+class _PoolJoined(_Data):
+    pool: Name
+    role: Literal["spender", "saver"]
+
+
+class _PoolLeft(_Data):
+    split: Literal["own", "equal", "nothing"] | None = None
+
+
+class _PoolRole(_Data):
+    role: Literal["owner", "spender", "saver"]
+
+
 _DATA: dict[str, type[_Data]] = {
     JOINED: _Data,
     CLAIMED: _Order,
@@ -185,6 +212,10 @@ _DATA: dict[str, type[_Data]] = {
     MERGED: _Merge,
     UNMERGED: _Void,
     REJUDGED: _Void,
+    POOL_OPENED: _PoolOpened,
+    POOL_JOINED: _PoolJoined,
+    POOL_LEFT: _PoolLeft,
+    POOL_ROLE: _PoolRole,
 }
 
 

@@ -54,7 +54,7 @@ def plan(
     first = next(iter(accounts.values()))
     rows = Plan()
     for n, effect in enumerate(effects, 1):
-        account = accounts[effect.holder] if effect.holder else first
+        account = accounts[effect.holder] if effect.holder else first.place(effect.asset)
         if effect.verb == "give" and effect.amount:
             _give(_Writing(rows, program, event, n, at, effect), account)
         elif effect.verb == "take" and effect.amount:

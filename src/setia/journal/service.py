@@ -144,6 +144,7 @@ class Stood(msgspec.Struct, array_like=True, frozen=True):
                 row.counts_at,
                 _pieces(moves.get(key, ()), back.get(key, {})),
                 row.reverses_event_id is not None,
+                row.member_id,
             )
             for row in rows
         ]
@@ -151,7 +152,7 @@ class Stood(msgspec.Struct, array_like=True, frozen=True):
     def _expired(self, events: Container[UUID]) -> dict[EntryKey, int]:
         """How many of the units that entries gave have run out, wherever they were by then."""
         found: dict[EntryKey, int] = {}
-        for row in self.lots or ():
+        for row in {(row.event_id, row.n, row.k): row for row in self.lots or ()}.values():
             if row.expired and (row.event_id in events or row.root_event_id in events):
                 root = _lot(row).root
                 found[root] = found.get(root, 0) + row.expired
@@ -282,6 +283,23 @@ def account(holder: UUID, at: datetime, now: datetime | None = None) -> Account:
     """What somebody holds at an instant, lots included. `now`, when later, says what is pending still."""
     params = [str(holder).encode(), at.isoformat().encode(), (now or at).isoformat().encode()]
     return _read_holder(sql.run(_ACCOUNT, params)[0][0] or b"").account()
+
+
+def came_from(holder: UUID, lots: Iterable[LotKey]) -> dict[LotKey, LotKey]:
+    """Which earlier lot of the same holder each of these moved on from, as by an extension; others are left out."""
+    wanted = set(lots)
+    rows = Posting.objects.filter(
+        event_id__in={key[0] for key in wanted},
+        from_holder_id=holder,
+        to_holder_id=holder,
+        from_kind=AVAILABLE,
+        to_kind=AVAILABLE,
+    )
+    return {
+        (row.event_id, row.n, row.k): (row.lot_event_id, row.lot_n, row.lot_k)
+        for row in rows
+        if row.lot_event_id and row.lot_n is not None and (row.event_id, row.n, row.k) in wanted
+    }
 
 
 def holders_with(kind: str) -> list[UUID]:

@@ -17,8 +17,8 @@ from psycopg.errors import error_from_result
 
 from setia.journal.types import Plan
 
+_numbers = count()
 _prepared: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bytes]] = WeakKeyDictionary()
-_numbers = count(1)
 _FINE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 encode = msgspec.json.Encoder().encode
 
@@ -66,7 +66,7 @@ def _first(driver: psycopg.Connection[Any], names: dict[str, bytes], sql: str, p
     JSON look like a hundred to PostgreSQL, so it would rather read a whole table of balances than look up two of them.
     """
     connection = driver.pgconn
-    name = b"setia_%d" % next(_numbers)  # never one again: what fails the first time is prepared all the same
+    name = b"setia_%d" % next(_numbers)  # one that fails now stays prepared under its own
     connection.exec_(b"SET plan_cache_mode = force_generic_plan")
     prepared = connection.prepare(name, sql.encode())
     if prepared.status not in _FINE:
@@ -114,18 +114,17 @@ def live_lots(holder: str) -> str:
 def enough_lots(holder: str, needed: str, at: str, most: str) -> str:
     """As many lots of a holder as it takes, in the order in which they are spent (`rules`), at most so many an asset.
 
-    `needed` is a source of rows `needed(asset, amount)`. No expiry is asked for in a way that no index answers: the one
-    by expiry alone would give everybody's.
+    `needed` is a source of rows `needed(asset, amount)`. What is left is asked for as a sum, so that only the index by
+    holder can answer: the one of live lots by expiry would give everybody's that never run out.
     """
+    spendable = f"""SELECT * FROM journal_lot WHERE holder_id = {holder} AND asset = needed.asset
+      AND remaining + 0 > 0 AND available_from <= {at}"""
     order = "available_from, event_id, n, k"
-    spendable = f"""SELECT * FROM journal_lot WHERE holder_id = {holder} AND asset = needed.asset AND remaining > 0
-      AND available_from <= {at}"""
     return f"""(SELECT json_agg({_LOT_ROW}) FROM (SELECT l.*, needed.amount AS needed, sum(l.remaining)
       OVER (PARTITION BY l.asset ORDER BY l.expires_at, l.available_from, l.event_id, l.n, l.k) - l.remaining AS before
     FROM {needed} CROSS JOIN LATERAL (
       ({spendable} AND expires_at > {at} ORDER BY expires_at, {order} LIMIT {most})
-      UNION ALL ({spendable} AND coalesce(expires_at, 'infinity') = 'infinity' ORDER BY {order} LIMIT {most})) l) l
-    WHERE l.before < l.needed)"""
+      UNION ALL ({spendable} AND expires_at IS NULL ORDER BY {order} LIMIT {most})) l) l WHERE l.before < l.needed)"""
 
 
 def entries(events: str) -> str:
@@ -141,10 +140,10 @@ def postings(events: str) -> str:
 
 
 def touched_lots(events: str) -> str:
-    """All lots that they gave, moved or drew from, whoever has them and whatever is left."""
+    """All lots that they gave, moved or drew from, whoever has them and whatever is left; some perhaps twice."""
     own = f"{events} || ARRAY(SELECT lot_event_id FROM journal_posting WHERE event_id = ANY({events}) AND lot_n > 0)"
     return f"""(SELECT json_agg({_LOT_ROW}) FROM (SELECT * FROM journal_lot WHERE event_id = ANY({own})
-    UNION ALL SELECT * FROM journal_lot WHERE root_event_id = ANY({events}) AND event_id <> ALL({own})) l)"""
+    UNION ALL SELECT * FROM journal_lot WHERE root_event_id = ANY({events})) l)"""
 
 
 # One write: the head of the statement locks the holder and moves its version on, or writes nothing at all.
@@ -180,9 +179,8 @@ PARTS = {
     ends timestamptz, holder uuid, k smallint, root uuid, root_n smallint))""",
     "draws": """draws AS (UPDATE journal_lot SET remaining = remaining - d.drawn, expired = expired + d.gone,
     ended_at = coalesce(d.ended, ended_at)
-  FROM head, (SELECT lot, n, k, sum(drawn) AS drawn, sum(gone) AS gone, max(ended) AS ended
-    FROM jsonb_to_recordset($6::jsonb -> 'draws')
-      AS one(lot uuid, n smallint, k smallint, drawn bigint, gone bigint, ended timestamptz) GROUP BY lot, n, k) d
+  FROM head, jsonb_to_recordset($6::jsonb -> 'draws')
+    AS d(lot uuid, n smallint, k smallint, drawn bigint, gone bigint, ended timestamptz)
   WHERE journal_lot.event_id = d.lot AND journal_lot.n = d.n AND journal_lot.k = d.k)""",
     "others": """others AS (UPDATE journal_holder SET version = journal_holder.version + 1
   FROM head, jsonb_to_recordset($6::jsonb -> 'others') AS o(id uuid) WHERE journal_holder.id = o.id)""",
@@ -246,9 +244,20 @@ def parts(plan: Plan) -> dict[str, list[dict[str, Any]]]:
         "entries": [dict(zip(_ENTRY, row, strict=True)) for row in plan.entries],
         "postings": [dict(zip(_POSTING, row, strict=True)) for row in plan.postings],
         "lots": [dict(zip(_LOT, row, strict=True)) for row in plan.lots],
-        "draws": [dict(zip(_DRAW, row, strict=True)) for row in plan.draws],
+        "draws": _by_lot(plan),
         "promises": [dict(zip(_PROMISE, row, strict=True)) for row in plan.promises],
         "gained": gained,
         "lost": lost,
     }
     return {name: rows for name, rows in found.items() if rows}
+
+
+def _by_lot(plan: Plan) -> list[dict[str, Any]]:
+    """The draws, one a lot: an UPDATE sees a row once."""
+    found: dict[Any, dict[str, Any]] = {}
+    for lot, n, k, drawn, gone, ended in plan.draws:
+        row = found.setdefault((lot, n, k), dict(zip(_DRAW, (lot, n, k, 0, 0, None), strict=True)))
+        row["drawn"] += drawn
+        row["gone"] += gone
+        row["ended"] = ended or row["ended"]
+    return list(found.values())

@@ -8,6 +8,7 @@ from uuid import UUID
 AVAILABLE, HELD, DEBT = "available", "held", "debt"  # a holder's accounts; debt is zero or less
 # The programme's accounts, whose balances are derived.
 ISSUED, REDEEMED, EXPIRED, ADJUSTED = "issued", "redeemed", "expired", "adjusted"
+POOLED = "points"  # the asset that a pool holds for its members; all others stay everybody's own
 EntryKey = tuple[UUID, int]
 LotKey = tuple[UUID, int, int]  # the entry that made it, and which of that entry's lots
 
@@ -35,7 +36,8 @@ class Lot:
 class Account:
     """A holder as read under its version: ledger balances, units that can't be spent now though they are there, lots.
 
-    `stale` counts units past expiry but not yet booked so, and units that are still pending.
+    `stale` counts units past expiry but not yet booked so, and units that are still pending. `pool` is where this
+    holder's points are while they share a household's.
     """
 
     holder: UUID
@@ -45,14 +47,20 @@ class Account:
     stale: dict[str, int] = field(default_factory=dict)
     lots: list[Lot] = field(default_factory=list)
     origins: dict[LotKey, Lot] = field(default_factory=dict)  # lots of others that units may go back to
+    pool: "Account | None" = None
 
     def of(self, kind: str) -> dict[str, int]:
         """The balances of one of the holder's accounts."""
         return {AVAILABLE: self.available, HELD: self.held, DEBT: self.debt}[kind]
 
+    def place(self, asset: str) -> "Account":
+        """The one account that units of an asset are in: this, or the pool's."""
+        return self.pool if self.pool is not None and asset == POOLED else self
+
     def spendable(self, asset: str) -> int:
         """Units that can be spent now."""
-        return self.available.get(asset, 0) - self.stale.get(asset, 0)
+        there = self.place(asset)
+        return there.available.get(asset, 0) - there.stale.get(asset, 0)
 
 
 @dataclass(slots=True)
@@ -72,6 +80,7 @@ class Standing:
     counts_at: datetime
     pieces: list[tuple[LotKey, int]] = field(default_factory=list)  # what it drew and was not given back
     is_undoing: bool = False  # it takes another entry back itself
+    member: UUID | None = None  # whom its event named
 
 
 @dataclass(slots=True)

@@ -2,12 +2,17 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 
 from setia.kit import ids, time
 
 
 class Member(models.Model):
-    """A person in a programme."""
+    """A person in a programme, or a pool: a household's account, which has a name and no number.
+
+    A person's `pool` is where their points are while they share a household's. `merged_into` of a pool that closed is
+    whoever left it last.
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.new)
     program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
@@ -19,10 +24,31 @@ class Member(models.Model):
     created_at = models.DateTimeField(default=time.now)
     merged_into = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
     absorbed = ArrayField(models.UUIDField(), null=True, help_text="whose names are this member's too")
+    is_pool = models.BooleanField(default=False)
+    pool = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text="their household",
+    )
+    pool_role = models.CharField(max_length=8, default="", help_text="owner, spender or saver")
+    pool_since = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["program", "phone"], name="member_phone")]
-        indexes = [models.Index(fields=["program", "joined_at"], name="member_joined")]
+        constraints = [
+            models.UniqueConstraint(fields=["program", "phone"], name="member_phone"),
+            models.CheckConstraint(
+                condition=Q(pool__isnull=True, pool_role="")
+                | Q(pool__isnull=False, is_pool=False, pool_role__in=["owner", "spender", "saver"]),
+                name="member_pool_role",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["program", "joined_at"], name="member_joined"),
+            models.Index(fields=["pool"], name="member_pool", condition=Q(pool__isnull=False)),
+        ]
 
 
 class ExternalId(models.Model):

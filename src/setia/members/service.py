@@ -1,6 +1,6 @@
 """The verbs of members: find, join, agree. Points they never see."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,14 @@ class Person:
     phone: str | None
     joined_at: datetime
     is_invented: bool
+    is_pool: bool = False
+    pool: UUID | None = None
+    role: str = ""  # in the pool
+
+    @property
+    def purse(self) -> UUID:
+        """Whose account their points are in: the pool's while they are in one, else their own."""
+        return self.pool or self.id
 
     @property
     def public_id(self) -> str:
@@ -49,7 +57,17 @@ class Person:
 def _person(row: Member) -> Person:
     """The member, or the one they were merged into."""
     row = row.merged_into or row
-    return Person(row.id, row.program_id, row.nickname, row.phone, row.joined_at, row.is_invented)
+    return Person(
+        row.id,
+        row.program_id,
+        row.nickname,
+        row.phone,
+        row.joined_at,
+        row.is_invented,
+        row.is_pool,
+        row.pool_id,
+        row.pool_role,
+    )
 
 
 def _rows(program: UUID) -> QuerySet[Member]:
@@ -83,33 +101,60 @@ def by_phone(program: UUID, text: str) -> Person | None:
     return _person(row) if row else None
 
 
-def resolve(program: UUID, named: tuple[str, str]) -> tuple[UUID, UUID] | None:
-    """Who is meant by an id, a phone number or another system's id (`source`, newline, id); None when nobody.
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Whose accounts a member's are now: `survivor`'s since a merge, and for points the pool's while in one.
 
-    The member so named, and the one whose accounts they share since a merge (mostly the same).
+    `is_pool` when the one so named is a pool; the survivor of a pool that closed is whoever left it last.
     """
-    how, value = named
-    rows = Member.objects.filter(program_id=program)
-    if how == "external":
-        source, _, name = value.partition("\n")
-        known = ExternalId.objects.filter(program_id=program, source=source, external_id=name)
-        rows = rows.filter(id__in=known.values("member_id"))
-    else:
-        rows = rows.filter(**({"phone": value} if how == "phone" else {"id": ids.parse("mem", value)}))
-    row = rows.first()
-    return (row.id, row.merged_into_id or row.id) if row else None
+
+    named: UUID
+    survivor: UUID
+    pool: UUID | None
+    is_pool: bool
+
+    @property
+    def purse(self) -> UUID:
+        """Whose account the points are in."""
+        return self.pool or self.survivor
 
 
-def survivors(members: Iterable[UUID]) -> dict[UUID, UUID]:
-    """Whose accounts these share since they were merged; those who weren't are left out."""
-    rows = Member.objects.filter(id__in=list(members), merged_into__isnull=False)
-    return {id: into for id, into in rows.values_list("id", "merged_into_id") if into}
+_TIE = ("id", "merged_into_id", "is_pool", "pool_id", "merged_into__pool_id")
+
+
+def _tie(row: tuple[Any, ...]) -> Tie:
+    named, into, is_pool, pool, their_pool = row
+    return Tie(named, into or named, their_pool if into else pool, is_pool)
+
+
+def ties(members: Iterable[UUID]) -> dict[UUID, Tie]:
+    """How each of these stands now, those there are."""
+    rows = Member.objects.filter(id__in=set(members)).values_list(*_TIE)
+    return {row[0]: _tie(row) for row in rows}
 
 
 def selves(member: UUID) -> list[UUID]:
     """A member's own id and those they absorbed."""
     row = Member.objects.filter(id=member).values_list("absorbed", flat=True).first()
     return [member, *(row or ())]
+
+
+def all_names(members: Iterable[UUID]) -> list[UUID]:
+    """The ids that mean these people now: their own or the survivor's, and those of all who were merged with them."""
+    found = {tie.survivor for tie in ties(members).values()}
+    absorbed = Member.objects.filter(id__in=found, absorbed__isnull=False).values_list("absorbed", flat=True)
+    return [*found, *(id for each in absorbed for id in each or ())]
+
+
+def names_of(member: UUID) -> tuple[list[UUID], bool]:
+    """A member's own id and those they absorbed, and whether it is a pool."""
+    row = Member.objects.filter(id=member).values_list("absorbed", "is_pool").first()
+    return ([member, *(row[0] or ())], row[1]) if row else ([member], False)
+
+
+def closed_with(members: Iterable[UUID]) -> list[UUID]:
+    """The pools that these were the last to leave."""
+    return list(Member.objects.filter(merged_into__in=members, is_pool=True).values_list("id", flat=True))
 
 
 def absorb(survivor: UUID, member: UUID) -> None:
@@ -140,9 +185,79 @@ def merges(program: UUID) -> tuple[dict[UUID, UUID], dict[UUID, list[UUID]]]:
     return into, {id: list(names or ()) for id, names in absorbed}
 
 
+# Pools
+
+
+def memberships(program: UUID) -> dict[UUID, tuple[UUID, str]]:
+    """Everybody who is in a pool, with it and their role."""
+    rows = Member.objects.filter(program_id=program, pool__isnull=False)
+    return {id: (pool, role) for id, pool, role in rows.values_list("id", "pool_id", "pool_role")}
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A household and who is in it, its owner first, then in the order they came."""
+
+    id: UUID
+    name: str
+    people: Sequence[Person]
+
+    @property
+    def public_id(self) -> str:
+        """`mem_…`."""
+        return ids.public("mem", self.id)
+
+    @property
+    def first_names(self) -> list[str]:
+        """What they are called, no more than that."""
+        return [person.nickname.split(" ")[0] or "?" for person in self.people]
+
+
+def in_pool(pool: UUID) -> list[Person]:
+    """Who is in a pool, its owner first, then in the order they came."""
+    rows = Member.objects.select_related("merged_into").filter(pool=pool)
+    return sorted(map(_person, rows.order_by("pool_since", "id")), key=lambda person: person.role != "owner")
+
+
+def pool_of(person: Person) -> Pool | None:
+    """The pool a person is in, or that this is; None when neither."""
+    id = person.id if person.is_pool else person.pool
+    name = Member.objects.filter(id=id).values_list("nickname", flat=True).first() if id else None
+    return Pool(id, name, in_pool(id)) if id and name is not None else None
+
+
+def open_pool(program: UUID, pool: UUID, name: str, owner: UUID, at: datetime) -> None:
+    """A pool with its owner. Inside the transaction of the event that says so, as all that follow."""
+    Member.objects.create(id=pool, program_id=program, nickname=name.strip(), joined_at=at, is_pool=True)
+    enter_pool(pool, owner, "owner", at)
+
+
+def enter_pool(pool: UUID, member: UUID, role: str, at: datetime) -> None:
+    """From now on a member's points are the pool's."""
+    Member.objects.filter(id=member).update(pool=pool, pool_role=role, pool_since=at)
+
+
+def leave_pool(pool: UUID, member: UUID) -> None:
+    """A member has their points alone again. An owner's place goes to who came first; without anybody the pool closes."""
+    was = Member.objects.filter(id=member).values_list("pool_role", flat=True).get()
+    Member.objects.filter(id=member).update(pool=None, pool_role="", pool_since=None)
+    rest = in_pool(pool)
+    if not rest:
+        Member.objects.filter(id=pool).update(merged_into=member)
+    elif was == "owner":
+        Member.objects.filter(id=rest[0].id).update(pool_role="owner")
+
+
+def change_role(pool: UUID, member: UUID, role: str) -> None:
+    """What a member may do in their pool. A new owner makes the one before a spender."""
+    if role == "owner":
+        Member.objects.filter(pool=pool, pool_role="owner").update(pool_role="spender")
+    Member.objects.filter(id=member).update(pool_role=role)
+
+
 def search(program: UUID, text: str, limit: int = 20, after: UUID | None = None) -> list[Person]:
     """Members whose number ends with the digits typed, or whose name contains the letters; newest first."""
-    rows = _rows(program).filter(merged_into=None)
+    rows = _rows(program).filter(merged_into=None, is_pool=False)
     digits = "".join(letter for letter in text if letter.isdigit())
     if len(digits) >= 3 and digits.lstrip("0"):
         whole = phones.e164(text)
@@ -242,14 +357,14 @@ def by_link(token: str) -> Person:
     except signing.BadSignature as error:
         raise NotFound("member") from error
     row = Member.objects.select_related("merged_into").filter(id=member).first() if member else None
-    if row is None:
+    if row is None or row.is_pool:
         raise NotFound("member")
     return _person(row)
 
 
 def count(program: UUID) -> int:
     """How many members a programme has."""
-    return Member.objects.filter(program_id=program, merged_into=None).count()
+    return Member.objects.filter(program_id=program, merged_into=None, is_pool=False).count()
 
 
 @dataclass(frozen=True, slots=True)

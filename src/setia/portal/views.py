@@ -82,7 +82,7 @@ def welcome(request: HttpRequest, slug: str, word: str) -> HttpResponse:
         "person": person,
         "token": token,
         "agreed": _agrees(programme, person),
-        "points": journal.spendable(person.id, "points"),
+        "points": journal.spendable(person.purse, "points"),
     }
     # With no-referrer a browser sends its form with `Origin: null`, and Django refuses that.
     return _private(render(request, "portal/welcome.html", values), referrer="same-origin")
@@ -126,9 +126,10 @@ def home(request: HttpRequest, programme: Programme, person: Person, token: str)
     """Balance, what runs out soon, the way to the next tier and the last three happenings."""
     now, lang = programme.now(), pages.lang(request)
     values = {
-        "points": journal.spendable(person.id, "points", now),
+        "points": journal.spendable(person.purse, "points", now),
         "expiring": _expiring(person, now),
         "now": now,
+        "pool": members.pool_of(person),
         "status": tiers.status(programme, person.id, now, lang),
         "latest": queries.timeline(programme, person.id, lang, limit=3).items,
         "sealed": seals.has(programme, person.id),
@@ -138,7 +139,7 @@ def home(request: HttpRequest, programme: Programme, person: Person, token: str)
 
 def _expiring(person: Person, now: datetime) -> tuple[datetime, int] | None:
     """The first end that is near; later ones have their turn."""
-    return next((end for end in journal.expiring(person.id, "points", now) if end[0] <= now + SOON), None)
+    return next((end for end in journal.expiring(person.purse, "points", now) if end[0] <= now + SOON), None)
 
 
 @of_member

@@ -119,7 +119,6 @@ class Shelf:
     newest: int
     starts: tuple[datetime, ...]
     books: tuple[Book, ...]
-    waits: bool = False  # whether any rule ever gave something that can't be spent at once
 
     def at(self, instant: datetime) -> Book | None:
         """The book in force at an instant: the last to have started by then, the newer of two that start together."""
@@ -158,8 +157,7 @@ def _reload(program: UUID) -> Shelf:
     books = tuple(check(row.document, row.program.time_zone, row.number) for row in rows)
     newest = max((row.number for row in rows), default=0)
     with _lock:
-        waits = any(rule.pending for book in books for rule in book.rules)
-        _shelves[program] = Shelf(newest, tuple(row.effective_from for row in rows), books, waits)
+        _shelves[program] = Shelf(newest, tuple(row.effective_from for row in rows), books)
         return _shelves[program]
 
 

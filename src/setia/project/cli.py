@@ -276,7 +276,10 @@ def balance(who: Who, slug: Slug = None, data: Data = None, as_json: Json = Fals
 
     programme = _programme(slug)
     person, now = _person(programme, who), programme.now()
-    held, expiring = journal.spendable(person.id, "points", now), journal.expiring(person.id, "points", now)
+    held, expiring = (
+        journal.spendable(person.purse, "points", now),
+        journal.expiring(person.purse, "points", now),
+    )
     tier = tiers.status(programme, person.id, now, lang())
     if as_json:
         out(

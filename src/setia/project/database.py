@@ -2,7 +2,9 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import django
 import psycopg
@@ -51,11 +53,16 @@ def open_database(data_dir: Path | None = None):  # type: ignore[no-untyped-def]
 
 def _kept_secret(path: Path) -> str:
     """The secret in a file only we can read, made on first use."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    if not path.exists():
+        with NamedTemporaryFile(
+            "w", dir=path.parent, delete=False
+        ) as file:  # a full disk leaves no half of it
             file.write(secrets.token_urlsafe(64))
-    except FileExistsError:
-        pass
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process may be first
+            os.link(file.name, path)
+        os.unlink(file.name)
     return path.read_text().strip()
 
 

@@ -78,7 +78,7 @@ def restore(path: Path, cluster: Cluster | None, *, replace: bool = False, adopt
         safety = None
         if here:
             safety = create(
-                path.with_name(f"before-restore-{time.now():%Y%m%d-%H%M%S}{SUFFIX}"), cluster
+                path.with_name(f"before-restore-{time.now():%Y%m%d-%H%M%S-%f}{SUFFIX}"), cluster
             ).path
             connections["default"].close()
         note = _note(manifest, here, adopt)

@@ -131,7 +131,8 @@ def _card(request: HttpRequest, caller: Caller, person: Person) -> dict[str, Any
     """What a cashier sees of a member before giving anything: enough to be sure, no more."""
     now = caller.programme.now()
     status = tiers.status(caller.programme, person.id, now, pages.lang(request))
-    return {"person": person, "points": journal.spendable(person.id, "points", now), "status": status}
+    points = journal.spendable(person.purse, "points", now)
+    return {"person": person, "points": points, "status": status, "pool": members.pool_of(person)}
 
 
 @require_GET

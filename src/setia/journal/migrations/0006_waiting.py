@@ -5,7 +5,7 @@ from django.db.models import Q
 
 
 class Migration(migrations.Migration):
-    """An index of live lots by when they can be spent from."""
+    """An index of the lots with something left by when they can be spent from."""
 
     dependencies = [("journal", "0005_months")]
     operations = [
