@@ -455,6 +455,18 @@ def test_every_kind_that_can_be_voided_leaves_things_as_they_were():
     refused("not_found", shop.happens, "event.voided", "X", event="evt_nope", reason="salah ketik")
 
 
+def test_a_spend_voided_after_its_sale_came_back_gives_nothing_twice():
+    shop, person = _funded()
+    spent = shop.spend("S", 40, at=NOON, order_id="C")
+    shop.buy("C", 5_000, at=NOON)
+    assert shop.give_back("C", NOON + timedelta(hours=1), id="R", refund=2_000).points == 16
+    event = ids.public("evt", spent.event_id)
+    assert shop.happens("event.voided", "V", event=event, reason="salah ketik").points == 24
+    assert shop.give_back("C").points == 0
+    assert shop.points(person) == 100
+    shop.sound()
+
+
 def test_a_transfer_that_was_spent_cannot_be_voided():
     shop, _ = _funded()
     shop.member(BUDI, NOON - timedelta(days=2))

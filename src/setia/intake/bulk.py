@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from heapq import heappop, heappush
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -62,6 +63,27 @@ class _Mind:
     account: Account
     last: Order
     is_shared: bool = False  # by a merge or a pool: never in bulk
+    ending: list[tuple[datetime, str, int]] = field(default_factory=list)  # a heap of when units run out
+    starting: list[tuple[datetime, str, int]] = field(default_factory=list)  # and of when they can be spent
+
+    def holds(self, asset: str, amount: int, starts: datetime, ends: datetime | None, at: datetime) -> None:
+        """Note when units that are held can be spent; what is past its date at `at` never can again."""
+        if ends and ends <= max(at, starts):
+            return
+        if starts > at:
+            heappush(self.starting, (starts, asset, amount))
+        if ends:
+            heappush(self.ending, (ends, asset, amount))
+
+    def pass_time(self, at: datetime, now: datetime) -> None:
+        """It is later now: what ran out can't be spent, what waited can."""
+        stale = self.account.stale
+        while self.ending and self.ending[0][0] <= at:
+            _, asset, amount = heappop(self.ending)
+            stale[asset] = stale.get(asset, 0) + amount
+        while self.starting and self.starting[0][0] <= max(at, now):
+            _, asset, amount = heappop(self.starting)
+            stale[asset] -= amount
 
 
 @dataclass(slots=True)
@@ -251,9 +273,10 @@ class Batch:
 
     def _one(self, rows: _Rows, told: Told, member: UUID | None) -> None:
         assert told.at is not None
-        understand.not_to_come(told, self.caller.programme.now())
-        service.in_time(self.caller, told)
         at, programme = told.at, self.caller.programme
+        now = programme.now()
+        understand.not_to_come(told, now)
+        service.in_time(self.caller, told)
         book = programs.book(self.program, at)
         place = self.places.get(told.outlet or "")
         event = ids.new()
@@ -266,6 +289,7 @@ class Batch:
                 told, at, programme.zone, place.zone if place else programme.zone, self.categories
             )
             needs = book.needs.get(told.kind, frozenset())
+            mind.pass_time(at, now)
             kept = mind.memory.read(book, needs, at, facts["date"])
             kept.update(_balances(book, needs, mind.account))
             facts.update(kept)
@@ -274,15 +298,19 @@ class Batch:
             effects = decide(book, told.kind, facts)
             plan = ledger.plan(self.program, mind.account, event, at, book.version, effects)
             mind.memory.step(book, at, facts["date"], told.net, told.visits, effects)
-            mind.version, mind.last = mind.version + 1, _order(told)
+            seen = mind.version
+            mind.version, mind.last = seen + 1, _order(told)
+            for _, asset, amount, starts, ends, *_ in plan.lots:
+                mind.holds(asset, amount, starts, ends, at)
             rows.booked[member] = rows.booked.get(member, 0) + 1
             self.outcome.points += sum(e.amount for e in effects if e.asset == "points")
             _plan_rows(rows, self.program, member, event, at, plan)
             if not any(row[5] == "points" for row in plan.entries):
                 kept["balance"] = mind.account.spendable("points")
+            kept["seen"] = seen
         if told.lines:
-            kept["categories"] = [self.categories.get(line.sku) for line in told.lines]
-        rows.events.append(_event_row(self.caller, told, event, member, place, book, kept))
+            kept["categories"] = [line.category or self.categories.get(line.sku) for line in told.lines]
+        rows.events.append(_event_row(self.caller, told, event, member, place, book, kept, now))
         self.outcome.accepted += 1
 
     def _note(self, unknown: dict[str, Any]) -> None:
@@ -301,7 +329,7 @@ def accept_many(
 ) -> Outcome:
     """Take in a batch, best in order of time. Bad rows are told, good rows go in; told again, nothing changes."""
     batch, numbered = Batch(caller), enumerate(events)
-    with _uncollected():
+    with uncollected():
         while chunk := _next(numbered, caller.programme.now()):
             batch.take(chunk)
             if progress:
@@ -310,8 +338,9 @@ def accept_many(
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """A batch makes millions of small things and no cycles: looking for some costs a fifth of its time in Python."""
+def uncollected() -> Iterator[None]:
+    """A batch makes millions of small things and no cycles: looking for some costs a fifth of its time in Python, and a
+    third of a replay's."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -365,24 +394,33 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
         )
         for holder, asset, kind, amount in cursor.fetchall():
             minds[holder].account.of(kind)[asset] = amount
-        _learn_ladders(cursor, minds, book)
+        _learn_lots(cursor, minds, book)
         _learn_limits(cursor, minds, folds, book)
     for id in Member.objects.filter(_SHARED, id__in=list(members)).values_list("id", flat=True):
         minds[id].is_shared = True
     return minds
 
 
-def _learn_ladders(cursor: Any, minds: dict[UUID, _Mind], book: Book | None) -> None:
+def _learn_lots(cursor: Any, minds: dict[UUID, _Mind], book: Book | None) -> None:
+    """What is held until when. What ran out or waits by an event is found when that event is judged."""
     rungs = {
         step.asset: (name, step) for name, steps in (book.ladders.items() if book else ()) for step in steps
     }
     cursor.execute(
-        "SELECT holder_id, asset, expires_at FROM journal_lot WHERE holder_id = ANY(%s) AND asset = ANY(%s) "
-        "AND remaining > 0",
-        [list(minds), list(rungs)],
+        "SELECT holder_id, asset, remaining, available_from, expires_at FROM journal_lot "
+        "WHERE holder_id = ANY(%s) AND remaining > 0",
+        [list(minds)],
     )
-    for holder, asset, ends in cursor.fetchall():
-        minds[holder].memory.hold(*rungs[asset], ends)
+    now = time.now()
+    for holder, asset, left, starts, ends in cursor.fetchall():
+        mind = minds[holder]
+        if asset in rungs:
+            mind.memory.hold(*rungs[asset], ends)
+        if starts > now:
+            mind.account.stale[asset] = mind.account.stale.get(asset, 0) + left
+            mind.holds(asset, left, starts, ends, datetime.min.replace(tzinfo=UTC))
+        elif ends:
+            heappush(mind.ending, (ends, asset, left))
 
 
 def _learn_limits(cursor: Any, minds: dict[UUID, _Mind], folds: dict[str, Any], book: Book | None) -> None:
@@ -419,11 +457,12 @@ def _event_row(
     place: Place | None,
     book: Book,
     kept: dict[str, Any],
+    now: datetime,
 ) -> str:
     at = told.at.isoformat() if told.at else _NULL
     return (
         f"{event}\t{_word(caller.programme.id)}\t{told.kind}\t{_text(told.source)}\t{_text(told.external_id)}\t"
-        f"{_word(member) if member else _NULL}\t{_word(place.id) if place else _NULL}\t{at}\t{at}\t{told.net}\t"
+        f"{_word(member) if member else _NULL}\t{_word(place.id) if place else _NULL}\t{at}\t{at}\t{now.isoformat()}\t{told.net}\t"
         f"{told.total}\t{told.visits}\t{book.version}\t{caller.actor}\t\\\\x{told.body_hash.hex()}\t"
         f"{_json(service.payload(told))}\t{_json(kept)}\n"
     )
@@ -449,9 +488,9 @@ def _plan_rows(rows: _Rows, program: UUID, member: UUID, event: UUID, at: dateti
         rows.postings.append(
             f"{this}\t{n}\t{k}\t{shop}\t{asset}\t{shop}\t{from_kind}\t{who}\t{to_kind}\t{amount}\t{filled}\n"
         )
-    for n, asset, amount, _, ends, *_ in plan.lots:
+    for n, asset, amount, starts, ends, *_ in plan.lots:
         rows.lots.append(
-            f"{this}\t{n}\t{shop}\t{who}\t{asset}\t{amount}\t{amount}\t{when}\t"
+            f"{this}\t{n}\t{shop}\t{who}\t{asset}\t{amount}\t{amount}\t{starts.isoformat()}\t"
             f"{ends.isoformat() if ends else _NULL}\n"
         )
     for name, amount in plan.moved.items():
@@ -459,7 +498,7 @@ def _plan_rows(rows: _Rows, program: UUID, member: UUID, event: UUID, at: dateti
 
 
 _EVENTS = (
-    "intake_event (id, program_id, kind, source, external_id, member_id, outlet_id, at, counts_at, net, total, "
+    "intake_event (id, program_id, kind, source, external_id, member_id, outlet_id, at, counts_at, received_at, net, total, "
     "visits, rule_version, actor, body_hash, payload, facts)"
 )
 _COPY = {

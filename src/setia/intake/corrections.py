@@ -56,14 +56,9 @@ def sale_of(row: Event | Recorded, related: Sequence[Event | Recorded] | None = 
     ]
     for line, category in zip(lines, row.facts.get("categories", ()), strict=False):
         line.category = category
-    left = [replace(line) for line in lines]
+    left = lines
     for change in changes:
-        if "lines" not in change.payload:  # 0.1.0 took back whole sales and did not write down their lines
-            left = [replace(line, qty=Decimal(0), amount=0, net=0) for line in left]
-        for _, qty, amount, net, place in change.payload.get("lines", ()):
-            left[place].qty -= Decimal(str(qty))
-            left[place].amount -= amount
-            left[place].net -= net
+        left = _less(left, change.payload.get("lines"))
     booked = claim or row
     return Sale(
         row.id,
@@ -87,6 +82,23 @@ def sale_of(row: Event | Recorded, related: Sequence[Event | Recorded] | None = 
         (rejudged[-1] if rejudged else booked).facts,
         [each.id for each in related if each.corrects_id != row.id],
     )
+
+
+def _less(left: Sequence[Line], gone: Sequence[Any] | None) -> list[Line]:
+    """What is left of lines when some go; all of them where nobody says (0.1.0 took back whole sales)."""
+    if gone is None:
+        return [replace(line, qty=Decimal(0), amount=0, net=0) for line in left]
+    rest = [replace(line) for line in left]
+    for _, qty, amount, net, place in gone:
+        rest[place].qty = Decimal(rest[place].qty) - Decimal(str(qty))
+        rest[place].amount -= amount
+        rest[place].net -= net
+    return rest
+
+
+def take_again(told: Told, sale: Sale, gone: Sequence[Any]) -> None:
+    """What a return took that is on record without how it was told: the lines it says, the sums it has."""
+    told.lines = _less(sale.left, gone or None)
 
 
 def take_part(told: Told, sale: Sale) -> None:
@@ -195,8 +207,8 @@ def would_earn(book: Book, sale: Sale, left: Sequence[Line], net: int, total: in
     """What so much of a sale would have earned, by the rules and facts of its day; nothing when nothing is left."""
     if not net and not total and not any(line.qty for line in left):
         return []
-    facts = {**gather.nothing(book), **sale.facts}
-    zone = facts.pop("zone", book.zone)
+    known, beside = gather.kept(sale.facts)
+    facts, zone = {**gather.nothing(book), **known}, beside.get("zone", book.zone)
     lines = [
         Line(line.sku, line.qty, line.amount, line.net, was.category)
         for line, was in zip(left, sale.lines, strict=True)
@@ -232,10 +244,10 @@ def grace_ends(case: "Case") -> datetime:
     return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def resolved(related: Sequence[Recorded]) -> Recorded | None:
+def resolved(event: UUID, related: Sequence[Recorded]) -> Recorded | None:
     """What already captured, released or ended a hold, voided an event or took back a merge, of all that speaks of it."""
     ends = (CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED)
-    return next((each for each in related if each.kind in ends), None)
+    return next((each for each in related if each.corrects_id == event and each.kind in ends), None)
 
 
 def open_holds(clock: journal.Clock) -> list[Event]:

@@ -39,7 +39,6 @@ from setia.journal.types import AVAILABLE, DEBT, Account, Lot, LotKey, Standing
 from setia.journal.types import HELD as ON_HOLD
 from setia.kit import ids, time
 from setia.kit.refusals import Refusal
-from setia.members import service as members
 
 if TYPE_CHECKING:
     from setia.intake.service import Case
@@ -113,7 +112,7 @@ def _of_hold(case: "Case") -> list[UUID]:
 def _open_hold(case: "Case", found: list[Standing]) -> Standing:
     """The entry of a hold that is still open. Refuses `hold_resolved`."""
     assert case.target is not None
-    before = corrections.resolved(case.related)
+    before = corrections.resolved(case.target.id, case.related)
     if before:
         raise Refusal("hold_resolved", param="data.hold", value=case.told.corrects, kind=before.kind)
     return found[0]
@@ -248,7 +247,9 @@ def _rejudge(case: "Case", found: list[Standing]) -> list[Effect]:
     """A sale gets what it would have earned had late news come in time. Refuses when that is no more than it has."""
     sale = case.sale
     assert sale is not None
-    case.known.folded, would = rejudging.judge(case.caller, sale, case.book)
+    if not case.is_again:
+        case.known.folded = rejudging.known_now(case.caller, sale, case.book)
+    would = rejudging.judge(case.known.folded, sale, case.book)
     effects = pools.where_it_went(rejudging.more(found, would, sale.at), found)
     if not effects:
         raise Refusal("nothing_more", param="data.event", value=sale.external_id)
@@ -305,7 +306,7 @@ def _debts(source: Account, target: Account) -> list[Effect]:
 
 def _merged(case: "Case") -> None:
     assert case.known.member and case.second
-    members.absorb(case.known.member, case.second.survivor)
+    case.known.names.absorb(case.known.member, case.second.survivor)
 
 
 def _of_merge(case: "Case") -> list[UUID]:
@@ -322,13 +323,13 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
     assert target is not None
     if target.kind != MERGED or target.other_id is None:
         raise Refusal("not_a_merge", status=422, param="data.event")
-    if corrections.resolved(case.related):
+    if corrections.resolved(target.id, case.related):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if any(survivor.held.values()):
         raise Refusal("hold_open", param="data.event")
     if case.known.pool:
         raise Refusal("pool_open", param="data.event")
-    theirs = members.selves(target.other_id)
+    theirs = case.known.names.selves(target.other_id)
     events = list({lot.key[0] for lot in survivor.lots})
     mine = corrections.named(case.caller.programme.id, theirs, events) | {target.id}
     lots = [lot for lot in survivor.lots if lot.key[0] in mine]
@@ -337,7 +338,7 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
 
 def _unmerged(case: "Case") -> None:
     assert case.known.member and case.second
-    members.part(case.known.member, case.second.named)
+    case.known.names.part(case.known.member, case.second.named)
 
 
 # Corrections
@@ -361,7 +362,10 @@ AFTER_RETURN: list[Callable[[list[Effect]], list[Effect]]] = []
 
 def _of_void(case: "Case") -> list[UUID]:
     assert case.target is not None
-    return _of_return(case) if case.sale else [case.target.id]
+    if case.sale:
+        return _of_return(case)
+    refunds = [each.id for each in case.related if each.corrects_id != case.target.id]
+    return [case.target.id, *refunds]  # returns of the sale it paid for may have given some of it back
 
 
 CAN_BE_VOIDED = (MADE, SPENT, ADJUSTED, TRANSFERRED, CAPTURED)
@@ -375,12 +379,13 @@ def _void(case: "Case", found: list[Standing]) -> list[Effect]:
         raise Refusal("not_voidable", status=422, param="data.event", kind=target.kind)
     if target.kind == MADE:
         return _return(case, found)
-    if corrections.resolved(case.related):
+    if corrections.resolved(target.id, case.related):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
     if target.kind == TRANSFERRED:
         return _sent_back(case, found)
-    back = undo.restore(found, 0, 1, case.at, corrections.grace_ends(case))
-    return back + undo.claw(found, [], case.accounts, case.book.returns, case.at)
+    own = [entry for entry in found if entry.key[0] == target.id]
+    back = undo.restore(own, 0, 1, case.at, corrections.grace_ends(case))
+    return back + undo.claw(own, [], case.accounts, case.book.returns, case.at)
 
 
 def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:

@@ -32,6 +32,7 @@ from setia.engine.vocabulary import (
     Sum,
     Used,
 )
+from setia.intake.names import NOW, Names
 from setia.intake.types import Line, Told
 from setia.journal import service as journal
 from setia.journal import sql
@@ -102,7 +103,11 @@ _SPOKEN = f"""LEFT JOIN LATERAL (SELECT member_id FROM intake_event
     SELECT e.* FROM intake_event e WHERE e.corrects_id = t.id
     UNION ALL SELECT p.* FROM (SELECT 1) one JOIN {_PAID}
     UNION ALL SELECT v.* FROM (SELECT 1) one JOIN {_PAID}
-      JOIN intake_event v ON v.corrects_id = p.id AND v.kind = 'event.voided') e) r ON true"""
+      JOIN intake_event v ON v.corrects_id = p.id AND v.kind = 'event.voided'
+    UNION ALL SELECT b.* FROM intake_event s JOIN intake_event b ON b.corrects_id = s.id
+      WHERE t.kind IN ('points.spent', 'hold.captured') AND s.program_id = $1::uuid AND s.source = t.source
+        AND s.external_id = t.order_ref AND s.kind = 'purchase.made'
+        AND b.kind IN ('purchase.returned', 'event.voided')) e) r ON true"""
 _OUTLET = """o.id = CASE t.kind WHEN 'purchase.made' THEN t.outlet_id
     ELSE (SELECT id FROM tenancy_outlet WHERE program_id = $1::uuid AND code = $9::text) END"""
 _NEEDED = {
@@ -166,6 +171,8 @@ class Known:
     is_pool: bool  # a pool was named, not a person
     folded: dict[str, Any] = field(default_factory=dict)
     deed: "Deeds | None" = None
+    taken: Sequence[Any] | None = None  # lines a return took that didn't keep how it was told; only on record
+    names: Names = NOW
 
 
 @dataclass(slots=True)
@@ -533,6 +540,17 @@ def carried(
         "amount": told.amount,
         "lines": [_line(line, categories) for line in told.lines],
     }
+
+
+# What an event keeps beside facts of the vocabulary: the outlet's zone, its lines' categories, the balance its receipt
+# shows, and which events it was booked after.
+BESIDE = ("zone", "categories", "balance", "seen")
+
+
+def kept(facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an event keeps, parted into facts of the vocabulary and what stands beside them (the only place that does)."""
+    own = {name: value for name, value in facts.items() if name not in BESIDE}
+    return own, {name: facts[name] for name in BESIDE if name in facts}
 
 
 def _line(line: Line, categories: Mapping[str, str]) -> dict[str, Any]:

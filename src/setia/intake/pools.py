@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from setia.engine.decide import SPLITS, Effect
-from setia.engine.vocabulary import HELD, POOL_JOINED, POOL_LEFT, POOL_OPENED, SPENT, TRANSFERRED
+from setia.engine.vocabulary import HELD, POOL_JOINED, POOL_OPENED, SPENT, TRANSFERRED
 from setia.intake import corrections
 from setia.intake.models import Event
+from setia.intake.names import Names
 from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal.types import AVAILABLE, DEBT, POOLED, Account, Lot, LotKey, Standing
@@ -94,14 +95,15 @@ def opened(case: "Case") -> None:
     """The pool is there from now on."""
     program, owner = case.caller.programme.id, case.known.member
     assert owner
-    members.open_pool(program, case.event_id, case.told.title, owner, case.now)
-    journal.open_holder(program, case.event_id)
+    case.known.names.open_pool(program, case.event_id, case.told.title, owner, case.now)
+    if not case.is_again:
+        journal.open_holder(program, case.event_id)
 
 
 def joined(case: "Case") -> None:
     """The member is in the pool from now on."""
     assert case.known.member and case.second
-    members.enter_pool(case.second.named, case.known.member, case.told.role, case.now)
+    case.known.names.enter_pool(case.second.named, case.known.member, case.told.role, case.now)
 
 
 # Leaving
@@ -112,7 +114,7 @@ def leave(case: "Case", found: list[Standing]) -> list[Effect]:
     mine, pool = case.account, _pool(case)
     if any(pool.held.values()):
         raise Refusal("hold_open", param="member")
-    told, count = case.told, len(members.in_pool(pool.holder))
+    told, count = case.told, case.known.names.in_pool(pool.holder)
     asked = (
         told.split if told.split in SPLITS else case.book.pools.leaving
     )  # what an earlier try noted is no wish
@@ -147,7 +149,7 @@ def _own(case: "Case", pool: UUID, lots: Sequence[Lot]) -> list[Lot]:
     first = {lot.key: lot.key for lot in lots}
     while moved := journal.came_from(pool, first.values()):
         first = {key: moved.get(came, came) for key, came in first.items()}
-    selves = members.selves(case.account.holder)
+    selves = case.known.names.selves(case.account.holder)
     mine = corrections.named(case.caller.programme.id, selves, [came[0] for came in first.values()])
     return [lot for lot in lots if first[lot.key][0] in mine]
 
@@ -165,7 +167,7 @@ def _share(lots: list[Lot], count: int) -> list[tuple[LotKey, int]]:
 def left(case: "Case") -> None:
     """The member is out of the pool from now on."""
     assert case.known.member and case.known.pool
-    members.leave_pool(case.known.pool, case.known.member)
+    case.known.names.leave_pool(case.known.pool, case.known.member)
 
 
 # Roles
@@ -182,7 +184,7 @@ def change(case: "Case", found: list[Standing]) -> list[Effect]:
 def changed(case: "Case") -> None:
     """The role holds from now on."""
     assert case.known.member and case.known.pool
-    members.change_role(case.known.pool, case.known.member, case.told.role)
+    case.known.names.change_role(case.known.pool, case.known.member, case.told.role)
 
 
 def ever_in(pool: UUID) -> list[UUID]:
@@ -204,7 +206,7 @@ def touching(holder: UUID) -> list[UUID]:
 # Corrections of what came before
 
 
-def purses(standing: Iterable[Standing], known: Mapping[UUID, Tie]) -> list[UUID]:
+def purses(standing: Iterable[Standing], known: Mapping[UUID, Tie], names: Names) -> list[UUID]:
     """Whose account each entry's units are corrected in now. `known` are ties that needn't be looked up.
 
     What a member's own account was given, wherever their points are now. A pool's, the pool's; only whoever left with their
@@ -213,11 +215,11 @@ def purses(standing: Iterable[Standing], known: Mapping[UUID, Tie]) -> list[UUID
     """
     standing = list(standing)
     unknown = {id for entry in standing for id in (entry.holder, entry.member) if id} - known.keys()
-    ties = {**members.ties(unknown), **known} if unknown else known
-    return [_purse(entry, ties) for entry in standing]
+    ties = {**names.ties(unknown), **known} if unknown else known
+    return [_purse(entry, ties, names) for entry in standing]
 
 
-def _purse(entry: Standing, ties: Mapping[UUID, Tie]) -> UUID:
+def _purse(entry: Standing, ties: Mapping[UUID, Tie], names: Names) -> UUID:
     tie, whose = ties.get(entry.holder), ties.get(entry.member or entry.holder)
     if tie is None or whose is None:
         return entry.holder
@@ -225,9 +227,9 @@ def _purse(entry: Standing, ties: Mapping[UUID, Tie]) -> UUID:
         return tie.purse if entry.asset == POOLED else tie.survivor
     if whose.pool == entry.holder or whose.is_pool:
         return entry.holder
-    if entry.verb == "give" and _left_with(entry.holder, whose.survivor) == "own":
+    if entry.verb == "give" and names.left_with(entry.holder, whose.survivor) == "own":
         return whose.purse
-    return members.ties([tie.survivor])[tie.survivor].purse if tie.survivor != tie.named else entry.holder
+    return names.ties([tie.survivor])[tie.survivor].purse if tie.survivor != tie.named else entry.holder
 
 
 def where_it_went(effects: list[Effect], standing: Iterable[Standing]) -> list[Effect]:
@@ -238,10 +240,3 @@ def where_it_went(effects: list[Effect], standing: Iterable[Standing]) -> list[E
         if effect.holder is None and effect.asset == POOLED:
             effect.holder = holder
     return effects
-
-
-def _left_with(pool: UUID, member: UUID) -> str:
-    """By which split a member left a pool the last time."""
-    rows = Event.objects.filter(other_id=pool, member_id__in=members.selves(member), kind=POOL_LEFT)
-    last = rows.order_by("-booked_at", "-id").first()
-    return str(last.payload["split"]) if last else ""

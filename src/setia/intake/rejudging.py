@@ -52,8 +52,14 @@ class Later:
         return sum(max(0, c.would - c.had) for c in self.changes if c.asset == "points")
 
 
-def judge(caller: Caller, sale: Sale, book: Book) -> tuple[dict[str, Any], list[Effect]]:
-    """The facts of a sale as they are known now, and what is left of it would earn by them.
+def judge(facts: dict[str, Any], sale: Sale, book: Book) -> list[Effect]:
+    """What is left of a sale would earn by these facts."""
+    judged = replace(sale, facts=facts)
+    return corrections.would_earn(book, judged, sale.left, sale.left_net, sale.left_total)
+
+
+def known_now(caller: Caller, sale: Sale, book: Book) -> dict[str, Any]:
+    """The facts of a sale as they are known now.
 
     Limits keep their order: what others have used of a cap since stays used. A balance isn't looked up again, since what
     it was is no fact of today's.
@@ -74,9 +80,7 @@ def judge(caller: Caller, sale: Sale, book: Book) -> tuple[dict[str, Any], list[
         fold = book.folds[name]
         if isinstance(fold, Used):
             known[name] = value - own.get(fold.rule, 0)
-    facts = {**sale.facts, **known}
-    judged = replace(sale, facts=facts)
-    return facts, corrections.would_earn(book, judged, sale.left, sale.left_net, sale.left_total)
+    return {**sale.facts, **known}
 
 
 def more(standing: Sequence[Standing], would: Sequence[Effect], at: datetime) -> list[Effect]:
@@ -124,7 +128,9 @@ def later(caller: Caller, event: Event) -> list[Later]:
         book = programs.version(caller.programme.id, sale.rule_version)
         if book is None:
             continue
-        changes = _changes(journal.standing(corrections.chain(sale)), judge(caller, sale, book)[1])
+        changes = _changes(
+            journal.standing(corrections.chain(sale)), judge(known_now(caller, sale, book), sale, book)
+        )
         if changes:
             found.append(Later(ids.public("evt", made.id), made.external_id, made.at, changes))
     return found

@@ -115,11 +115,24 @@ def in_time(caller: Caller, told: Told) -> None:
 _MAY_BE_LATE = {"late", "admin", "internal"}
 
 
+def again(case: "Case", known: Known) -> tuple[Plan, dict[str, Any], dict[str, Any]]:
+    """The same steps for an event on record, by what was known and what stood then. Writes nothing.
+
+    What follows, and what the event keeps: its payload and its facts. Refuses what the decision does.
+    """
+    case.is_again, case.known = True, known
+    if known.deed and _correct(case):
+        _read_accounts(case)
+    plan = _decided(case)
+    return plan, _kept_words(case), _kept_facts(case, plan)
+
+
 class Case:
     """One event on its way through: what was told, what is known, the book that judges it.
 
     `target` is the event it speaks of, `sale` that event as a sale, `related` what else speaks of it; `second` is the
-    second holder it names. `accounts` and `versions` are of all holders it touches, its first one first.
+    second holder it names. `accounts` and `versions` are of all holders it touches, its first one first. `is_again` when it
+    is on record and decided anew, by what the record knows of it.
     """
 
     __slots__ = (
@@ -130,6 +143,7 @@ class Case:
         "counts_at",
         "event_id",
         "facts",
+        "is_again",
         "known",
         "now",
         "related",
@@ -144,6 +158,7 @@ class Case:
 
     def __init__(self, caller: Caller, told: Told) -> None:
         self.caller, self.told = caller, told
+        self.is_again = False
         self.event_id = ids.new()
         self.now = caller.programme.now()
         self.target: Recorded | None = None
@@ -306,7 +321,9 @@ def _take_over(case: Case, target: Recorded) -> None:
         case.book = corrections.book_of(case, sale.rule_version)
         if told.kind == REJUDGED and sale.member_id is None:
             raise Refusal("not_a_sale", status=422, param="data.event")
-        if told.kind in (RETURNED, VOIDED):
+        if case.known.taken is not None:
+            corrections.take_again(told, sale, case.known.taken)
+        elif told.kind in (RETURNED, VOIDED):
             corrections.take_part(told, sale)
     elif told.kind == REJUDGED:
         raise Refusal("not_a_sale", status=422, param="data.event")
@@ -334,7 +351,9 @@ def _read_accounts(case: Case) -> None:
         return
     if deed and deed.standing:
         case.standing = found.stood.of(deed.standing(case))
-        for entry, purse in zip(case.standing, pools.purses(case.standing, _tied(case)), strict=True):
+        for entry, purse in zip(
+            case.standing, pools.purses(case.standing, _tied(case), known.names), strict=True
+        ):
             entry.holder = purse
     others = (second.survivor, second.pool) if second else ()
     for holder in dict.fromkeys((first, known.pool, *others, *(entry.holder for entry in case.standing))):
@@ -360,7 +379,8 @@ def _tied(case: Case) -> dict[UUID, Tie]:
 
 
 def _book(case: Case) -> Book:
-    return programs.book(case.caller.programme.id, case.at)
+    """The book in force when it happened; what is decided again brings its own."""
+    return case.book if case.is_again else programs.book(case.caller.programme.id, case.at)
 
 
 def _needs(case: Case) -> frozenset[str]:
@@ -416,8 +436,12 @@ def _decided(case: Case) -> Plan:
     if deed:
         pools.permitted(case)
         effects = deed.decide(case, case.standing)
+        if case.known.taken is not None and not case.known.taken:  # 0.1.0 took back from the first entry on
+            effects.sort(key=lambda effect: effect.reverses[1] if effect.reverses else 1 << 15)
     elif kind and kind.decide:
-        account.lots = case.facts["lots"] = journal.lots(account.holder) if kind.needs_lots else []
+        if not case.is_again:
+            account.lots = journal.lots(account.holder) if kind.needs_lots else []
+        case.facts["lots"] = account.lots
         effects = list(kind.decide(case.book, case.facts))
     else:
         effects = decide(case.book, MADE if told.kind == CLAIMED else told.kind, case.facts)
@@ -467,16 +491,11 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
     others = [{"id": id, "version": seen} for id, seen in case.versions.items() if id != holder]
-    pool = receipts.pool_of(case)
     if others:
         rows["others"] = others
     text = _statement(tuple(name for name in _ORDER if name in rows), holder is not None)
     told, programme = case.told, case.caller.programme
-    rows["payload"], rows["facts"] = payload(told, case.sale), _kept_facts(case, plan)
-    if pool:
-        rows["payload"]["pool"] = ids.public("mem", pool)
-    if case.second and case.second.pool:
-        rows["payload"]["to_pool"] = ids.public("mem", case.second.pool)
+    rows["payload"], rows["facts"] = _kept_words(case), _kept_facts(case, plan)
     params = (
         _b(case.event_id),
         _b(programme.id),
@@ -499,7 +518,7 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
         told.body_hash.hex().encode(),
         case.caller.credential.encode(),
         key.encode(),
-        _b(case.second.named if case.second else pool),
+        _b(other_of(case)),
         _b(told.order),
         _b(case.known.named),
     )
@@ -521,6 +540,21 @@ def _statement(parts: tuple[str, ...], with_holder: bool) -> str:
     return "WITH " + ",\n".join(pieces) + "\n" + count
 
 
+def other_of(case: Case) -> UUID | None:
+    """The second holder an event names, or the pool it was booked with."""
+    return case.second.named if case.second else receipts.pool_of(case)
+
+
+def _kept_words(case: Case) -> dict[str, Any]:
+    """What was told, and the pools it was booked with."""
+    words, pool = payload(case.told, case.sale), receipts.pool_of(case)
+    if pool:
+        words["pool"] = ids.public("mem", pool)
+    if case.second and case.second.pool:
+        words["to_pool"] = ids.public("mem", case.second.pool)
+    return words
+
+
 def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
     """What was told, without anything about the person."""
     payload: dict[str, Any] = {"channel": told.channel}
@@ -538,6 +572,10 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["until"] = time.iso(told.until)
     if told.approved_by:
         payload["approved_by"] = told.approved_by
+    if told.items:
+        payload["items"] = [(item.sku, item.qty, item.amount) for item in told.items]
+    if told.refund is not None:
+        payload["refund"] = told.refund
     if told.role:
         payload["role"] = told.role
     if told.split:
@@ -548,10 +586,11 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
 def _kept_facts(case: Case, plan: Plan) -> dict[str, Any]:
     """What was known beyond the event's own words: replay uses these instead of looking again."""
     kept = dict(case.known.folded)
-    if case.told.kind in (MADE, CLAIMED):
+    if case.known.account and case.told.kind not in DEEDS:
         for name in _needs(case):
             if isinstance(case.book.folds[name], Balance):
                 kept[name] = case.facts[name]
+    if case.told.kind in (MADE, CLAIMED):
         zone = case.known.outlet_zone
         if zone and zone != case.book.zone:
             kept["zone"] = zone
@@ -559,11 +598,26 @@ def _kept_facts(case: Case, plan: Plan) -> dict[str, Any]:
             kept["categories"] = [
                 line.category or case.known.categories.get(line.sku) for line in case.told.lines
             ]
+    if (seen := _booked_before(case)) is not None:
+        kept["seen"] = seen
     if case.known.account and not any(row[5] == "points" for row in plan.entries):
         kept["balance"] = case.known.account.spendable(
             "points"
         )  # no entry carries it, and the receipt shows it
     return kept
+
+
+def _booked_before(case: Case) -> int | dict[str, int] | None:
+    """How many events were booked before this one for each holder it touches: what puts events in their order.
+
+    A bare number where that is only the member it names. For a sale nobody claimed, how often it was corrected.
+    """
+    first, sale = case.known.member, case.sale
+    if first is None:
+        return {str(sale.id): len(sale.corrections)} if sale else None
+    version = case.known.version or 0
+    others = {str(holder): seen for holder, seen in case.versions.items() if holder != first}
+    return {str(first): version, **others} if others or first != case.known.named else version
 
 
 def _note_products(case: Case) -> None:

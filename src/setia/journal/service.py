@@ -1,8 +1,9 @@
 """The verbs of the journal: open a holder, lock it, read what stands, recompute it. Writing is `intake`'s one road."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -12,7 +13,7 @@ from django.db.models import Q, Sum
 from setia.journal import sql
 from setia.journal.models import Balance, Entry, Holder, Lot, Posting
 from setia.journal.rules import LADDER
-from setia.journal.types import AVAILABLE, Account, EntryKey, LotKey, Standing
+from setia.journal.types import AVAILABLE, DEBT, HELD, Account, EntryKey, LotKey, Standing
 from setia.journal.types import Lot as LotState
 from setia.kit import time
 
@@ -182,8 +183,12 @@ class HolderRow(msgspec.Struct, array_like=True, frozen=True):
                 mine.setdefault(lot.key, lot)
             else:
                 account.origins[lot.key] = lot
-        account.lots = list(mine.values())
+        account.lots = sorted(mine.values(), key=_key)  # every decision meets them in this order
         return account
+
+
+def _key(lot: LotState) -> LotKey:
+    return lot.key
 
 
 def account_of(holder: UUID, balances: Iterable[tuple[str, str, int, int]]) -> Account:
@@ -212,13 +217,24 @@ def _lot(row: Lot | LotRow) -> LotState:
     )
 
 
+def lots_of_rows(rows: Iterable[LotRow]) -> list[LotState]:
+    """Lots as decisions know them."""
+    return [_lot(row) for row in rows]
+
+
 def lots(holder: UUID) -> list[LotState]:
     """Lots with something left."""
-    return [_lot(row) for row in Lot.objects.filter(holder_id=holder, remaining__gt=0)]
+    return sorted(map(_lot, Lot.objects.filter(holder_id=holder, remaining__gt=0)), key=_key)
 
 
 _read_stood = msgspec.json.Decoder(Stood).decode
 _read_holder = msgspec.json.Decoder(HolderRow).decode
+
+
+def did(events: Sequence[UUID]) -> Stood:
+    """What some events did that never changes: their entries and postings, without what became of lots since."""
+    text = f"SELECT json_build_array({sql.entries('$1::uuid[]')}, {sql.postings('$1::uuid[]')})"
+    return _read_stood(sql.run(text, [sql.array(events)])[0][0] or b"[]")
 
 
 def standing(events: Sequence[UUID]) -> list[Standing]:
@@ -432,6 +448,104 @@ def audit(program: UUID) -> Audit:
 def entries(events: Iterable[UUID]) -> Sequence[Entry]:
     """The entries of several events, each in order."""
     return list(Entry.objects.filter(event_id__in=list(events)).order_by("event_id", "n"))
+
+
+# The columns of a plan's rows as they are on record, and what every row has beside.
+ENTRY = (
+    "n",
+    "rule_version",
+    "rule",
+    "round",
+    "verb",
+    "asset",
+    "amount",
+    "wanted",
+    "balance_after",
+    "at",
+    "counts_at",
+    "reverses_event_id",
+    "reverses_n",
+    "reason",
+    "member_id",
+    "program_id",
+)
+POSTING = (
+    "n",
+    "k",
+    "asset",
+    "from_holder_id",
+    "from_kind",
+    "to_holder_id",
+    "to_kind",
+    "amount",
+    "lot_event_id",
+    "lot_n",
+    "lot_k",
+    "program_id",
+)
+LOT = (
+    "n",
+    "asset",
+    "amount",
+    "available_from",
+    "expires_at",
+    "holder_id",
+    "k",
+    "root_event_id",
+    "root_n",
+    "program_id",
+)
+Rows = dict[UUID, list[tuple[Any, ...]]]
+
+
+def written(events: Sequence[UUID]) -> tuple[Rows, Rows, Rows]:
+    """The entries, postings and lots of several events, row by row as `ENTRY`, `POSTING` and `LOT` name the columns."""
+    found: tuple[Rows, Rows, Rows] = ({}, {}, {})
+    tables: tuple[tuple[type[Any], Sequence[str], Sequence[str]], ...] = (
+        (Entry, ENTRY, ("event_id", "n")),
+        (Posting, POSTING, ("event_id", "n", "k")),
+        (Lot, LOT, ("event_id", "n", "k")),
+    )
+    for place, (table, columns, order) in zip(found, tables, strict=True):
+        rows = table.objects.filter(event_id__in=events).order_by(*order)
+        for event, *row in rows.values_list("event_id", *columns):
+            place.setdefault(event, []).append(tuple(row))
+    return found
+
+
+def compare(
+    program: UUID,
+    accounts: Mapping[UUID, Account],
+    lots: Mapping[LotKey, LotState],
+    ended: Mapping[LotKey, datetime],
+    versions: Mapping[UUID, int],
+) -> Iterator[str]:
+    """Where balances, lots and versions aren't what somebody worked out for all holders; rows of no event included."""
+    kept = {
+        (row.holder_id, row.asset, row.kind): row.amount
+        for row in Balance.objects.filter(program_id=program).iterator()
+    }
+    due = {
+        (holder, asset, kind): amount
+        for holder, account in accounts.items()
+        for kind in (AVAILABLE, HELD, DEBT)
+        for asset, amount in account.of(kind).items()
+    }
+    for name in sorted(kept.keys() | due.keys()):
+        was, should = kept.get(name, 0), due.get(name, 0)
+        if was != should:
+            yield f"balance {' '.join(map(str, name))}: {was} is on record, it should be {should}"
+    columns = "event_id", "n", "k", "remaining", "expired", "ended_at"
+    for event, n, k, *state in Lot.objects.filter(program_id=program).values_list(*columns).iterator():
+        lot = lots.get((event, n, k))
+        if lot is None:
+            yield f"lot {event}/{n}/{k} is on record, its event isn't"
+        elif state != [lot.remaining, lot.expired, ended.get(lot.key)]:
+            stands = ", ".join(map(str, state))
+            yield f"lot {event}/{n}/{k}: {stands} is on record, it should be {lot.remaining}, {lot.expired}, {ended.get(lot.key)}"
+    for holder, version in Holder.objects.filter(program_id=program).values_list("id", "version").iterator():
+        if version != versions.get(holder, 0):
+            yield f"holder {holder}: {version} events were booked, {versions.get(holder, 0)} are on record"
 
 
 def lot_ends(events: Iterable[UUID]) -> dict[EntryKey, datetime | None]:

@@ -177,7 +177,21 @@ def part(survivor: UUID, member: UUID) -> None:
     Member.objects.filter(id__in=own).update(merged_into=member)
 
 
+def merges(program: UUID) -> tuple[dict[UUID, UUID], dict[UUID, list[UUID]]]:
+    """Who shares whose accounts now, and whom each absorbed, in that order."""
+    rows = Member.objects.filter(program_id=program)
+    into = dict(rows.filter(merged_into__isnull=False).values_list("id", "merged_into_id"))
+    absorbed = rows.filter(absorbed__isnull=False).values_list("id", "absorbed")
+    return into, {id: list(names or ()) for id, names in absorbed}
+
+
 # Pools
+
+
+def memberships(program: UUID) -> dict[UUID, tuple[UUID, str]]:
+    """Everybody who is in a pool, with it and their role."""
+    rows = Member.objects.filter(program_id=program, pool__isnull=False)
+    return {id: (pool, role) for id, pool, role in rows.values_list("id", "pool_id", "pool_role")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,11 @@ class Shelf:
         place = bisect_right(self.starts, instant)
         return self.books[place - 1] if place else None
 
+    def until(self, number: int) -> "Shelf":
+        """The shelf as it was when this version was the newest."""
+        pairs = [pair for pair in zip(self.starts, self.books, strict=True) if pair[1].version <= number]
+        return Shelf(number, tuple(start for start, _ in pairs), tuple(book for _, book in pairs))
+
 
 _shelves: dict[UUID, Shelf] = {}
 _lock = Lock()

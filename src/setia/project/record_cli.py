@@ -387,21 +387,31 @@ def proof_resume(
 
 
 @command(app, "replay")
-def replay(slug: Slug = None, data: Data = None, as_json: Json = False) -> None:
-    """Decide every stored event again, by its own rules and facts; every entry and reason must come out the same.
+def replay(
+    member: Annotated[
+        str | None, typer.Option(help="Tell only of events that touched this member: mem_…")
+    ] = None,
+    slug: Slug = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Decide every stored event again, by its own rules, facts and past; every entry and reason must come out the same.
 
-    Examples:  setia replay    ·    setia replay --json
+    Examples:  setia replay    ·    setia replay --json    ·    setia replay --member mem_…
     """
     from setia.intake import replay as again
+    from setia.members import service as members
 
-    found = again.replay(_programme(slug))
+    programme = _programme(slug)
+    person = members.by_public_id(programme.id, member).id if member else None
+    found = again.replay(programme, person, _so_far)
     if as_json:
         out(
             {
                 "events": found.events,
                 "entries": found.entries,
                 "corrected_sales": found.corrected_sales,
-                "others": found.others,
+                "unordered": found.unordered,
                 "faults": found.faults,
             }
         )
@@ -419,5 +429,13 @@ def replay(slug: Slug = None, data: Data = None, as_json: Json = False) -> None:
                 sales=found.corrected_sales,
             )
         )
+        if found.unordered:
+            typer.echo(texts.say("replay.unordered", lang(), n=found.unordered))
     if found.faults:
         raise typer.Exit(1)
+
+
+def _so_far(count: int) -> None:
+    """Let whoever waits know that it goes on: every ten thousand events, which is some seconds."""
+    if count % 10_000 == 0:
+        typer.echo(texts.say("replay.so_far", lang(), n=count), err=True)
