@@ -79,6 +79,8 @@ def _households(shop, at):
     shop.happens("hold.captured", "Q6", at(304, minutes=1), hold="Q5", points=4)
     shop.give_back("Q1", at(305), id="Q7", refund=450_000)
     shop.happens("event.voided", "Q8", at(305, hours=1), event=_event(spent), reason="salah ketik")
+    shop.spend("Q10", 20, RANI, at(305, hours=2), order_id="Q1")  # another's order
+    shop.give_back("Q1", at(305, hours=3), id="Q11", refund=90_000)
     shop.happens("pool.left", "O4", at(306), SARI, split="own")
     shop.give_back("Q1", at(307), id="Q9", refund=100_000)
     shop.happens("pool.left", "O5", at(308), RANI)

@@ -116,10 +116,12 @@ class Past(Names):
         return sorted(found, key=lambda each: (each.booked_at, each.id))
 
     def _was_seen(self, row: Event, holders: frozenset[UUID]) -> bool:
-        """Whether what was booked for these was known to an event: what it didn't hold it didn't see either."""
+        """Whether what was booked for these was known to an event: what it held nobody of it didn't see either."""
         if "seen" not in row.facts:
             return True
-        return {self.meant(each) for each in holders} <= seen(row).keys()
+        ties = [self._tie(holder) for holder in holders]
+        now = holders | {tie.survivor for tie in ties} | {tie.purse for tie in ties}
+        return not now.isdisjoint(seen(row))
 
     def _touched(self, events: Iterable[UUID], stood: journal.Stood) -> list[journal.LotRow]:
         """The lots that some events gave, moved or drew from, as they were."""
