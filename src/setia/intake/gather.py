@@ -53,7 +53,7 @@ _WHO = {
   AND {n}x.source = split_part({value}::text, chr(10), 1) AND {n}x.external_id = split_part({value}::text, chr(10), 2)
   LEFT JOIN members_member {n} ON {n}.id = {n}x.member_id""",
     "none": "LEFT JOIN members_member {n} ON {value}::text IS NOT NULL AND false",
-    "target": "LEFT JOIN members_member {n} ON {n}.id = coalesce(c.member_id, t.member_id) AND {value}::text IS NULL",
+    "target": "LEFT JOIN members_member {n} ON {n}.id = coalesce(r.claimed_by, t.member_id) AND {value}::text IS NULL",
     "target's other": "LEFT JOIN members_member {n} ON {n}.id = t.other_id AND {value}::text IS NULL",
 }
 _SHARES = "LEFT JOIN members_member {m} ON {m}.id = coalesce({n}.merged_into_id, {n}.id)"
@@ -82,29 +82,39 @@ _BEFORE = f"""e.member_id = {_SELVES} AND e.at <= $3::timestamptz
     AND (e.at, e.source, e.external_id) < ($3::timestamptz, $4::text, $5::text)"""
 
 # What a deed asks for beyond a sale, which is given and draws from nothing: the event it corrects with all that speaks
-# of that one (t, c, r), a second member (n2, m2), and accounts with their lots.
+# of that one (t, r), a second member (n2, m2), and accounts with their lots.
 # $12 units, $13 most lots of an asset, $14 more holders, $15 the corrected event, $16 its kind, $17 the second member
 _RECORDED = """json_build_array({e}.id, {e}.kind, {e}.source, {e}.external_id, {e}.member_id, {e}.other_id, {e}.corrects_id,
   {e}.order_ref, {e}.at, {e}.net, {e}.total, {e}.visits, {e}.rule_version, {e}.payload, {e}.facts)"""
+# Which event is meant is found by its id alone, and what is said of one becomes a single value where it is read: each join
+# above carries that, not its columns, whose types and names PostgreSQL would describe anew join by join at every start.
 _TARGET = {
-    "number": """LEFT JOIN LATERAL (SELECT * FROM intake_event WHERE program_id = $1::uuid AND source = $4::text
-      AND external_id = $15::text AND kind = $16::text
-    UNION ALL (SELECT * FROM (SELECT * FROM intake_event WHERE program_id = $1::uuid AND external_id = $15::text
+    "number": """coalesce((SELECT id FROM intake_event WHERE program_id = $1::uuid AND source = $4::text
+      AND external_id = $15::text AND kind = $16::text),
+    (SELECT id FROM (SELECT id FROM intake_event WHERE program_id = $1::uuid AND external_id = $15::text
       AND kind = $16::text OFFSET 0) elsewhere ORDER BY EXISTS (SELECT FROM intake_event v
-        WHERE v.corrects_id = elsewhere.id AND v.kind = 'event.voided'), id LIMIT 1) LIMIT 1) t ON true""",
-    "event": "LEFT JOIN intake_event t ON t.program_id = $1::uuid AND t.id = $15::text::uuid AND $16::text IS NOT NULL",
+        WHERE v.corrects_id = elsewhere.id AND v.kind = 'event.voided'), id LIMIT 1))""",
+    "event": "CASE WHEN $16::text IS NOT NULL THEN $15::text::uuid END",
 }
 _PAID = """intake_event p ON t.kind = 'purchase.made' AND p.program_id = $1::uuid AND p.order_ref = t.external_id
       AND p.source = t.source AND p.kind IN ('points.spent', 'hold.captured')"""
-_SPOKEN = f"""LEFT JOIN LATERAL (SELECT member_id FROM intake_event
-    WHERE corrects_id = t.id AND kind = 'purchase.claimed' AND t.kind = 'purchase.made' LIMIT 1) c ON true
-  LEFT JOIN LATERAL (SELECT t.id || array_agg(e.id) AS ids,
-      json_agg({_RECORDED.replace("{e}", "e")} ORDER BY e.booked_at, e.id) AS events FROM (
-    SELECT e.* FROM intake_event e WHERE e.corrects_id = t.id
-    UNION ALL SELECT p.* FROM (SELECT 1) one JOIN {_PAID}
-    UNION ALL SELECT v.* FROM (SELECT 1) one JOIN {_PAID}
+
+
+def _recorded(e: str) -> str:
+    return f"{e}.id, {e}.kind, {e}.member_id, {e}.corrects_id, {e}.booked_at, {_RECORDED.replace('{e}', e)} AS said"
+
+
+_SPOKEN = f"""LEFT JOIN LATERAL (SELECT t.id, t.kind, t.source, t.external_id, t.member_id, t.other_id, t.outlet_id, t.order_ref,
+      {_RECORDED.replace("{e}", "t")} AS said
+    FROM intake_event t WHERE t.program_id = $1::uuid AND t.id = one.target) t ON true
+  LEFT JOIN LATERAL (SELECT t.id || array_agg(e.id) AS ids, json_agg(e.said ORDER BY e.booked_at, e.id) AS events,
+      (array_agg(e.member_id) FILTER (WHERE e.kind = 'purchase.claimed' AND e.corrects_id = t.id
+        AND t.kind = 'purchase.made'))[1] AS claimed_by FROM (
+    SELECT {_recorded("e")} FROM intake_event e WHERE e.corrects_id = t.id
+    UNION ALL SELECT {_recorded("p")} FROM (SELECT 1) one JOIN {_PAID}
+    UNION ALL SELECT {_recorded("v")} FROM (SELECT 1) one JOIN {_PAID}
       JOIN intake_event v ON v.corrects_id = p.id AND v.kind = 'event.voided'
-    UNION ALL SELECT b.* FROM intake_event s JOIN intake_event b ON b.corrects_id = s.id
+    UNION ALL SELECT {_recorded("b")} FROM intake_event s JOIN intake_event b ON b.corrects_id = s.id
       WHERE t.kind IN ('points.spent', 'hold.captured') AND s.program_id = $1::uuid AND s.source = t.source
         AND s.external_id = t.order_ref AND s.kind = 'purchase.made'
         AND b.kind IN ('purchase.returned', 'event.voided')) e) r ON true"""
@@ -387,7 +397,7 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
         1: f"CASE WHEN h.id IN (m.id, m.pool_id) OR h.id = ANY($14::uuid[]) THEN {sql.enough_lots('h.id', needed, at, '$13::bigint')} END",
     }[shape.lots]
     columns = [
-        f"CASE WHEN t.id IS NOT NULL THEN {_RECORDED.replace('{e}', 't')} END" if shape.target else "NULL",
+        "t.said" if shape.target else "NULL",
         "r.events" if shape.target else "NULL",
         journal.stood("r.ids") if shape.target else "NULL",
         "n2.id",
@@ -397,8 +407,9 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
     FROM journal_holder h WHERE h.id = ANY({own}))""",
     ]
     # every parameter is named once more, so that it has a type in whatever statement
-    one = "FROM (SELECT $12::bigint, $13::bigint, $15::text, $16::text, $17::text) one"
-    target = f"{_TARGET[shape.target]}\n  {_SPOKEN}" if shape.target else ""
+    found = f"{_TARGET[shape.target]} AS target, " if shape.target else ""
+    one = f"FROM (SELECT {found}$12::bigint, $13::bigint, $15::text, $16::text, $17::text) one"
+    target = _SPOKEN if shape.target else ""
     second = _who(shape.other, "n2", "m2", "$17", _HIMSELF if shape.himself else _SHARES)
     return columns, [f"{one}\n  {target}", second]
 
