@@ -170,3 +170,12 @@ def test_someone_elses_sales_are_left_alone():
     shop.member(BUDI, NOON - timedelta(days=30))
     shop.buy("B", 200_000, phone=BUDI, at=NOON - timedelta(days=1))
     assert "B" not in [each.external_id for each in later(shop, late)]
+
+
+def test_a_tier_is_reached_by_the_very_rupiah_and_not_one_below():
+    for spent, reached in ((999_999, False), (1_000_000, True), (1_000_001, True)):
+        shop = found_shop(FIRST)
+        shop.member(RANI, NOON - timedelta(days=30))
+        first = shop.buy("A", spent, at=NOON - timedelta(days=2))
+        assert any(e.asset == "tier/silver" for e in first.entries) == reached
+        assert shop.buy("B", 10_000, at=NOON).points == (2 if reached else 1)
