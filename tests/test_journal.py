@@ -250,3 +250,14 @@ def test_a_statement_that_fails_at_its_first_run_leaves_the_connection_usable(sh
         sql.run("SELECT 1 / $1::int", [b"0"])
     assert sql.run("SELECT 2 / $1::int", [b"1"]) == [[b"2"]]
     assert sql.run("SELECT 1 / $1::int", [b"1"]) == [[b"1"]]
+
+
+def test_a_lot_is_not_spendable_in_the_instant_it_ends():
+    from uuid import UUID
+
+    from setia.journal.types import Lot
+
+    key = UUID(int=1), 1
+    lot = Lot((*key, 0), key[0], "points", 5, 5, 0, NOON, NOON + timedelta(days=1), key)
+    assert lot.spendable(NOON) and lot.spendable(lot.expires_at - timedelta(microseconds=1))
+    assert not lot.spendable(lot.expires_at) and not lot.spendable(NOON - timedelta(microseconds=1))
