@@ -116,6 +116,9 @@ class Book:
     alone_up_to: int = 1_000  # points one member of staff may correct without a second person
     late_days: int = LATE_DAYS
     pools: Pools = Pools()
+    second_person: bool = (
+        False  # whether what follows this version needs another person's yes to be published
+    )
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
     by_id: Mapping[str, Rule] = field(init=False)
     needs: Mapping[str, frozenset[str]] = field(init=False)

@@ -39,15 +39,22 @@ _ORDERED = ("at_least", "at_most", "below", "above")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in a document that keeps it from being published: where, what, and what to do."""
+    """Something to mend in a document: where, what, and what to do. `place` is its line and column, once looked up."""
 
     path: str
     code: str
     values: Mapping[str, Any]
+    place: tuple[int, int] | None = None
 
-    def message(self, lang: str) -> str:
-        """The sentence for a person."""
-        return f"{self.path}: {texts.say(f'document.{self.code}', lang, **self.values)}"
+    def message(self, lang: str, file: str = "") -> str:
+        """The sentence for a person, behind its place: `program.yaml:42:17 rules[3].on: …`."""
+        where = ":".join([file] * bool(file) + [str(n) for n in self.place or ()])
+        return f"{where} {self.path}: {self.said(lang)}".lstrip()
+
+    def said(self, lang: str) -> str:
+        """What it is, without its place. A value may be a pair of texts."""
+        values = {k: v[lang] if isinstance(v, dict) and lang in v else v for k, v in self.values.items()}
+        return texts.say(f"document.{self.code}", lang, **values)
 
 
 @dataclass
@@ -171,6 +178,14 @@ class Reader:
             return Pools()
         return Pools(str(leaving), tuple(map(str, may_spend)))
 
+    def approvals(self, thing: Any) -> bool:
+        """The document's `approvals:` section: whether somebody else than its author must agree to publishing."""
+        thing = self.mapping("approvals", thing or {}, ["publish"])
+        publish = thing.get("publish", "author")
+        if publish not in ("author", "second_person"):
+            self.wrong("approvals.publish", "unknown_choice", value=publish, choices="author, second_person")
+        return bool(publish == "second_person")
+
     # Conditions
 
     def condition(self, path: str, thing: Any, line: bool = False) -> nodes.Node:
@@ -265,6 +280,9 @@ class Reader:
         rounding = thing.get("rounding", "down")
         if rounding not in ("down", "nearest", "up"):
             self.wrong(f"{path}.rounding", "unknown_choice", value=rounding, choices="down, nearest, up")
+        if thing["per"] == 0 and thing["per"] is not False:
+            self.wrong(f"{path}.per", "divides_by_zero")
+            return nodes.Const(1)
         per = self.number(f"{path}.per", thing["per"], 1, 10**9)
         points = self.number(f"{path}.points", thing.get("points", 1), 1, 100_000)
         return nodes.PerUnit(per, points, self.amount(f"{path}.of", thing.get("of", "net")), rounding)
@@ -369,6 +387,7 @@ def read(
     """The book a document makes, or None and everything that is wrong with it."""
     reader = Reader(words)
     keys = ["program", "assets", "rules", "returns", "corrections", "late", "pools", *words.sections]
+    keys += ["approvals", "examples"]  # examples are read and run apart, by `engine.examples`
     document = reader.mapping("$", document, keys, ["program", "assets", "rules"])
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
     assets = document.get("assets") if isinstance(document.get("assets"), dict) else {}
@@ -389,6 +408,7 @@ def read(
     for id in sorted({id for id in ids if ids.count(id) > 1}):
         reader.wrong("rules", "id_twice", value=id)
     returns, pools = reader.returns(document.get("returns")), reader.pools(document.get("pools"))
+    second_person = reader.approvals(document.get("approvals"))
     corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
     alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
     late = reader.mapping("late", document.get("late") or {}, ["window"])
@@ -408,6 +428,7 @@ def read(
         alone,
         window,
         pools,
+        second_person,
     ), []
 
 
