@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from setia.engine import explain, sentences
-from setia.engine.decide import Book, Effect, decide
-from setia.engine.folds import Memory
-from setia.engine.language import LARGEST_GIFT, Reader
-from setia.engine.language import _nearest as nearest
-from setia.engine.vocabulary import MADE, WEEKDAYS, Held
+from setia.engine import explain, nodes, sentences
+from setia.engine.decide import Book, Effect, decide, spread
+from setia.engine.language import LARGEST_GIFT, Reader, measured, nearest
+from setia.engine.vocabulary import JOINED, MADE, NEVER, WEEKDAYS, Fact, Held, Often, Reached, Since
 from setia.kit import money, texts, time
 from setia.kit.refusals import Refusal
 
@@ -102,17 +100,17 @@ def _shown(value: Any) -> str:
 
 
 def _line(book: Book, effect: Effect, units: Mapping[str, str], lang: str) -> Line:
-    rule = book.by_id[effect.rule]
-    why = explain.why(rule, effect.inputs, effect.wanted, effect.amount, units, lang)
+    rule, names = book.by_id[effect.rule], {each.id: each.name for each in book.rules}
+    why = explain.why(rule, effect.inputs, effect.wanted, effect.amount, units, lang, names)
     return Line(rule.id, effect.asset, effect.amount, why.sentence())
 
 
 # Running
 
 
-def run(book: Book, example: Example, words: Mapping[str, Any]) -> Tried:
-    """Run one example. `words` are the vocabulary's facts by name."""
-    facts = gathered(book, words, example)
+def run(book: Book, example: Example, vocabulary: Mapping[str, Fact]) -> Tried:
+    """Run one example. The vocabulary has the facts by name; those the document declares come along by themselves."""
+    facts = gathered(book, vocabulary, example)
     try:
         effects = decide(book, example.event, facts)
     except Refusal as refusal:
@@ -144,20 +142,41 @@ def _misses(expect: Mapping[str, Any], effects: Sequence[Effect]) -> Iterable[Mi
             yield Miss(what, wanted, by_asset.get(what, 0))
 
 
-def gathered(book: Book, words: Mapping[str, Any], example: Example) -> dict[str, Any]:
+def known(book: Book, facts: Mapping[str, Fact]) -> dict[str, Fact]:
+    """The facts that a book's rules may read: the vocabulary's, and those its document declares."""
+    found = dict(facts)
+    for name, fold in book.folds.items():
+        if name.startswith(nodes.OWN) and not isinstance(fold, Often):
+            unit, most = measured(fold)
+            found[name] = Fact(name, unit, 0, most, fold)
+    return found
+
+
+def gathered(book: Book, facts: Mapping[str, Fact], example: Example) -> dict[str, Any]:
     """Every fact of an example: those it states, those that follow from the sale, and of the rest a newcomer's."""
     at = _instant(example.at, book.zone)
     local = at.astimezone(time.zone(book.zone))
-    facts: dict[str, Any] = {name: _empty(fact, local.date()) for name, fact in words.items()}
-    facts |= dict.fromkeys(book.folds, 0)
-    facts |= Memory.of(book.folds).read(book, book.folds, at, local.date())
-    facts |= {"at": at, "date": local.date(), "hour": local.hour, "weekday": WEEKDAYS[local.weekday()]}
-    facts |= {"day": local.day, "month": local.month, "applied": None}
-    facts |= _sale(example.sale) if example.event not in ("member.joined",) else _sale({})
-    facts["channel"] = example.sale.get("channel", "")
+    found: dict[str, Any] = {name: _empty(fact, local.date()) for name, fact in facts.items()}
+    found |= {name: _unfolded(book, fold) for name, fold in book.folds.items()}
+    found |= {"at": at, "date": local.date(), "hour": local.hour, "weekday": WEEKDAYS[local.weekday()]}
+    found |= {"day": local.day, "month": local.month, "applied": None}
+    found |= _sold({} if example.event == JOINED else example.sale, book)
+    found["channel"] = example.sale.get("channel", "")
     for name, value in example.member.items():
-        facts |= _of_member(book, name, value, local.date())
-    return facts | dict(example.facts)
+        found |= _of_member(book, name, value, local.date())
+    return found | dict(example.facts)
+
+
+def _unfolded(book: Book, fold: Any) -> Any:
+    """What a folded fact is for somebody with no history."""
+    if isinstance(fold, Held):
+        ladder = book.ladders.get(fold.ladder, ())
+        if fold.give == "rank":
+            return ladder[0].rank if ladder else 0
+        return ladder[0].name if ladder else ""
+    if isinstance(fold, Reached):
+        return {}
+    return NEVER if isinstance(fold, Since) else 0
 
 
 def _empty(fact: Any, day: date) -> Any:
@@ -173,12 +192,13 @@ def _instant(at: datetime | date | None, zone: str) -> datetime:
     return datetime(at.year, at.month, at.day, 12, tzinfo=time.zone(zone)) if at else NOON
 
 
-def _sale(sale: Mapping[str, Any]) -> dict[str, Any]:
+def _sold(sale: Mapping[str, Any], book: Book) -> dict[str, Any]:
+    own = [name for name, fold in book.folds.items() if isinstance(fold, Often)]
     items = sale.get("items", ())
     amounts = [item.get("amount", 0) for item in items]
     total = sale.get("total", sum(amounts))
     counted = [amount if item.get("qty", 1) else 0 for item, amount in zip(items, amounts, strict=True)]
-    nets = money.spread(counted, total)
+    nets = spread(counted, total) if sum(counted) > total else counted
     lines = [
         {
             "sku": item.get("sku", ""),
@@ -186,6 +206,8 @@ def _sale(sale: Mapping[str, Any]) -> dict[str, Any]:
             "net": net,
             "amount": amount,
             "items": item.get("qty", 1),
+            "cost": item.get("cost"),
+            **{name: item.get(name, 0) for name in own},
         }
         for item, amount, net in zip(items, amounts, nets, strict=True)
     ]
@@ -194,7 +216,7 @@ def _sale(sale: Mapping[str, Any]) -> dict[str, Any]:
         "lines": lines,
         "net": net,
         "total": total,
-        "gross": sum(amounts) if items else total,
+        "gross": net,
         "visits": 1 if net else 0,
         "items": sum(line["items"] for line in lines),
         "outlet": sale.get("outlet", ""),
@@ -231,7 +253,7 @@ def days_to(birthday: date, day: date) -> int:
 
 _MEMBER = {"birthday": "member.days_to_birthday"}
 _SALE = ("total", "at", "outlet", "channel", "items")
-_ITEM = ("sku", "category", "amount", "qty")
+_ITEM = ("sku", "category", "amount", "qty", "cost")
 
 
 def read(reader: Reader, document: Mapping[str, Any], book: Book | None) -> list[Example]:
@@ -258,9 +280,9 @@ def _example(
     event = thing.get("event", MADE)
     kind = reader.words.events.get(event) if isinstance(event, str) else None
     if kind is None or kind.decide:
-        known = [name for name, each in reader.words.events.items() if not each.decide]
-        reader.wrong(f"{path}.event", "unknown_event", name=event, **nearest(str(event), known))
-    sale = _read_sale(reader, f"{path}.purchase", thing.get("purchase", {}))
+        words = [name for name, each in reader.words.events.items() if not each.decide]
+        reader.wrong(f"{path}.event", "unknown_event", name=event, **nearest(str(event), words))
+    sale = _read_sale(reader, f"{path}.purchase", thing.get("purchase", {}), book)
     if "channel" in thing:
         sale["channel"] = thing["channel"]
     at = sale.pop("at", None)
@@ -278,7 +300,7 @@ def _example(
     )
 
 
-def _read_sale(reader: Reader, path: str, thing: Any) -> dict[str, Any]:
+def _read_sale(reader: Reader, path: str, thing: Any, book: Book | None) -> dict[str, Any]:
     sale = dict(reader.mapping(path, thing, _SALE))
     if "total" in sale:
         sale["total"] = reader.number(f"{path}.total", sale["total"], 0, money.LARGEST)
@@ -292,15 +314,17 @@ def _read_sale(reader: Reader, path: str, thing: Any) -> dict[str, Any]:
         reader.wrong(f"{path}.items", "bad_list", most=MOST_LINES)
         items = []
     if "items" in sale:
-        sale["items"] = [_read_item(reader, f"{path}.items[{i}]", item) for i, item in enumerate(items)]
+        own = [name for name, fold in (book.folds if book else {}).items() if isinstance(fold, Often)]
+        sale["items"] = [_read_item(reader, f"{path}.items[{i}]", item, own) for i, item in enumerate(items)]
     return sale
 
 
-def _read_item(reader: Reader, path: str, thing: Any) -> dict[str, Any]:
-    item = dict(reader.mapping(path, thing, _ITEM, ["amount"]))
-    item["amount"] = reader.number(f"{path}.amount", item.get("amount", 0), 0, money.LARGEST)
-    if "qty" in item:
-        item["qty"] = reader.number(f"{path}.qty", item["qty"], 0, 1_000_000)
+def _read_item(reader: Reader, path: str, thing: Any, own: Sequence[str]) -> dict[str, Any]:
+    """A line of the sale; `own` are the facts that the document declares of lines, such as `my.often`."""
+    item = dict(reader.mapping(path, thing, [*_ITEM, *own], ["amount"]))
+    for name in ("amount", "qty", "cost", *own):
+        if name in item:
+            item[name] = reader.number(f"{path}.{name}", item[name], 0, money.LARGEST)
     for word in ("sku", "category"):
         if word in item and not isinstance(item[word], str):
             reader.wrong(f"{path}.{word}", "not_a_text", value=item[word])
@@ -319,16 +343,16 @@ def _when(reader: Reader, path: str, thing: Any) -> datetime | date | None:
 
 
 def _read_member(reader: Reader, path: str, thing: Any, book: Book | None) -> dict[str, Any]:
-    known = {name.removeprefix("member."): name for name in reader.words.facts if name.startswith("member.")}
-    known |= {word: fact for word, fact in _MEMBER.items() if fact in reader.words.facts}
-    found = dict(reader.mapping(path, thing, known))
+    words = {name.removeprefix("member."): name for name in reader.words.facts if name.startswith("member.")}
+    words |= {word: fact for word, fact in _MEMBER.items() if fact in reader.words.facts}
+    found = dict(reader.mapping(path, thing, words))
     for word, value in found.items():
         at = f"{path}.{word}"
         if word == "birthday":
             birthday = _when(reader, at, value)
             found[word] = birthday.date() if isinstance(birthday, datetime) else birthday
-        elif word in known:
-            _fits(reader, at, known[word], value)
+        elif word in words:
+            _fits(reader, at, reader.words.facts[words[word]], value)
     if book and "tier" in found:
         names = [step.name for steps in book.ladders.values() for step in steps]
         if found["tier"] not in names:
@@ -338,39 +362,41 @@ def _read_member(reader: Reader, path: str, thing: Any, book: Book | None) -> di
 
 
 def _read_facts(reader: Reader, path: str, thing: Any, book: Book | None) -> dict[str, Any]:
-    known = [*reader.words.facts, *(name for name in (book.folds if book else ()))]
-    found = dict(reader.mapping(path, thing, list(thing) if isinstance(thing, dict) else known))
+    facts = known(book, reader.words.facts) if book else reader.words.facts
+    names = [*facts, *(book.folds if book else ())]
+    found = dict(reader.mapping(path, thing, list(thing) if isinstance(thing, dict) else ()))
     for name, value in found.items():
-        if name in reader.words.facts:
-            found[name] = _fits(reader, f"{path}.{name}", name, value)
+        if name in facts:
+            found[name] = _fits(reader, f"{path}.{name}", facts[name], value)
         elif book and name not in book.folds:
-            reader.wrong(f"{path}.{name}", "unknown_fact", name=name, **nearest(str(name), known))
+            reader.wrong(f"{path}.{name}", "unknown_fact", name=name, **nearest(str(name), names))
         else:
             reader.number(f"{path}.{name}", value, 0, 10**15)
     return found
 
 
-def _fits(reader: Reader, path: str, fact: str, value: Any) -> Any:
+def _fits(reader: Reader, path: str, fact: Fact, value: Any) -> Any:
     """A value that a fact can have."""
-    unit = reader.words.facts[fact].unit
-    if unit == "date":
-        return _when(reader, path, value)
-    if unit == "choice":
+    if fact.unit == "date":
+        moment = _when(reader, path, value)
+        return moment.date() if isinstance(moment, datetime) else moment
+    if fact.unit == "choice":
         if not isinstance(value, str):
             reader.wrong(path, "not_a_text", value=value)
         return value
-    return reader.number(path, value, 0, 10**15)
+    low, high = fact.low or 0, fact.high if fact.high is not None else 10**15
+    return reader.number(path, value, low, high)
 
 
 def _read_expect(
     reader: Reader, path: str, thing: Any, document: Mapping[str, Any], book: Book | None
 ) -> dict[str, Any]:
     assets = document.get("assets")
-    known = [*(assets if isinstance(assets, dict) else ()), "discount", "benefits", "rules", "nothing"]
-    known += [step.asset for steps in (book.ladders.values() if book else ()) for step in steps[1:]]
-    known += [rule.asset for rule in (book.rules if book else ())]
+    words = [*(assets if isinstance(assets, dict) else ()), "discount", "benefits", "rules", "nothing"]
+    words += [step.asset for steps in (book.ladders.values() if book else ()) for step in steps[1:]]
+    words += [rule.asset for rule in (book.rules if book else ())]
     found = dict(
-        reader.mapping(path, thing, known if book else list(thing) if isinstance(thing, dict) else [])
+        reader.mapping(path, thing, words if book else list(thing) if isinstance(thing, dict) else [])
     )
     if isinstance(thing, dict) and not thing:
         reader.wrong(path, "empty_list")

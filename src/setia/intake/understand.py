@@ -253,11 +253,17 @@ def share_out(items: Sequence[Item], total: int) -> list[Line]:
     Lines with quantity or amount 0 stay and earn nothing. What the order cost beyond its lines (delivery, tax) isn't
     earned on either.
     """
-    nets = money.spread([item.amount if item.qty else 0 for item in items], total)
-    return [
-        Line(item.sku, item.qty, item.amount, net, item.category)
-        for item, net in zip(items, nets, strict=True)
-    ]
+    lines = [Line(i.sku, i.qty, i.amount, i.amount if i.qty else 0, i.category) for i in items]
+    asked = sum(line.net for line in lines)
+    if asked > total:
+        shares = [
+            (line.net * total // asked, line.net * total % asked, -place) for place, line in enumerate(lines)
+        ]
+        spare = total - sum(share for share, _, _ in shares)
+        lucky = {-place for _, _, place in sorted(((r, p, p) for _, r, p in shares), reverse=True)[:spare]}
+        for place, (line, (share, _, _)) in enumerate(zip(lines, shares, strict=True)):
+            line.net = share + (place in lucky)
+    return lines
 
 
 def _who(member: MemberRef | None, param: str = "member") -> tuple[str, str] | None:

@@ -1,7 +1,6 @@
 """Rupiah as whole numbers: reading what people type and writing what people read. Never a float."""
 
 import re
-from collections.abc import Sequence
 
 CURRENCY = "IDR"
 # One sale can't exceed a trillion rupiah: it bounds every number a rule can make and keeps sums far inside 64 bits.
@@ -48,15 +47,3 @@ def parse(text: str) -> int | None:
         return None
     digits = int(re.sub(r"[.,]", "", found["digits"]))
     return digits * _UNIT.get((found["unit"] or "").lower(), 1)
-
-
-def spread(amounts: Sequence[int], total: int) -> list[int]:
-    """Amounts cut so that they come to a total, each by its part, by largest remainder; as they are when they don't exceed it."""
-    asked = sum(amounts)
-    if asked <= total:
-        return list(amounts)
-    shares = [amount * total // asked for amount in amounts]
-    by_rest = sorted(range(len(amounts)), key=lambda place: (-(amounts[place] * total % asked), place))
-    for place in by_rest[: total - sum(shares)]:
-        shares[place] += 1
-    return shares

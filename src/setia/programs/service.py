@@ -65,6 +65,11 @@ def units() -> dict[str, str]:
     return {name: str(fact.unit) for name, fact in _words().facts.items()}
 
 
+def units_of(book: Book) -> dict[str, str]:
+    """What each fact that a book may read is counted in, those its document declares included."""
+    return {name: str(fact.unit) for name, fact in examples.known(book, _words().facts).items()}
+
+
 def check(text: str, zone: str, version: int = 0) -> Book:
     """The book a text makes. Refuses `bad_document` with every problem found; changes nothing and runs no example."""
     book, problems = language.read(_loaded(text), _words(), version, zone, text)
@@ -97,14 +102,15 @@ def examine(text: str, zone: str, known: Mapping[str, Any] | None = None, today:
     problems += reader.problems
     if book is None:
         return Checked(None, document.placed(text, problems))
-    facts = _words().facts
+    facts = examples.known(book, _words().facts)
     paths = {str(rule["id"]): f"rules[{i}]" for i, rule in enumerate(loaded["rules"])}
     scene = review.Scene(facts, paths, today or time.now().astimezone(time.zone(zone)).date(), known or {})
     found = review.review(book, scene)
     problems += [each for each in found if each.code in review.MUST_MEND]
     warnings = [each for each in found if each.code not in review.MUST_MEND]
     tried = [examples.run(book, example, facts) for example in listed]
-    return Checked(book, document.placed(text, problems), document.placed(text, warnings), tried, units())
+    counted = {name: str(fact.unit) for name, fact in facts.items()}
+    return Checked(book, document.placed(text, problems), document.placed(text, warnings), tried, counted)
 
 
 def check_text(programme: Programme, text: str) -> Checked:
@@ -393,7 +399,10 @@ def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
         mine, theirs = before.get(id), new.by_id.get(id)
         if mine == theirs:
             continue
-        said = [sentences.sentence(rule, units(), lang) if rule else "" for rule in (mine, theirs)]
+        pairs = ((mine, old), (theirs, new))
+        said = [
+            sentences.sentence(rule, units_of(book), lang) if rule and book else "" for rule, book in pairs
+        ]
         if mine and theirs and mine.name != theirs.name:
             said = [f"{rule.name[lang]} · {text}" for rule, text in zip((mine, theirs), said, strict=True)]
         what = "changed" if mine and theirs else "removed" if mine else "added"
