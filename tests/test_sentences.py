@@ -205,18 +205,26 @@ RAW = re.compile(r"[{}]|sentence\.|fact\.|say\.|  |None|nodes\.")
 def test_every_rule_has_a_sentence_in_both_languages(data):
     """No node, comparison or fact is without words, and none shows its key or its place in the code."""
     reader = language.Reader(programs.words())
-    reader.own_facts({name: fold for name, fold in _own_facts().items()})
+    reader.own_facts(_own_facts())
     reader.problems.clear()
     gift = data.draw(st.sampled_from(["give", "discount", "free_item", "benefit"]))
-    rule = {"id": "r", "on": data.draw(st.sampled_from(["purchase.made", ["purchase.made", "purchase.claimed"]]))}
+    rule = {
+        "id": "r",
+        "on": data.draw(st.sampled_from(["purchase.made", ["purchase.made", "purchase.claimed"]])),
+    }
     if data.draw(st.booleans()):
         rule["when"] = data.draw(whens)
     rule["limit"] = [*data.draw(st.lists(limits, max_size=2)), {"every": "month", "at_most": 9}]
     if gift == "give":
         on = data.draw(st.sampled_from([None, "given:stamps", "member.joined"]))
         rule["on"] = on or rule["on"]
-        rule["give"] = {"asset": data.draw(st.sampled_from(["points", "stamps"])), "amount": data.draw(amounts)}
-        rule["give"] |= {"pending": data.draw(pendings), "expire": "6 months"} if data.draw(st.booleans()) else {}
+        rule["give"] = {
+            "asset": data.draw(st.sampled_from(["points", "stamps"])),
+            "amount": data.draw(amounts),
+        }
+        rule["give"] |= (
+            {"pending": data.draw(pendings), "expire": "6 months"} if data.draw(st.booleans()) else {}
+        )
     elif gift == "discount":
         rule["discount"] = {"amount": data.draw(amounts), "at_most": 50_000}
     else:

@@ -4,7 +4,7 @@
 Nothing is said here that the rule doesn't say, and every node, comparison and own fact has its words.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -50,9 +50,12 @@ _COMPOUND = (nodes.Plus, nodes.Extreme, nodes.Choice, nodes.Times)
 _MOST_NAMED = 3  # rules of a group; more names than that are not read
 
 
-def rule(book: Book, rule: Rule, lang: str) -> str:
-    """A rule as one sentence: on what, how much, when, at most how many, until when."""
-    return _Voice(book, lang).rule(rule)
+def rule(book: Book, rule: Rule, lang: str, whole: bool = False) -> str:
+    """A rule as one sentence: on what, how much, when, at most how many, until when.
+
+    How long it is good for stands there where it is the rule's own; with `whole` also where it is its asset's.
+    """
+    return _Voice(book, lang, whole=whole).rule(rule)
 
 
 def condition(book: Book, node: nodes.Node, lang: str) -> str:
@@ -85,6 +88,18 @@ def limit(book: Book, limit: Limit, asset: str, lang: str) -> str:
     return _Voice(book, lang).limit(limit, asset)
 
 
+def shown(book: Book, name: str, value: Any, lang: str) -> str:
+    """A fact's value as people read it: Rp50.000; Gold; Senin."""
+    return _Voice(book, lang).value(name, value)
+
+
+def why_not(book: Book, rule: Rule, facts: Mapping[str, Any], lang: str) -> str:
+    """Why a rule gave nothing: the conditions that didn't hold, or that its amount came to nothing."""
+    voice = _Voice(book, lang)
+    failed = [voice.missed(*each, facts) for each in _failed(rule.when, facts, True)]
+    return ", ".join(dict.fromkeys(failed)) or voice.say("came_to_nothing")
+
+
 def benefit(name: str, lang: str) -> str:
     """What a benefit is called; one the merchant made up by its own words."""
     return texts.say(f"benefit.{name}", lang) if texts.has(f"benefit.{name}") else _words(name)
@@ -112,6 +127,7 @@ class _Voice:
     book: Book
     lang: str
     of_lines: bool = False  # facts are fields of a receipt's lines
+    whole: bool = False
 
     def say(self, key: str, **values: Any) -> str:
         return texts.say(f"sentence.{key}", self.lang, **values)
@@ -135,7 +151,9 @@ class _Voice:
 
     def tier(self, rule: Rule) -> str:
         """A rung of the ladder: what it takes, and for how long it is held."""
-        step = next(step for steps in self.book.ladders.values() for step in steps if step.asset == rule.asset)
+        step = next(
+            step for steps in self.book.ladders.values() for step in steps if step.asset == rule.asset
+        )
         when = self.condition(rule.when)
         if step.fact:
             when = self.compared(step.fact, [("at_least", step.at_least)])
@@ -161,7 +179,9 @@ class _Voice:
 
     def events(self, kinds: Sequence[str]) -> Iterable[str]:
         if {MADE, CLAIMED} <= set(kinds):
-            kinds = [kind for kind in kinds if kind != CLAIMED]  # a claimed receipt counts as its purchase does
+            kinds = [
+                kind for kind in kinds if kind != CLAIMED
+            ]  # a claimed receipt counts as its purchase does
         for kind in kinds:
             if texts.has(f"sentence.on.{kind}"):
                 yield self.say(f"on.{kind}")
@@ -178,7 +198,7 @@ class _Voice:
             yield self.group(rule)
         if rule.pending:
             yield self.pending(rule.pending)
-        if rule.expire_months and rule.expire_months != self.book.expires.get(rule.asset):
+        if rule.expire_months and (self.whole or rule.expire_months != self.book.expires.get(rule.asset)):
             yield self.say("expires", n=rule.expire_months)
 
     def limit(self, limit: Limit, asset: str) -> str:
@@ -297,7 +317,9 @@ class _Voice:
         rest = [part for part in node.of if not isinstance(part, nodes.Const)]
         if len(rest) == 1 and len(node.of) == 2:
             bound = next(part for part in node.of if isinstance(part, nodes.Const))
-            what = self.amount(rest[0], how) if isinstance(rest[0], nodes.Choice) else self.inner(rest[0], how)
+            what = (
+                self.amount(rest[0], how) if isinstance(rest[0], nodes.Choice) else self.inner(rest[0], how)
+            )
             return self.say(f"bound.{node.which}", what=what, bound=how.number(bound.number))
         return self.say(node.which, parts=self.either(self.several(node, how), "and"))
 
@@ -317,9 +339,7 @@ class _Voice:
             return how.phrase(self.rounded(of, shares[0].rounding))
         return self.cases([*cases, *otherwise], how)
 
-    def cases(
-        self, cases: Sequence[tuple[str, str, nodes.Value]], how: _Measure, short: bool = False
-    ) -> str:
+    def cases(self, cases: Sequence[tuple[str, str, nodes.Value]], how: _Measure, short: bool = False) -> str:
         """One number for each value of a fact: 1 point for Bronze, 2 points for Silver and 3 points for Gold."""
 
         def number(part: nodes.Value) -> str:
@@ -348,9 +368,7 @@ class _Voice:
             return self.noun(node.name)
         if isinstance(node, nodes.Percent):
             shown = f"{percent(node.parts, self.lang)}{self.say('percent')}"
-            return self.rounded(
-                self.say("share", percent=shown, of=self.measured(node.of)), node.rounding
-            )
+            return self.rounded(self.say("share", percent=shown, of=self.measured(node.of)), node.rounding)
         if isinstance(node, nodes.Beyond):
             beyond = self.in_unit(node.beyond, self.unit_of(node.of))
             return self.say("beyond", of=self.measured(node.of), beyond=beyond)
@@ -416,7 +434,9 @@ class _Voice:
         if isinstance(fold, Sum):
             return self.say(f"fold.{fold.column}", window=self.window(fold))
         if isinstance(fold, SumLines):
-            return self.say(f"fold.lines.{fold.column}", items=self.items(fold.where), window=self.window(fold))
+            return self.say(
+                f"fold.lines.{fold.column}", items=self.items(fold.where), window=self.window(fold)
+            )
         if isinstance(fold, Share):
             return self.say("fold.share", items=self.items(fold.where), window=self.window(fold))
         if isinstance(fold, Distinct):
@@ -487,6 +507,17 @@ class _Voice:
                 yield self.compared(part.fact, mine)
             else:
                 yield self.within(part, held)
+
+    def missed(self, node: nodes.Compare | nodes.Measure, holds: bool, facts: Mapping[str, Any]) -> str:
+        """A comparison that stood in the way: of what, what that was and what it had to be."""
+        if isinstance(node, nodes.Compare):
+            what, have = self.noun(node.fact), self.value(node.fact, facts.get(node.fact, ""))
+            wanted = self.value(node.fact, node.value, node.op)
+        else:
+            what, unit = self.measured(node.of), self.unit_of(node.of)
+            have, wanted = self.in_unit(node.of.row(facts), unit), self.in_unit(node.value, unit)
+        op = texts.say(f"say.op.{_op(node, holds)}", self.lang)
+        return texts.say("say.clause", self.lang, fact=_upper(what), have=have, op=op, value=wanted)
 
     def compared(self, name: str, tests: Sequence[tuple[str, Any]]) -> str:
         """What one fact has to be."""
@@ -566,7 +597,9 @@ class _Voice:
         if _is_number(value):
             if name == "month" and 1 <= value <= 12:
                 return self.say(f"month.{value}")
-            return money.number(value, self.lang) if op == "completes" else self.in_unit(value, self.unit(name))
+            return (
+                money.number(value, self.lang) if op == "completes" else self.in_unit(value, self.unit(name))
+            )
         fold = self.book.folds.get(name)
         if isinstance(fold, Held):
             steps = self.book.ladders.get(fold.ladder, ())
@@ -596,7 +629,25 @@ def _is_number(value: Any) -> bool:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{_upper(text)}."
+
+
+def _upper(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _failed(
+    node: nodes.Node, facts: Mapping[str, Any], holds: bool
+) -> list[tuple[nodes.Compare | nodes.Measure, bool]]:
+    """The comparisons that would have to come out otherwise for a condition to hold, or not to."""
+    if bool(node.row(facts)) == holds:
+        return []
+    if isinstance(node, nodes.Compare | nodes.Measure):
+        return [(node, holds)]
+    if isinstance(node, nodes.Not):
+        return _failed(node.of, facts, not holds)
+    assert isinstance(node, nodes.All | nodes.Any_)
+    return [test for part in node.of for test in _failed(part, facts, holds)]
 
 
 def _lower(label: str) -> str:
@@ -638,7 +689,11 @@ def _passes(hour: int, op: str, value: Any) -> bool:
 def _nothing(node: nodes.Value) -> bool:
     if isinstance(node, nodes.Percent):
         return not node.parts
-    return node.number == 0 if isinstance(node, nodes.Const) else isinstance(node, nodes.PerUnit) and not node.points
+    return (
+        node.number == 0
+        if isinstance(node, nodes.Const)
+        else isinstance(node, nodes.PerUnit) and not node.points
+    )
 
 
 def _per(node: nodes.Value) -> tuple[nodes.PerUnit | None, list[tuple[str, str, int]]]:
