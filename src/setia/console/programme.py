@@ -15,7 +15,7 @@ from setia.console.views import _show, allowed
 from setia.engine import sentences
 from setia.engine.decide import Book
 from setia.engine.nodes import OPS
-from setia.engine.vocabulary import JOINED, PERIODS
+from setia.engine.vocabulary import JOINED, PERIODS, WEEKDAYS
 from setia.kit import money, texts, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.programs import editing
@@ -88,12 +88,15 @@ def _tried(request: HttpRequest, programme: Programme, text: str, book: Book) ->
         "outlet": asked.get("outlet", ""),
         "tier": asked.get("tier", ""),
         "category": asked.get("category", ""),
+        "before": asked.get("before", "5"),
     }
     values: dict[str, Any] = {
         "typed": typed,
         "steps": [(step.name, step.label[lang]) for step in steps],
         "outlets": tenancy.outlets(programme.id),
-        "categories": sorted({name for name in catalog.categories(programme.id).values() if name})[:SUGGESTED],
+        "categories": sorted({name for name in catalog.categories(programme.id).values() if name})[
+            :SUGGESTED
+        ],
     }
     if not typed["total"]:
         return values
@@ -106,8 +109,9 @@ def _tried(request: HttpRequest, programme: Programme, text: str, book: Book) ->
         sale["purchase"]["outlet"] = typed["outlet"]
     if typed["category"]:
         sale["purchase"]["items"] = [{"amount": total, "category": typed["category"]}]
+    sale["member"] = {"purchases": int(typed["before"]) if typed["before"].isdecimal() else 0}
     if typed["tier"]:
-        sale["member"] = {"tier": typed["tier"]}
+        sale["member"]["tier"] = typed["tier"]
     try:
         tried = programs.try_sale(programme, text, sale)
     except Refusal as refusal:
@@ -344,13 +348,23 @@ def _offer(programme: Programme, text: str, lang: str) -> builder.Offer:
     """What the selects and fields of the form offer, drawn from what is declared and what the shop sells."""
     checked: Checked = programs.check_text(programme, text)
     book, units = checked.book, _units(text)
-    events = [(builder.SALE, texts.say("builder.on.sale", lang)), (JOINED, texts.say(f"event.{JOINED}", lang))]
+    events = [
+        (builder.SALE, texts.say("builder.on.sale", lang)),
+        (JOINED, texts.say(f"event.{JOINED}", lang)),
+    ]
     for name in sorted(programs.words().events):
         kind = programs.kind(name)
-        if kind and kind.scope == "internal" and not kind.decide and texts.has(f"event.{name}") and name.startswith("member."):
+        if (
+            kind
+            and kind.scope == "internal"
+            and not kind.decide
+            and texts.has(f"event.{name}")
+            and name.startswith("member.")
+        ):
             events.append((name, texts.say(f"event.{name}", lang)))
     events += [
-        (f"given:{asset}", texts.say("builder.on.given", lang, asset=asset)) for asset in (book.expires if book else ())
+        (f"given:{asset}", texts.say("builder.on.given", lang, asset=asset))
+        for asset in (book.expires if book else ())
     ]
     names = {name: texts.say(f"fact.{name}", lang) for name in units if texts.has(f"fact.{name}")}
     names |= {name: name for name in units if name.startswith("my.")}
@@ -360,10 +374,12 @@ def _offer(programme: Programme, text: str, lang: str) -> builder.Offer:
         "category": sorted({name for name in products.values() if name})[:SUGGESTED],
         "sku": sorted(products)[:SUGGESTED],
         "member.tier": [step.name for ladder in (book.ladders.values() if book else ()) for step in ladder],
-        "weekday": [texts.say(f"weekday.{name}", lang) for name in builder.WEEKDAYS],
+        "weekday": [texts.say(f"weekday.{name}", lang) for name in WEEKDAYS],
     }
     facts = sorted(names.items(), key=lambda pair: pair[1])
-    return builder.Offer(events, facts, list(book.expires) if book else ["points"], list(book.budgets) if book else (), values)
+    return builder.Offer(
+        events, facts, list(book.expires) if book else ["points"], list(book.budgets) if book else (), values
+    )
 
 
 # The way to being in force
