@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.journeys.test_journeys import Page, browser, expect, sign_in
+from tests.journeys.test_journeys import browser, expect, sign_in
 from tests.journeys.test_record import _fine, place
 
 __all__ = ["browser", "place"]
