@@ -101,6 +101,22 @@ class Pools:
     may_spend: tuple[str, ...] = ("owner", "spender")
 
 
+WAYS_IN = ("anyone", "invited", "listed", "after_purchase")
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """Who may join: `anyone`, who has an invitation, is on the list, or has bought for so much. One of several is enough."""
+
+    who: tuple[str, ...] = ("anyone",)
+    at_least: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may."""
+        return "anyone" in self.who
+
+
 @dataclass(frozen=True, eq=False)
 class Book:
     """A published version, compiled: what was in force from an instant on. It never changes."""
@@ -116,6 +132,7 @@ class Book:
     alone_up_to: int = 1_000  # points one member of staff may correct without a second person
     late_days: int = LATE_DAYS
     pools: Pools = Pools()
+    joining: Joining = Joining()
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
     by_id: Mapping[str, Rule] = field(init=False)
     needs: Mapping[str, frozenset[str]] = field(init=False)

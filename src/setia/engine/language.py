@@ -16,7 +16,9 @@ from setia.engine.decide import (
     LATE_DAYS,
     ROLES,
     SPLITS,
+    WAYS_IN,
     Book,
+    Joining,
     Limit,
     Pending,
     Pools,
@@ -170,6 +172,20 @@ class Reader:
             self.wrong("pools.may_spend", "unknown_choice", value=may_spend, choices=", ".join(ROLES))
             return Pools()
         return Pools(str(leaving), tuple(map(str, may_spend)))
+
+    def joining(self, thing: Any) -> Joining:
+        """The document's `joining:` section: who may join, and for how much a first purchase must be."""
+        thing = self.mapping("joining", thing or {}, ["who", "at_least"])
+        said = thing.get("who", "anyone")
+        who = tuple(map(str, said)) if isinstance(said, list) else (str(said),)
+        if not who or not set(who) <= set(WAYS_IN) or len(set(who)) < len(who):
+            self.wrong("joining.who", "unknown_choice", value=said, choices=", ".join(WAYS_IN))
+            return Joining()
+        if "after_purchase" in who:
+            return Joining(who, self.number("joining.at_least", thing.get("at_least", 1), 1, 10**12))
+        if "at_least" in thing:
+            self.wrong("joining.at_least", "joining_without_purchase")
+        return Joining(who)
 
     # Conditions
 
@@ -368,7 +384,7 @@ def read(
 ) -> tuple[Book | None, list[Problem]]:
     """The book a document makes, or None and everything that is wrong with it."""
     reader = Reader(words)
-    keys = ["program", "assets", "rules", "returns", "corrections", "late", "pools", *words.sections]
+    keys = ["program", "assets", "rules", "returns", "corrections", "late", "pools", "joining", *words.sections]
     document = reader.mapping("$", document, keys, ["program", "assets", "rules"])
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
     assets = document.get("assets") if isinstance(document.get("assets"), dict) else {}
@@ -389,6 +405,7 @@ def read(
     for id in sorted({id for id in ids if ids.count(id) > 1}):
         reader.wrong("rules", "id_twice", value=id)
     returns, pools = reader.returns(document.get("returns")), reader.pools(document.get("pools"))
+    joining = reader.joining(document.get("joining"))
     corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
     alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
     late = reader.mapping("late", document.get("late") or {}, ["window"])
@@ -408,6 +425,7 @@ def read(
         alone,
         window,
         pools,
+        joining,
     ), []
 
 

@@ -54,6 +54,11 @@ def month(day: date, lang: str) -> str:
     return f"{_MONTHS[lang][day.month - 1]} {day.year}"
 
 
+def month_word(number: int, lang: str) -> str:
+    """A month of any year, 1 to 12: Nov."""
+    return _MONTHS[lang][number - 1]
+
+
 def moment(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
     """A moment at an outlet, with its zone: Sen, 16 Nov 2026 08.14 WIB."""
     local = at.astimezone(zone(zone_name))
