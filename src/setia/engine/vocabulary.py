@@ -124,6 +124,18 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
+class Earned:
+    """Units of an asset that rules gave in a window as a sum's, less what was taken back of them since.
+
+    What staff corrected, what was paid back and what somebody else sent isn't earned.
+    """
+
+    asset: str
+    days: int | None = None
+    this: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
     """Units of an asset that the member can spend right now."""
 
@@ -131,7 +143,7 @@ class Balance:
 
 
 Windowed = Sum | SumLines | Share | Distinct
-Fold = Windowed | Streak | Since | Often | Held | Reached | Used | Shared | Balance
+Fold = Windowed | Streak | Since | Often | Earned | Held | Reached | Used | Shared | Balance
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +200,7 @@ ACTIVATED = "points.activated"
 MERGED = "member.merged"
 UNMERGED = "member.unmerged"
 REJUDGED = "purchase.rejudged"
+BIRTHDAY = "member.birthday"
 POOL_OPENED = "pool.opened"
 POOL_JOINED = "pool.joined"
 POOL_LEFT = "pool.left"
@@ -200,6 +213,7 @@ CORE_EVENTS = (
     EventKind(MADE, _SALE),
     EventKind(CLAIMED, _SALE),
     EventKind(JOINED, ("channel", *_WHEN)),
+    EventKind(BIRTHDAY, ("channel", *_WHEN), scope="internal"),
     EventKind(RETURNED, _WHEN),
     EventKind(SPENT, ("amount", *_WHEN), scope="spend"),
     EventKind(EXPIRED, _WHEN, scope="internal"),

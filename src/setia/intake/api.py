@@ -165,7 +165,14 @@ def list_members(call: Call) -> tuple[int, Any]:
 
 def get_member(call: Call) -> tuple[int, Any]:
     """One member."""
-    return 200, _member(call, members.by_public_id(call.caller.programme.id, call.path["id"]))
+    person = members.by_public_id(call.caller.programme.id, call.path["id"])
+    return 200, {**_member(call, person), **_more(call, person)}
+
+
+def _more(call: Call, person: Person) -> dict[str, Any]:
+    """What features say of a member; a pool isn't one."""
+    shows = [] if person.is_pool else service.MEMBER_SHOWS
+    return {name: value for show in shows for name, value in show(call.caller.programme, person).items()}
 
 
 def balances(call: Call) -> tuple[int, Any]:
@@ -179,6 +186,7 @@ def balances(call: Call) -> tuple[int, Any]:
     return 200, {
         "member": person.public_id,
         "as_of": time.iso(now),
+        **_more(call, person),
         "data": [
             {
                 "asset": asset,

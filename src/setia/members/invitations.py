@@ -82,7 +82,8 @@ def make(program: UUID, uses: int, until: datetime | None, note: str, by: str, a
 def listed(program: UUID, limit: int = 100) -> list[Code]:
     """The newest invitations of a programme."""
     return [
-        _code(row) for row in Invitation.objects.filter(program_id=program).order_by("-made_at", "-id")[:limit]
+        _code(row)
+        for row in Invitation.objects.filter(program_id=program).order_by("-made_at", "-id")[:limit]
     ]
 
 

@@ -51,7 +51,9 @@ class Member(models.Model):
             models.Index(fields=["program", "joined_at"], name="member_joined"),
             models.Index(fields=["pool"], name="member_pool", condition=Q(pool__isnull=False)),
             models.Index(
-                fields=["program", "birthday"], name="member_birthday", condition=Q(birthday_told_at__isnull=False)
+                fields=["program", "birthday"],
+                name="member_birthday",
+                condition=Q(birthday_told_at__isnull=False),
             ),
         ]
 

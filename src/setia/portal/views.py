@@ -36,7 +36,6 @@ TRIES, WITHIN = 10, 600  # enough for a family on one address, too few to try nu
 MONTHS = tuple(range(1, 13))
 WELCOME = 30 * 60  # seconds in which a new member may add a name and agree; afterwards the link only reads
 SOON = timedelta(days=45)  # points that run out within this are worth a word
-FAR = 60  # visits; a larger number is true but tells nobody anything
 RECEIPT, IN = "receipt", "-in"  # a receipt's word names the event, and whether it is the second holder's
 
 MemberPage = Callable[..., HttpResponse]
@@ -340,5 +339,5 @@ def profile(request: HttpRequest, token: str) -> HttpResponse:
 def _show(
     request: HttpRequest, page: str, programme: Programme, person: Person, token: str, values: dict[str, Any]
 ) -> HttpResponse:
-    shared = {"programme": programme, "person": person, "token": token, "here": page, "far": FAR}
+    shared = {"programme": programme, "person": person, "token": token, "here": page}
     return render(request, f"portal/{page}.html", {**shared, **values})

@@ -117,4 +117,6 @@ def _give_again(case: "Case", found: list[Standing]) -> list[Effect]:
 def install() -> None:
     """Put both kinds on the road."""
     intake.also(rules.GRANTED, Granted, Deed(_grant, is_voidable=True))
-    intake.also(rules.WITHDRAWN, Withdrawn, Deed(_withdraw, all_lots=True, is_voidable=True, undo=_give_again))
+    intake.also(
+        rules.WITHDRAWN, Withdrawn, Deed(_withdraw, all_lots=True, is_voidable=True, undo=_give_again)
+    )

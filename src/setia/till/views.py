@@ -327,9 +327,7 @@ def _first_purchase(request: HttpRequest, caller: Caller, typed: dict[str, Any])
     if not total or total > money.LARGEST:
         raise Refusal("bad_amount", status=422, param="order", value=typed["order"])
     order = Order(id=f"till-{ids.new()}", total=Money(amount=total))
-    return understand.purchase(
-        PurchaseBody(order=order, outlet=place.code if place else None), caller.source
-    )
+    return understand.purchase(PurchaseBody(order=order, outlet=place.code if place else None), caller.source)
 
 
 def _own_phone(caller: Caller, person: Person) -> str:

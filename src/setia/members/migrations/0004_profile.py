@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
             name='Expected',
             fields=[
                 ('pk', models.CompositePrimaryKey('program_id', 'kind', 'value', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('program', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.program')),
                 ('kind', models.CharField(max_length=8)),
                 ('value', models.CharField(max_length=200)),
             ],
@@ -26,6 +27,7 @@ class Migration(migrations.Migration):
             name='Invitation',
             fields=[
                 ('id', models.UUIDField(default=setia.kit.ids.new, primary_key=True, serialize=False)),
+                ('program', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.program')),
                 ('code', models.CharField(max_length=16)),
                 ('note', models.CharField(default='', max_length=60)),
                 ('uses', models.PositiveIntegerField()),
@@ -49,16 +51,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='member',
             index=models.Index(condition=models.Q(('birthday_told_at__isnull', False)), fields=['program', 'birthday'], name='member_birthday'),
-        ),
-        migrations.AddField(
-            model_name='expected',
-            name='program',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.program'),
-        ),
-        migrations.AddField(
-            model_name='invitation',
-            name='program',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.program'),
         ),
         migrations.AddConstraint(
             model_name='invitation',
