@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from setia.engine.decide import Book, Effect, Step, gained
-from setia.engine.vocabulary import Balance, Earned, Fold, Held, Reached, Sum, Used
+from setia.engine.vocabulary import Balance, Earned, Fold, Held, LookUp, Reached, Sum, Used
 from setia.kit import time
 
 OF_EVENTS = ("net", "visits")  # columns that an event has itself; any other is an asset that rules gave
@@ -94,7 +94,7 @@ class Memory:
             elif isinstance(fold, Held):
                 found[name] = self._held(book, fold)
             else:
-                assert isinstance(fold, Balance | Reached)
+                assert isinstance(fold, Balance | Reached | LookUp)
         return found
 
     def _held(self, book: Book, fold: Held) -> Any:

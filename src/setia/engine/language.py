@@ -676,7 +676,7 @@ class Reader:
             event = self.words.events.get(kind)
             for name in reads:
                 fact = self.facts.get(name)
-                folded = name in self.line_fields if fact is None else fact.fold is not None
+                folded = name in self.line_fields if fact is None else not fact.is_carried
                 if event and not folded and name not in event.carries:
                     self.wrong(path, "not_carried", name=name, event=kind)
 
@@ -771,7 +771,9 @@ def read(
     guard = reader.guard(document.get("discounts"))
     if reader.problems:
         return None, reader.problems
-    folds = {name: fact.fold for name, fact in words.facts.items() if fact.fold is not None}
+    folds = {
+        name: fold for name, fact in words.facts.items() if (fold := fact.fold or fact.lookup) is not None
+    }
     return Book(
         version,
         zone,

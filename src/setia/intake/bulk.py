@@ -22,7 +22,7 @@ from setia.catalog import service as catalog
 from setia.engine.decide import Book, decide
 from setia.engine.folds import OF_EVENTS, Memory, period_of
 from setia.engine.vocabulary import JOINED, MADE, Balance, Used
-from setia.intake import gather, service, understand
+from setia.intake import gather, lookups, service, understand
 from setia.intake.types import Told
 from setia.journal import rules as ledger
 from setia.journal import service as journal
@@ -38,6 +38,7 @@ from setia.tenancy.types import Caller, Place
 TRIES = 3
 SENT_TOGETHER = 100
 CHUNK = 5_000  # enough to spread the cost of a commit, small enough to lock its members for about a second
+BULK = (JOINED, MADE)  # kinds that memory can judge
 Order = tuple[datetime, str, str]
 _SHARED = Q(merged_into__isnull=False) | Q(absorbed__isnull=False) | Q(pool__isnull=False) | Q(is_pool=True)
 
@@ -105,6 +106,7 @@ class Batch:
         self.caller, self.program = caller, caller.programme.id
         self.minds: dict[UUID, _Mind] = {}
         self.newest = 0
+        self.told_of: dict[UUID, lookups.Row] = {}  # by member, of a chunk
         self.outcome = Outcome()
         self.categories = catalog.categories(self.program)
         self.places: dict[str, Place] = {place.code: place for place in tenancy.outlets(self.program)}
@@ -118,7 +120,7 @@ class Batch:
         run: list[tuple[int, Told]] = []
         self._resolve([told for _, told in chunk])
         for place, told in chunk:
-            if told.kind in (JOINED, MADE) and told.member not in self.merged:
+            if told.kind in BULK and told.member not in self.merged:
                 run.append((place, told))
             else:
                 self._bulk(run)
@@ -238,6 +240,10 @@ class Batch:
             versions = dict(cursor.fetchall())
         journal.open_holders(self.program, whose - versions.keys())
         versions.update(dict.fromkeys(whose - versions.keys(), 0))
+        if any(
+            lookups.asks(book, book.needs.get(kind, ())) for book in _books(self.program) for kind in BULK
+        ):
+            self.told_of = lookups.several(whose)
         stale = [
             id
             for id, version in versions.items()
@@ -295,6 +301,10 @@ class Batch:
             mind.pass_time(at, now)
             kept = mind.memory.read(book, needs, at, facts["date"])
             kept.update(_balances(book, needs, mind.account))
+            if lookups.asks(book, needs):
+                told_of = self.told_of.get(member, lookups.NOBODY)
+                row = told_of._replace(outlet_city=place.city if place else "")
+                kept.update(lookups.facts(book, needs, row, at, facts["date"]))
             facts.update(kept)
             if place and place.zone != programme.zone:
                 kept["zone"] = place.zone
@@ -411,10 +421,14 @@ def _asked(program: UUID) -> dict[str, Any]:
     """The folded facts that any published version asks for of an event that comes in bulk; no others are kept up."""
     return {
         name: book.folds[name]
-        for book in programs.shelf(program).books
-        for kind in (JOINED, MADE)
+        for book in _books(program)
+        for kind in BULK
         for name in book.needs.get(kind, ())
     }
+
+
+def _books(program: UUID) -> Sequence[Book]:
+    return programs.shelf(program).books
 
 
 def _learn_earned(cursor: Any, minds: dict[UUID, _Mind]) -> None:

@@ -29,10 +29,12 @@ from setia.engine.vocabulary import (
     Earned,
     Fold,
     Held,
+    LookUp,
     Reached,
     Sum,
     Used,
 )
+from setia.intake import lookups
 from setia.intake.names import NOW, Names
 from setia.intake.types import Line, Told
 from setia.journal import service as journal
@@ -276,6 +278,9 @@ def look_up(
         pool == "pool",
         {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
     )
+    if looked := known.folded.pop(_LOOKED, None):
+        day = at.astimezone(time.zone(book.zone)).date()
+        known.folded |= lookups.facts(book, needs, lookups.row(looked), at, day)
     if asked:
         known.deed = _deeds(row[-7:])
     return known
@@ -355,6 +360,9 @@ class Shape(NamedTuple):
     is_sale: bool = False
 
 
+_LOOKED = "looked up"  # one column, of which each such fact is a reading
+
+
 @lru_cache(maxsize=1024)
 def statement(
     book: Book, needs: frozenset[str], who: str, shape: Shape | None = None
@@ -367,6 +375,9 @@ def statement(
     _sums(book, folds, columns, laterals, readers)
     _earned(book, folds, columns, readers)
     _limits(book, folds, columns, laterals, readers)
+    if lookups.asks(book, needs):
+        columns.append("json_build_array(m.birthday, m.birthday_told_at, m.city, o.city)")
+        readers[_LOOKED] = len(columns) - 1, _json
     held: dict[str, int] = {}  # a ladder's name and rank are two readings of one column
     for name, fold in folds.items():
         if isinstance(fold, Held | Reached):
@@ -631,6 +642,6 @@ def nothing(book: Book) -> dict[str, Any]:
     for name, fold in book.folds.items():
         if isinstance(fold, Held | Reached):
             found[name] = _reader(fold, book.ladders.get(fold.ladder, ()))(None)
-        else:
+        elif not isinstance(fold, LookUp):
             found[name] = 0
-    return found
+    return found | lookups.nothing(book)

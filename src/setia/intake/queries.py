@@ -337,4 +337,5 @@ def facts(programme: Programme, member: UUID, at: datetime, names: Iterable[str]
     told = Told(MADE, "setia", "", b"", ("id", ids.public("mem", member)), at)
     asker = Caller(programme, "setia", "setia", "setia", frozenset())
     book = programs.book(programme.id, at)
-    return gather.look_up(asker, book, told, at, frozenset(names) & book.folds.keys(), "").folded
+    needs = frozenset(name for name in names if name in book.folds)
+    return gather.look_up(asker, book, told, at, needs, "").folded

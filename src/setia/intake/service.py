@@ -454,10 +454,18 @@ def after_return(more: Callable[[list[Effect]], list[Effect]]) -> None:
     AFTER_RETURN.append(more)
 
 
-def also(kind: str, data: type, deed: Deed) -> None:
-    """Let a feature add a kind of event with a decision of its own: what it carries, and what it does."""
+Decide = Callable[["Case", list[Standing]], list[Effect]]
+
+
+def also(
+    kind: str, data: type, decide: Decide, *, all_lots: bool = False, undo: Decide | None = None
+) -> None:
+    """Let a feature add a kind of event with a decision of its own: what it carries, and what it does.
+
+    It can be voided: by taking back what it gave, or as `undo` says.
+    """
     understand.reads(kind, data)
-    DEEDS[kind] = deed
+    DEEDS[kind] = Deed(decide, all_lots=all_lots, is_voidable=True, undo=undo)
 
 
 MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []

@@ -117,7 +117,8 @@ def expect(program: UUID, lines: Iterable[str]) -> tuple[int, Sequence[int]]:
 
     How many are new, and the numbers of the lines that are neither. Refuses `list_too_long`.
     """
-    rows, bad = {}, []
+    rows: dict[tuple[str, str], int] = {}
+    bad: list[int] = []
     for number, line in enumerate(lines, 1):
         text = line.strip().strip('"')
         if not text:

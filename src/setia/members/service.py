@@ -372,12 +372,24 @@ def tell(
         if said != row.birthday:
             row.birthday, row.birthday_told_at = said, at if said else None
     if city is not None:
-        row.city = " ".join(city.split())[:60]
+        row.city = city_of(city)
     row.save(update_fields=["birthday", "birthday_told_at", "city"])
     keeps, kept = bool(row.birthday or row.city), bool(person.birthday or person.city)
     if keeps != kept:
         agree(person.program_id, person.id, {"profile": keeps}, channel, at)
     return _person(row)
+
+
+def told_by(people: Iterable[UUID]) -> list[tuple[UUID, str, datetime | None, str]]:
+    """What each of these told of themselves: birthday, when they told it, city."""
+    rows = Member.objects.filter(id__in=list(people))
+    return list(rows.values_list("id", "birthday", "birthday_told_at", "city"))
+
+
+def city_of(text: str) -> str:
+    """A city as it is kept: one typed all in capitals or without any is written as names are."""
+    words = " ".join(text.split())[:60]
+    return words.title() if words.isupper() or words.islower() else words
 
 
 def born_on(program: UUID, days: Sequence[str], before: datetime) -> list[Person]:

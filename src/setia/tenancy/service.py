@@ -194,7 +194,8 @@ def locate(program: Programme, code: str, city: str, actor: str = "cli") -> Plac
     row = Outlet.objects.filter(program_id=program.id, code=code).first()
     if row is None:
         raise NotFound("outlet", code, param="outlet")
-    before, row.city = row.city, " ".join(city.split())[:60]
+    words = " ".join(city.split())[:60]
+    before, row.city = row.city, words.title() if words.isupper() or words.islower() else words
     row.save(update_fields=["city"])
     note(program, actor, "outlet.located", code, before=before, after=row.city)
     return _place(row)

@@ -8,8 +8,7 @@ import msgspec
 from setia.engine.decide import Effect, Step
 from setia.engine.decide import expiry as end_of
 from setia.intake import service as intake
-from setia.intake.service import Deed
-from setia.journal.types import EntryKey, Standing
+from setia.journal.types import Lot, Standing
 from setia.kit import time
 from setia.kit.refusals import NotFound, Refusal
 from setia.tiers import rules
@@ -68,24 +67,10 @@ def _withdraw(case: "Case", found: list[Standing]) -> list[Effect]:
     lots = [lot for lot in account.lots if lot.asset == step.asset and lot.spendable(case.at)]
     if not lots:
         raise Refusal("tier_not_held", status=409, param="data.tier", value=step.name)
-    given: dict[EntryKey, int] = {}
-    for lot in lots:
-        given[lot.root] = given.get(lot.root, 0) + lot.remaining
-    effects = [
-        Effect(
-            "take",
-            step.asset,
-            n,
-            n,
-            rules.WITHDRAWN,
-            -1,
-            None,
-            {"amount": n, "why": case.told.note},
-            reverses=root,
-        )
-        for root, n in given.items()
-    ]
-    return effects + ask_review(effects)
+    amount, pieces = sum(lot.remaining for lot in lots), [(lot.key, lot.remaining) for lot in lots]
+    inputs = {"amount": amount, "why": case.told.note}
+    gone = Effect("take", step.asset, amount, amount, rules.WITHDRAWN, -1, None, inputs, pieces=pieces)
+    return [gone, *ask_review([gone])]
 
 
 def _give_again(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -93,30 +78,21 @@ def _give_again(case: "Case", found: list[Standing]) -> list[Effect]:
     lots = {lot.key: lot for account in case.accounts.values() for lot in account.lots}
     effects = []
     for entry in found:
-        for key, amount in entry.pieces:
-            ends = lots[key].expires_at
-            if ends is None or ends > case.at:
-                words = {"amount": amount, "change": amount}
-                effects.append(
-                    Effect(
-                        "give",
-                        entry.asset,
-                        amount,
-                        amount,
-                        RESTORED,
-                        -1,
-                        ends,
-                        words,
-                        reverses=entry.key,
-                        holder=entry.holder,
-                    )
-                )
+        pieces = [(key, n) for key, n in entry.pieces if not _is_over(lots[key], case.at)]
+        amount = sum(n for _, n in pieces)
+        if amount:
+            inputs = {"amount": amount, "of": entry.amount}
+            again = Effect("give", entry.asset, amount, amount, RESTORED, -1, None, inputs)
+            again.reverses, again.holder, again.pieces = entry.key, entry.holder, pieces
+            effects.append(again)
     return effects
+
+
+def _is_over(lot: Lot, at: datetime) -> bool:
+    return lot.expires_at is not None and lot.expires_at <= at
 
 
 def install() -> None:
     """Put both kinds on the road."""
-    intake.also(rules.GRANTED, Granted, Deed(_grant, is_voidable=True))
-    intake.also(
-        rules.WITHDRAWN, Withdrawn, Deed(_withdraw, all_lots=True, is_voidable=True, undo=_give_again)
-    )
+    intake.also(rules.GRANTED, Granted, _grant)
+    intake.also(rules.WITHDRAWN, Withdrawn, _withdraw, all_lots=True, undo=_give_again)
