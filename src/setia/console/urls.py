@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from setia.console import corrections, imports, merging, programme, record, views
+from setia.console import corrections, imports, merging, people, programme, record, views
 
 app_name = "console"
 urlpatterns = [
@@ -16,6 +16,11 @@ urlpatterns = [
     path("member/<str:member>/koreksi", views.adjust, name="adjust"),
     path("member/<str:member>/batalkan/<str:event>", corrections.void, name="void"),
     path("member/<str:member>/pisahkan/<str:event>", merging.unmerge, name="unmerge"),
+    path("member/<str:member>/profil", people.profile, name="profile"),
+    path("member/<str:member>/level", people.tier, name="tier"),
+    path("undangan", people.invitations_page, name="invitations"),
+    path("undangan/<str:invitation>/hentikan", people.stop_invitation, name="invitation_stop"),
+    path("undangan/daftar", people.expected, name="expected"),
     path("member-ganda", merging.duplicates, name="duplicates"),
     path("member-ganda/gabung", merging.merge, name="merge"),
     path("menunggu", corrections.waiting, name="waiting"),

@@ -26,12 +26,15 @@ from setia.engine.vocabulary import (
     UNMERGED,
     WEEKDAYS,
     Balance,
+    Earned,
     Fold,
     Held,
+    LookUp,
     Reached,
     Sum,
     Used,
 )
+from setia.intake import lookups
 from setia.intake.names import NOW, Names
 from setia.intake.types import Line, Told
 from setia.journal import service as journal
@@ -279,6 +282,9 @@ def look_up(
         pool == "pool",
         {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
     )
+    if looked := known.folded.pop(_LOOKED, None):
+        day = at.astimezone(time.zone(book.zone)).date()
+        known.folded |= lookups.facts(book, needs, lookups.row(looked), at, day)
     if asked:
         known.deed = _deeds(row[-7:])
     return known
@@ -360,6 +366,9 @@ class Shape(NamedTuple):
     of: str = ""
 
 
+_LOOKED = "looked up"  # one column, of which each such fact is a reading
+
+
 @lru_cache(maxsize=1024)
 def statement(
     book: Book, needs: frozenset[str], who: str, shape: Shape | None = None
@@ -369,13 +378,17 @@ def statement(
     laterals: list[str] = []
     readers: dict[str, tuple[int, Any]] = {}
     folds = {name: book.folds[name] for name in sorted(needs)}
-    _sums(folds, columns, laterals, readers)
+    _sums(book, folds, columns, laterals, readers)
+    _earned(book, folds, columns, readers)
     _limits(book, folds, columns, laterals, readers)
+    if lookups.asks(book, needs):
+        columns.append("json_build_array(m.birthday, m.birthday_told_at, m.city, o.city)")
+        readers[_LOOKED] = len(columns) - 1, _json
     held: dict[str, int] = {}  # a ladder's name and rank are two readings of one column
     for name, fold in folds.items():
         if isinstance(fold, Held | Reached):
             steps = book.ladders.get(fold.ladder, ())
-            column = _held(steps) if isinstance(fold, Held) else _reached(steps)
+            column = _held(steps) if isinstance(fold, Held) else _reached(book, steps)
             if column not in held:
                 columns.append(column)
                 held[column] = len(columns) - 1
@@ -424,7 +437,7 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
 
 
 def _sums(
-    folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
+    book: Book, folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
 ) -> None:
     """All sums over history in one scan as long as the longest of them."""
     sums = {name: fold for name, fold in folds.items() if isinstance(fold, Sum)}
@@ -432,23 +445,27 @@ def _sums(
         return
     parts = []
     for place, (name, fold) in enumerate(sums.items()):
-        only = (
-            f" FILTER (WHERE e.counts_at >= $3::timestamptz - interval '{fold.days} days')"
-            if fold.days
-            else ""
-        )
+        only = f" FILTER (WHERE e.counts_at >= {_start(book, fold)})" if fold.days or fold.this else ""
         parts.append(f"coalesce(sum(e.{fold.column}){only}, 0) AS s{place}")
         columns.append(f"sums.s{place}")
         readers[name] = len(columns) - 1, _number
-    widest = (
-        None
-        if any(fold.days is None for fold in sums.values())
-        else max(fold.days or 0 for fold in sums.values())
-    )
+    lengths = [fold.days or _LONGEST.get(fold.this or "") for fold in sums.values()]
+    widest = None if None in lengths else max(length or 0 for length in lengths)
     since = f" AND e.at >= $3::timestamptz - interval '{widest} days'" if widest else ""
     laterals.append(
         f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM intake_event e\n  WHERE {_BEFORE}{since}) sums ON true"
     )
+
+
+_LONGEST = {"day": 1, "week": 7, "month": 31, "year": 366}  # days that a calendar period can have so far
+
+
+def _start(book: Book, fold: Sum | Earned) -> str:
+    """When the window of a sum begins."""
+    if fold.days:
+        return f"$3::timestamptz - interval '{fold.days} days'"
+    local = f"$3::timestamptz AT TIME ZONE '{book.zone}'"
+    return f"(date_trunc('{fold.this}', {local}) AT TIME ZONE '{book.zone}')"
 
 
 _PERIOD = {
@@ -491,7 +508,7 @@ def _limits(
 
 
 def _held(steps: Iterable[Step]) -> str:
-    assets = [step.asset for step in steps if step.fact]
+    assets = [step.asset for step in steps if not step.is_base]
     listed = ",".join(assets)
     return f"""(SELECT l.asset FROM journal_lot l WHERE l.holder_id = m.id AND l.asset = ANY('{{{listed}}}'::text[])
     AND l.available_from <= $3::timestamptz AND (l.expires_at IS NULL OR l.expires_at > $3::timestamptz)
@@ -499,16 +516,55 @@ def _held(steps: Iterable[Step]) -> str:
     ORDER BY array_position('{{{listed}}}'::text[], l.asset) DESC LIMIT 1)"""
 
 
-def _reached(steps: Iterable[Step]) -> str:
-    """The last sale at which the rolling year's spend reached each step, over the years that can still count."""
-    parts = [
-        f"'{step.name}', max(w.counts_at) FILTER (WHERE w.spent >= {step.at_least} AND w.net > 0)"
-        for step in steps
-        if step.fact
-    ]
-    return f"""(SELECT json_build_object({", ".join(parts)}) FROM (SELECT e.counts_at, e.net,
-      sum(e.net) OVER (ORDER BY e.counts_at RANGE BETWEEN interval '365 days' PRECEDING AND CURRENT ROW) AS spent
-    FROM intake_event e WHERE {_BEFORE} AND e.net <> 0) w)"""
+# Points that rules gave, less what was taken back of them since; what staff corrected and what was paid back isn't earned.
+_EARNED = """j.asset = '{asset}' AND (j.verb = 'give' AND j.rule_version > 0
+      OR j.verb = 'take' AND j.reverses_event_id IS NOT NULL AND j.rule <> 'corrected')"""
+_SIGNED = "CASE j.verb WHEN 'give' THEN j.amount ELSE -j.amount END"
+
+
+# The same for all that members ever got, as memory learns it.
+EARNED = f"""SELECT j.member_id, j.counts_at, {_SIGNED} FROM journal_entry j
+  WHERE j.member_id = ANY(%s) AND {_EARNED} ORDER BY j.counts_at"""
+
+
+def _reached(book: Book, steps: Iterable[Step]) -> str:
+    """The last event at which what is measured reached each step, over all that can still count."""
+    asked = [step for step in steps if step.fact]
+    fold = book.folds.get(asked[0].fact or "") if asked else None
+    if not isinstance(fold, Sum | Earned):
+        return "NULL"
+    parts = ", ".join(
+        f"'{step.name}', max(w.counts_at) FILTER (WHERE w.sum >= {step.at_least} AND w.gained > 0)"
+        for step in asked
+    )
+    if isinstance(fold, Earned):
+        gained = f"""SELECT j.counts_at, {_SIGNED} AS gained FROM intake_event e
+      JOIN journal_entry j ON j.event_id = e.id AND {_EARNED.format(asset=fold.asset)} WHERE {_BEFORE}"""
+    else:
+        column = f"e.{fold.column}"
+        gained = (
+            f"SELECT e.counts_at, {column} AS gained FROM intake_event e WHERE {_BEFORE} AND {column} <> 0"
+        )
+    window = "ORDER BY g.counts_at"
+    if fold.days:
+        window += f" RANGE BETWEEN interval '{fold.days} days' PRECEDING AND CURRENT ROW"
+    elif fold.this:
+        window = f"PARTITION BY date_trunc('{fold.this}', g.counts_at AT TIME ZONE '{book.zone}') {window}"
+    return f"""(SELECT json_build_object({parts}) FROM (SELECT g.counts_at, g.gained, sum(g.gained) OVER ({window}) AS sum
+    FROM ({gained}) g) w)"""
+
+
+def _earned(book: Book, folds: Mapping[str, Fold], columns: list[str], readers: dict[str, Any]) -> None:
+    """What rules gave in a window, read from the entries of the events in it."""
+    for name, fold in folds.items():
+        if not isinstance(fold, Earned):
+            continue
+        since = _start(book, fold)
+        columns.append(
+            f"""(SELECT coalesce(sum({_SIGNED}), 0) FROM intake_event e JOIN journal_entry j ON j.event_id = e.id
+    AND {_EARNED.format(asset=fold.asset)} WHERE {_BEFORE} AND e.at >= {since} AND j.counts_at >= {since})"""
+        )
+        readers[name] = len(columns) - 1, _number
 
 
 def _number(value: bytes | None) -> int:
@@ -595,6 +651,6 @@ def nothing(book: Book) -> dict[str, Any]:
     for name, fold in book.folds.items():
         if isinstance(fold, Held | Reached):
             found[name] = _reader(fold, book.ladders.get(fold.ladder, ()))(None)
-        else:
+        elif not isinstance(fold, LookUp):
             found[name] = 0
-    return found
+    return found | lookups.nothing(book)
