@@ -21,6 +21,7 @@ from setia.engine.vocabulary import (
     WEEKDAYS,
     Balance,
     Distinct,
+    Earned,
     Fold,
     Held,
     Often,
@@ -412,7 +413,7 @@ class _Voice:
             return "rupiah" if fold.column == "net" else "count"
         if isinstance(fold, Share):
             return "percent"
-        if isinstance(fold, Balance):
+        if isinstance(fold, Balance | Earned):
             return "points" if fold.asset == "points" else "count"
         if isinstance(fold, Since):
             return "days"
@@ -447,9 +448,11 @@ class _Voice:
             return self.say("fold.often", n=fold.days)
         if isinstance(fold, Since):
             return self.say(f"fold.since.{fold.which}")
+        if isinstance(fold, Earned):
+            return self.say("fold.earned", asset=self.asset(fold.asset, 2), window=self.window(fold))
         return self.say("fold.balance", asset=self.asset(fold.asset, 2)) if isinstance(fold, Balance) else ""
 
-    def window(self, fold: Sum | SumLines | Share | Distinct) -> str:
+    def window(self, fold: Sum | SumLines | Share | Distinct | Earned) -> str:
         if fold.days is not None:
             return self.say("window.days", n=fold.days)
         return self.say(f"window.{fold.this or 'ever'}")
