@@ -756,7 +756,7 @@ def nearest(word: str, known: Iterable[str]) -> dict[str, str]:
 
 _SECTIONS = (
     "program", "assets", "facts", "budgets", "discounts", "rules", "returns", "corrections", "late", "pools",
-    "approvals", "joining", "examples",
+    "approvals", "joining", "contact", "examples",
 )  # fmt: skip
 
 
@@ -788,6 +788,7 @@ def read(
     late = reader.mapping("late", document.get("late") or {}, ["window"])
     window = reader.days("late.window", late.get("window", f"{LATE_DAYS} days"), 3_660)
     guard = reader.guard(document.get("discounts"))
+    contact = reader.names("contact", document["contact"]) if "contact" in document else {}
     if reader.problems:
         return None, reader.problems
     folds = {
@@ -812,6 +813,7 @@ def read(
         second_person,
         joining,
         named=named,
+        contact=contact,
     ), []
 
 

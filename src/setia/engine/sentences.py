@@ -79,9 +79,9 @@ def fact(book: Book, name: str, lang: str) -> str:
     return _Voice(book, lang).noun(name)
 
 
-def units(book: Book, asset: str, n: int, lang: str) -> str:
-    """What units of an asset are called: 3 points; 3 poin."""
-    return _Voice(book, lang).counted(n, asset)
+def units(book: Book, asset: str, lang: str) -> str:
+    """What units of an asset are called: points; poin."""
+    return _Voice(book, lang).asset(asset, 2)
 
 
 def limit(book: Book, limit: Limit, asset: str, lang: str) -> str:
@@ -102,8 +102,8 @@ def why_not(book: Book, rule: Rule, facts: Mapping[str, Any], lang: str) -> str:
 
 
 def benefit(name: str, lang: str) -> str:
-    """What a benefit is called; one the merchant made up by its own words."""
-    return texts.say(f"benefit.{name}", lang) if texts.has(f"benefit.{name}") else _words(name)
+    """What a benefit is called inside a sentence; one the merchant made up by its own words."""
+    return _lower(texts.say(f"benefit.{name}", lang)) if texts.has(f"benefit.{name}") else _words(name)
 
 
 def _words(slug: str) -> str:
