@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from setia.console import corrections, imports, merging, people, record, views
+from setia.console import corrections, imports, merging, people, programme, record, views
 
 app_name = "console"
 urlpatterns = [
@@ -26,6 +26,15 @@ urlpatterns = [
     path("menunggu", corrections.waiting, name="waiting"),
     path("impor", imports.listed, name="imports"),
     path("impor/<int:number>/batalkan", imports.undo, name="import_undo"),
+    path("program", programme.programme, name="programme"),
+    path("program/draf", programme.start, name="programme_start"),
+    path("program/draf/<str:draft>", programme.draft, name="draft"),
+    path("program/draf/<str:draft>/teks", programme.text, name="draft_text"),
+    path("program/draf/<str:draft>/urutan", programme.arrange, name="arrange"),
+    path("program/draf/<str:draft>/putusan", programme.decide, name="draft_decide"),
+    path("program/draf/<str:draft>/aturan/<str:place>", programme.rule, name="rule"),
+    path("program/versi/<int:number>", programme.version, name="version"),
+    path("program/versi/<int:number>/kembali", programme.rollback, name="rollback"),
     path("persetujuan", views.approvals, name="approvals"),
     path("persetujuan/<str:waiting>", views.approve, name="approve"),
     path("jejak", views.trail, name="trail"),

@@ -83,6 +83,7 @@ def _show(
         "may_invite": tenancy.may(staff, "invite"),
         "may_merge": tenancy.may(staff, "merge"),
         "may_imports": tenancy.may(staff, "imports"),
+        "may_programs": tenancy.may(staff, "programs"),
     }
     return render(request, f"console/{page}.html", {**shared, **values}, status=status)
 
