@@ -620,6 +620,7 @@ def carried(
         "visits": told.visits,
         "items": sum(line["items"] for line in lines),
         "amount": told.amount,
+        "rank": told.amount,
         "lines": lines,
     }
 
