@@ -192,8 +192,8 @@ class Book:
     expires: Mapping[str, int | None] = field(
         default_factory=dict
     )  # months that each asset is good for, by default
-    second_person: bool = False  # publishing what follows this version needs another person's yes
     joining: Joining = Joining()
+    second_person: bool = False  # publishing what follows this version needs another person's yes
     named: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # what units of an asset are called
     contact: Mapping[str, str] = field(default_factory=dict)  # whom members may ask, by language
     counters: Mapping[str, tuple[tuple[str, Limit], ...]] = field(init=False)  # by rule: its limits' facts
