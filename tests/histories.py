@@ -1,6 +1,7 @@
 """Invented years of sales, and what every fact was at each of them, worked out in the plainest way. Nothing is stored."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -72,6 +73,7 @@ class Year:
 
     def __init__(self, book: Book) -> None:
         self.book, self.everything = book, []
+        self.counted: Counter[Any] = Counter()  # what shared limits and budgets count, by period and place
         self.zone = time.zone(book.zone)
 
     def tell(self, member: Member, kind: str, at: datetime, sale: dict[str, Any]) -> list[Effect]:
@@ -95,6 +97,11 @@ class Year:
         effects = decide(self.book, kind, facts)
         off = sum(effect.amount for effect in effects if effect.ask == "discount")
         past = Past(at, day, facts["net"] - off, facts["visits"], facts["outlet"], facts["lines"], effects)
+        for effect in effects:
+            for name, limit in self.book.counters[effect.rule]:
+                if limit.each != "member" and effect.amount:
+                    key = name, period(day, limit.every), past.outlet if limit.each == "outlet" else ""
+                    self.counted[key] += effect.amount if limit.count == "units" else 1
         member.past.append(past)
         self.everything.append(past)
         return effects
@@ -134,10 +141,9 @@ class Year:
         if isinstance(fold, Held):
             return self.held(member, fold, at)
         if isinstance(fold, Used):
-            return self.used(member.past, (fold.rule,), fold, day)
+            return self.used(member.past, fold, day)
         if isinstance(fold, Shared):
-            here = [p for p in self.everything if fold.each == "program" or p.outlet == outlet]
-            return self.used(here, fold.rules, fold, day)
+            return self.counted[fold.name, period(day, fold.every), outlet if fold.each == "outlet" else ""]
         if isinstance(fold, Earned):
             return self.used_of(self.within(member, fold, at, day), fold.asset)
         if isinstance(fold, Balance):
@@ -163,13 +169,13 @@ class Year:
             return step.rank if step else 0
         return step.name if step else ""
 
-    def used(self, among: list[Past], rules: tuple[str, ...], fold: Used | Shared, day: date) -> int:
+    def used(self, among: list[Past], fold: Used, day: date) -> int:
         amounts = [
             effect.amount
             for past in among
             if period(past.day, fold.every) == period(day, fold.every)
             for effect in past.effects
-            if effect.rule in rules
+            if effect.rule == fold.rule
         ]
         return sum(amounts) if fold.count == "units" else sum(amount > 0 for amount in amounts)
 

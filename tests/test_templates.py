@@ -80,7 +80,7 @@ def test_a_year_of_sales_runs_through_a_template(name):
     goods, size, (often, seldom) = TRADES[name]
     dice, year = random.Random(20_260_101), Year(book)
     happenings = []
-    for i in range(40):
+    for i in range(24):
         member = Member(known={"member.out_of_town": i % 5 == 0, "member.birthday_known_days": 20 + i})
         happenings.append((START + timedelta(minutes=i), JOINED, member))
         birthday = START + timedelta(days=30 + 8 * i)
@@ -113,8 +113,6 @@ def test_a_year_of_sales_runs_through_a_template(name):
 def _within_limits(year: Year) -> None:
     """What each limit and budget counted in any of its periods stays within it."""
     used: Counter = Counter()
-    members = {id(past): i for i, past in enumerate(year.everything)}
-    assert len(members) == len(year.everything)
     for past in year.everything:
         for effect in past.effects:
             for name, limit in year.book.counters[effect.rule]:
