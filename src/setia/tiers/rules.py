@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from setia.engine import nodes
@@ -26,10 +27,20 @@ def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, tuple[
         reader.wrong(LADDER, "bad_list", most=10)
         return [], {}
     steps = [_step(reader, f"{LADDER}[{i}]", part, i) for i, part in enumerate(thing)]
-    thresholds = [step.at_least for step in steps]
-    if thresholds != sorted(set(thresholds)) or steps[0].at_least != 0:
-        reader.wrong(LADDER, "tiers_not_rising")
+    _rising(reader, steps)
     return [_rule(step, steps) for step in steps[1:]], {LADDER: tuple(steps)}
+
+
+def _rising(reader: Reader, steps: Sequence[Step]) -> None:
+    """Each rung lies above the one before it, the first at nothing, and no two have the same name."""
+    if steps[0].at_least != 0:
+        reader.wrong(f"{LADDER}[0].from_spend", "tiers_not_rising")
+    for i, (lower, step) in enumerate(pairwise(steps), 1):
+        if step.at_least <= lower.at_least:
+            said = {"tier": step.name, "from": step.at_least, "lower": lower.name, "above": lower.at_least}
+            reader.wrong(f"{LADDER}[{i}].from_spend", "tier_not_above", **said)
+        if step.name in [each.name for each in steps[:i]]:
+            reader.wrong(f"{LADDER}[{i}].tier", "tier_twice", value=step.name)
 
 
 def _step(reader: Reader, path: str, thing: Any, index: int) -> Step:
