@@ -432,7 +432,7 @@ GUIDE = Path(__file__).parent.parent / "docs/guides/tiers.md"
 
 
 def test_the_guides_table_is_a_programme_that_does_what_it_says():
-    blocks = [block for block in re.findall(r"```yaml\n(.*?)```", GUIDE.read_text("utf-8"), re.S)]
+    blocks = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text("utf-8"), re.S)
     whole = next(block for block in blocks if block.startswith("program:"))
     rest = [block for block in blocks if block.startswith("  - id:")]
     shop = found_shop(whole + "".join(rest))
@@ -451,9 +451,7 @@ def test_the_guides_table_is_a_programme_that_does_what_it_says():
         offered = service.preview(shop.caller, shop.sale(f"P{n}", 100_000, at=at)).entries
         assert tuple(entry.rule for entry in offered) == ("diskon", *rules[2:], rules[1])
         assert [entry.amount for entry in offered if entry.rule == "diskon"] == [5_000 * (n + 1)]
-        assert [entry.amount for entry in offered if entry.asset == "points"] == [
-            9 * (n + 1) if n < 1 else 8 * 3 if n > 1 else 18
-        ]
+        assert [entry.amount for entry in offered if entry.asset == "points"] == [(9, 18, 24)[n]]
     for block in blocks:
         section = block if block.startswith(("tiers:", "joining:")) else ""
         for text in section.splitlines() if section.startswith("joining:") else [section]:
