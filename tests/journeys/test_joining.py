@@ -1,8 +1,10 @@
 """Who may join, what members tell of themselves and VIPs, in a browser: on the join page, in the console, at the till."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from setia.kit import time
 from setia.members import service as members
@@ -36,6 +38,14 @@ def closed(served: Any) -> Any:
     shop = _told(lambda: found_shop(RULES))
     email = f"{shop.programme.slug}@demo.test"
     return shop, email, _told(lambda: tenancy.hire(shop.programme.merchant_id, email, "Bu Ratna", "owner"))
+
+
+@pytest.fixture(autouse=True)
+def _unhurried() -> Iterator[None]:
+    """Nobody's tries count against another test: all journeys come from one address."""
+    cache.delete("tries:join:127.0.0.1")
+    yield
+    cache.delete("tries:join:127.0.0.1")
 
 
 def _sign_in(page: Page, closed: Any, address: str = "/console/") -> None:
