@@ -401,9 +401,7 @@ def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
         if mine == theirs:
             continue
         pairs = ((mine, old), (theirs, new))
-        said = [
-            sentences.sentence(rule, units_of(book), lang) if rule and book else "" for rule, book in pairs
-        ]
+        said = [sentences.rule(book, rule, lang, whole=True) if rule and book else "" for rule, book in pairs]
         if mine and theirs and mine.name != theirs.name:
             said = [f"{rule.name[lang]} · {text}" for rule, text in zip((mine, theirs), said, strict=True)]
         what = "changed" if mine and theirs else "removed" if mine else "added"
