@@ -1,6 +1,7 @@
 """The verbs of programmes: check a document, publish it, and say which book was in force when."""
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -177,6 +178,12 @@ def version(program: UUID, number: int) -> Book | None:
                 return known
         _reload(program)
     return None
+
+
+def rule_names(program: UUID, number: int) -> Mapping[str, Mapping[str, str]]:
+    """What the rules of a version were called, by id."""
+    known = version(program, number)
+    return {id: rule.name for id, rule in known.by_id.items()} if known else {}
 
 
 def rule_name(program: UUID, number: int, rule: str) -> dict[str, str]:
