@@ -97,7 +97,8 @@ _TARGET = {
         WHERE v.corrects_id = elsewhere.id AND v.kind = 'event.voided'), id LIMIT 1))""",
     "event": "CASE WHEN $16::text IS NOT NULL THEN $15::text::uuid END",
 }
-_PAID = """intake_event p ON t.kind = 'purchase.made' AND p.program_id = $1::uuid AND p.order_ref = t.external_id
+# (t.kind) becomes a constant where that is known: then what can't be is left out of the plan.
+_PAID = """intake_event p ON (t.kind) = 'purchase.made' AND p.program_id = $1::uuid AND p.order_ref = t.external_id
       AND p.source = t.source AND p.kind IN ('points.spent', 'hold.captured')"""
 
 
@@ -110,16 +111,16 @@ _SPOKEN = f"""LEFT JOIN LATERAL (SELECT t.id, t.kind, t.source, t.external_id, t
     FROM intake_event t WHERE t.program_id = $1::uuid AND t.id = one.target) t ON true
   LEFT JOIN LATERAL (SELECT t.id || array_agg(e.id) AS ids, json_agg(e.said ORDER BY e.booked_at, e.id) AS events,
       (array_agg(e.member_id) FILTER (WHERE e.kind = 'purchase.claimed' AND e.corrects_id = t.id
-        AND t.kind = 'purchase.made'))[1] AS claimed_by FROM (
+        AND (t.kind) = 'purchase.made'))[1] AS claimed_by FROM (
     SELECT {_recorded("e")} FROM intake_event e WHERE e.corrects_id = t.id
     UNION ALL SELECT {_recorded("p")} FROM (SELECT 1) one JOIN {_PAID}
     UNION ALL SELECT {_recorded("v")} FROM (SELECT 1) one JOIN {_PAID}
       JOIN intake_event v ON v.corrects_id = p.id AND v.kind = 'event.voided'
     UNION ALL SELECT {_recorded("b")} FROM intake_event s JOIN intake_event b ON b.corrects_id = s.id
-      WHERE t.kind IN ('points.spent', 'hold.captured') AND s.program_id = $1::uuid AND s.source = t.source
+      WHERE (t.kind) IN ('points.spent', 'hold.captured') AND s.program_id = $1::uuid AND s.source = t.source
         AND s.external_id = t.order_ref AND s.kind = 'purchase.made'
         AND b.kind IN ('purchase.returned', 'event.voided')) e) r ON true"""
-_OUTLET = """o.id = CASE t.kind WHEN 'purchase.made' THEN t.outlet_id
+_OUTLET = """o.id = CASE (t.kind) WHEN 'purchase.made' THEN t.outlet_id
     ELSE (SELECT id FROM tenancy_outlet WHERE program_id = $1::uuid AND code = $9::text) END"""
 _NEEDED = {
     "": "(SELECT 'points' AS asset, $12::bigint AS amount) needed",
@@ -240,11 +241,14 @@ def look_up(
     if asked:
         target, of, kind = _corrected(told)
         other, second = _named(told.other)
-        if target:
+        if target == "event":
             other = "target's other"
+        if target:
             if told.kind != CLAIMED:
                 who, params[1] = "target", None
-        shape = Shape(target, other, told.kind == UNMERGED, min(asked.lots, 1), told.kind in (MADE, CLAIMED))
+        is_sale = told.kind in (MADE, CLAIMED)
+        of_kind = kind.decode() if kind else ""
+        shape = Shape(target, other, told.kind == UNMERGED, min(asked.lots, 1), is_sale, of_kind)
         params += [
             str(abs(told.amount)).encode(),
             str(asked.lots).encode(),
@@ -345,7 +349,8 @@ def _array(words: Iterable[str]) -> bytes:
 class Shape(NamedTuple):
     """How a deed names the event it corrects and its second member, whether that one means themselves alone, and lots.
 
-    Lots are `ALL`, `OWN` or 1 for as many as it takes. A sale asks for accounts too where a pool's is touched.
+    Lots are `ALL`, `OWN` or 1 for as many as it takes. A sale asks for accounts too where a pool's is touched. `of` is the
+    kind that the corrected event must be of, where it is named by its number: none of those has a second member.
     """
 
     target: str
@@ -353,6 +358,7 @@ class Shape(NamedTuple):
     himself: bool
     lots: int
     is_sale: bool = False
+    of: str = ""
 
 
 @lru_cache(maxsize=1024)
@@ -379,8 +385,9 @@ def statement(
     head = _COLUMNS.replace("{of_sale}", _OF_DEED if shape and not shape.is_sale else _OF_SALE)
     joins = _FROM.replace("{outlet}", _OUTLET if shape and shape.target else "o.code = $9::text")
     joins = joins.replace("{who}", _who(who, "n", "m", "$2", _SHARES))
-    text = "SELECT " + ",\n  ".join([head, *columns, *found])
-    return "\n".join([text, sources[0], joins, *sources[1:], *laterals]), readers
+    head = "SELECT " + ",\n  ".join([head, *columns, *found])
+    text = "\n".join([head, sources[0], joins, *sources[1:], *laterals])
+    return text.replace("(t.kind)", f"'{shape.of}'::text" if shape and shape.of else "t.kind"), readers
 
 
 def _who(how: str, n: str, m: str, value: str, shares: str) -> str:
@@ -390,7 +397,12 @@ def _who(how: str, n: str, m: str, value: str, shares: str) -> str:
 
 def _deed(shape: Shape) -> tuple[list[str], list[str]]:
     """The columns and sources of what a deed asks for."""
-    own = "ARRAY[m.id, m2.id, m.pool_id, m2.pool_id] || $14::uuid[]"
+    own = "ARRAY[m.id, m.pool_id] || $14::uuid[]"
+    second, whose = "", ["NULL", "NULL", "NULL"]
+    if shape.other != "none":
+        own += " || ARRAY[m2.id, m2.pool_id]"
+        second = _who(shape.other, "n2", "m2", "$17", _HIMSELF if shape.himself else _SHARES)
+        whose = ["n2.id", "m2.id", "CASE WHEN n2.is_pool THEN 'pool' ELSE m2.pool_id::text END"]
     at, needed = "$3::timestamptz", _NEEDED[shape.target]
     lots = {
         ALL: sql.live_lots("h.id"),
@@ -401,9 +413,7 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
         "t.said" if shape.target else "NULL",
         "r.events" if shape.target else "NULL",
         journal.stood("r.ids") if shape.target else "NULL",
-        "n2.id",
-        "m2.id",
-        "CASE WHEN n2.is_pool THEN 'pool' ELSE m2.pool_id::text END",
+        *whose,
         f"""(SELECT json_agg(json_build_array(h.id, h.version, {sql.balances("h.id", at, "$11::timestamptz")}, {lots}))
     FROM journal_holder h WHERE h.id = ANY({own}))""",
     ]
@@ -411,7 +421,6 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
     found = f"{_TARGET[shape.target]} AS target, " if shape.target else ""
     one = f"FROM (SELECT {found}$12::bigint, $13::bigint, $15::text, $16::text, $17::text) one"
     target = _SPOKEN if shape.target else ""
-    second = _who(shape.other, "n2", "m2", "$17", _HIMSELF if shape.himself else _SHARES)
     return columns, [f"{one}\n  {target}", second]
 
 
