@@ -11,6 +11,7 @@ from setia.engine.decide import BENEFIT, DISCOUNT, FREE_ITEM, IN_ANSWER, Book, a
 from setia.engine.vocabulary import MADE
 from setia.intake.types import Line, Told, Written
 from setia.intake.understand import earning
+from setia.kit import money, texts
 from setia.kit.refusals import Refusal
 
 
@@ -54,6 +55,17 @@ def gross_left(was: Line, left: Line) -> int:
     if was.net:
         return was.gross * left.net // was.net
     return was.gross * left.amount // was.amount if was.amount else 0
+
+
+def label(entry: Written, lang: str) -> str:
+    """A discount's rupiah, how many of a free item, or a benefit by its name."""
+    kind, _, name = entry.asset.partition("/")
+    if kind == DISCOUNT:
+        return money.rupiah(entry.amount, lang)
+    if kind == FREE_ITEM:
+        return f"{entry.amount} × {name}"
+    key = f"benefit.{name}"
+    return texts.say(key, lang) if texts.has(key) else name.replace("_", " ").capitalize()
 
 
 def offered(entry: Written) -> dict[str, Any] | None:

@@ -92,9 +92,13 @@ class _Moved(Exception):
     """Somebody this event touches was merged, or came to a pool or left it, while their lock was waited for."""
 
 
-def preview(caller: Caller, told: Told) -> Receipt:
-    """The same steps without writing: what would follow, and what is held now. A sale is offered all that it may have."""
-    told.applied = told.applied or None
+def preview(caller: Caller, told: Told, *, is_offered: bool = True) -> Receipt:
+    """The same steps without writing: what would follow, and what is held now.
+
+    A sale that says nothing of what was applied is offered all that it may have, if wished.
+    """
+    if is_offered:
+        told.applied = told.applied or None
     case = _look(caller, told, key="", holds=False)
     if case.waits:
         raise NotFound("order", told.corrects or "", param="order_id")
