@@ -167,6 +167,7 @@ class Book:
     shown: Mapping[str, tuple[str, ...]] = field(init=False)  # by rule: the facts that its entries keep
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
     by_id: Mapping[str, Rule] = field(init=False)
+    shares: bool = field(init=False)  # whether any of its limits is shared by members
     often: Mapping[str, str] = field(
         init=False
     )  # facts of a line by name: what of it is counted, `sku` or `category`
@@ -200,6 +201,7 @@ class Book:
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "needs", needs)
         object.__setattr__(self, "by_id", {rule.id: rule for rule in self.rules})
+        object.__setattr__(self, "shares", any(isinstance(fold, Shared) for fold in self.folds.values()))
         often = {name: fold.of for name, fold in self.folds.items() if isinstance(fold, Often)}
         object.__setattr__(self, "often", often)
 

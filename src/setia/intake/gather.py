@@ -22,6 +22,8 @@ from setia.engine.vocabulary import (
     HELD,
     LAPSED,
     MADE,
+    NEVER,
+    PERIODS,
     RELEASED,
     RETURNED,
     UNMERGED,
@@ -29,10 +31,14 @@ from setia.engine.vocabulary import (
     Balance,
     Fold,
     Held,
+    Often,
     Reached,
+    Shared,
+    Since,
     Sum,
     Used,
 )
+from setia.intake import history
 from setia.intake.names import NOW, Names
 from setia.intake.types import Line, Told
 from setia.journal import service as journal
@@ -185,6 +191,9 @@ class Known:
     deed: "Deeds | None" = None
     taken: Sequence[Any] | None = None  # lines a return took that didn't keep how it was told; only on record
     names: Names = NOW
+    slices: dict[str, dict[int, int]] = field(
+        default_factory=dict
+    )  # of shared limits, what is used slice by slice
 
 
 @dataclass(slots=True)
@@ -243,9 +252,8 @@ def look_up(
         other, second = _named(told.other)
         if target == "event":
             other = "target's other"
-        if target:
-            if told.kind != CLAIMED:
-                who, params[1] = "target", None
+        if target and told.kind != CLAIMED:
+            who, params[1] = "target", None
         is_sale = told.kind in (MADE, CLAIMED)
         of_kind = kind.decode() if kind else ""
         shape = Shape(target, other, told.kind == UNMERGED, min(asked.lots, 1), is_sale, of_kind)
@@ -257,7 +265,7 @@ def look_up(
             kind,
             second,
         ]
-    text, readers = statement(book, needs, who, shape)
+    text, readers, shared = statement(book, needs, who, shape)
     row = sql.run(text, params)[0]
     member = _uuid(row[5])
     pool, _, role = (_text(row[13]) or "").partition(" ")
@@ -280,6 +288,9 @@ def look_up(
         pool == "pool",
         {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
     )
+    for name in shared:
+        known.slices[name] = known.folded[name]
+        known.folded[name] = sum(known.slices[name].values())
     if asked:
         known.deed = _deeds(row[-7:])
     return known
@@ -364,14 +375,15 @@ class Shape(NamedTuple):
 @lru_cache(maxsize=1024)
 def statement(
     book: Book, needs: frozenset[str], who: str, shape: Shape | None = None
-) -> tuple[str, Mapping[str, tuple[int, Any]]]:
-    """The text, and for each folded fact where its value stands and how to read it."""
+) -> tuple[str, Mapping[str, tuple[int, Any]], Sequence[str]]:
+    """The text, for each folded fact where its value stands and how to read it, and which facts others share."""
     columns: list[str] = []
     laterals: list[str] = []
     readers: dict[str, tuple[int, Any]] = {}
     folds = {name: book.folds[name] for name in sorted(needs)}
-    _sums(folds, columns, laterals, readers)
+    _sums(folds, book.zone, columns, laterals, readers)
     _limits(book, folds, columns, laterals, readers)
+    history.add(folds, _BEFORE, book.zone, columns, laterals, readers)
     held: dict[str, int] = {}  # a ladder's name and rank are two readings of one column
     for name, fold in folds.items():
         if isinstance(fold, Held | Reached):
@@ -381,13 +393,18 @@ def statement(
                 columns.append(column)
                 held[column] = len(columns) - 1
             readers[name] = held[column], _reader(fold, steps)
+    shared = [name for name, fold in folds.items() if isinstance(fold, Shared)]
     found, sources = _deed(shape) if shape else ([], ["FROM (SELECT 1) one"])
     head = _COLUMNS.replace("{of_sale}", _OF_DEED if shape and not shape.is_sale else _OF_SALE)
     joins = _FROM.replace("{outlet}", _OUTLET if shape and shape.target else "o.code = $9::text")
     joins = joins.replace("{who}", _who(who, "n", "m", "$2", _SHARES))
     head = "SELECT " + ",\n  ".join([head, *columns, *found])
     text = "\n".join([head, sources[0], joins, *sources[1:], *laterals])
-    return text.replace("(t.kind)", f"'{shape.of}'::text" if shape and shape.of else "t.kind"), readers
+    return (
+        text.replace("(t.kind)", f"'{shape.of}'::text" if shape and shape.of else "t.kind"),
+        readers,
+        shared,
+    )
 
 
 def _who(how: str, n: str, m: str, value: str, shares: str) -> str:
@@ -425,7 +442,7 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
 
 
 def _sums(
-    folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
+    folds: Mapping[str, Fold], zone: str, columns: list[str], laterals: list[str], readers: dict[str, Any]
 ) -> None:
     """All sums over history in one scan as long as the longest of them."""
     sums = {name: fold for name, fold in folds.items() if isinstance(fold, Sum)}
@@ -433,69 +450,51 @@ def _sums(
         return
     parts = []
     for place, (name, fold) in enumerate(sums.items()):
-        only = (
-            f" FILTER (WHERE e.counts_at >= $3::timestamptz - interval '{fold.days} days')"
-            if fold.days
-            else ""
-        )
+        window = history.within(fold, "e.counts_at", zone)
+        only = f" FILTER (WHERE {window})" if window else ""
         parts.append(f"coalesce(sum(e.{fold.column}){only}, 0) AS s{place}")
         columns.append(f"sums.s{place}")
-        readers[name] = len(columns) - 1, _number
-    widest = (
-        None
-        if any(fold.days is None for fold in sums.values())
-        else max(fold.days or 0 for fold in sums.values())
-    )
-    since = f" AND e.at >= $3::timestamptz - interval '{widest} days'" if widest else ""
+        readers[name] = len(columns) - 1, history.number
+    since = history.since(list(sums.values()), zone)
     laterals.append(
         f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM intake_event e\n  WHERE {_BEFORE}{since}) sums ON true"
     )
-
-
-_PERIOD = {
-    "day": ("date_trunc('day', {local}) AT TIME ZONE '{zone}'", "1 day"),
-    "month": ("date_trunc('month', {local}) AT TIME ZONE '{zone}'", "1 month"),
-    "year": ("date_trunc('year', {local}) AT TIME ZONE '{zone}'", "1 year"),
-}
 
 
 def _limits(
     book: Book, folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
 ) -> None:
     """What limited rules gave in their periods: one scan of the member's entries for each kind of period."""
-    local = f"$3::timestamptz AT TIME ZONE '{book.zone}'"
-    for every in ("day", "month", "year", "ever"):
-        used = {
-            name: fold.rule for name, fold in folds.items() if isinstance(fold, Used) and fold.every == every
-        }
+    for every in (*PERIODS, "ever"):
+        used = {name: fold for name, fold in folds.items() if isinstance(fold, Used) and fold.every == every}
         if not used:
             continue
         parts = []
-        for place, (name, rule) in enumerate(used.items()):
-            parts.append(
-                f"coalesce(sum({_signed(book, rule)}) FILTER (WHERE j.rule = '{rule}'), 0) AS u{place}"
-            )
+        for place, (name, fold) in enumerate(used.items()):
+            parts.append(f"{_counted(book, fold)} AS u{place}")
             columns.append(f"{every}s.u{place}")
-            readers[name] = len(columns) - 1, _number
+            readers[name] = len(columns) - 1, history.number
         within = ""
         if every != "ever":
-            start, length = _PERIOD[every]
-            start = start.format(local=local, zone=book.zone)
-            stop = _PERIOD[every][0].format(local=f"{local} + interval '{length}'", zone=book.zone)
-            within = f" AND j.counts_at >= {start} AND j.counts_at < {stop}"
-        names = ", ".join(f"'{rule}'" for rule in used.values())
+            starts, stops = history.starts(every, book.zone), history.stops(every, book.zone)
+            within = f" AND j.counts_at >= {starts} AND j.counts_at < {stops}"
+        names = ", ".join(f"'{rule}'" for rule in dict.fromkeys(fold.rule for fold in used.values()))
         laterals.append(
             f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM journal_entry j\n"
             f"  WHERE j.member_id = {_SELVES} AND j.rule IN ({names}){within}) {every}s ON true"
         )
 
 
-def _signed(book: Book, rule: str) -> str:
-    """What an entry of a limited rule adds to what was given. What undoes an ask is one itself."""
-    given = "j.verb = 'give'"
-    if book.by_id[rule].ask:
+def _counted(book: Book, fold: Used) -> str:
+    """What a rule gave: how much, or how often without what was wholly taken back. What undoes an ask is one itself."""
+    own, given = f"j.rule = '{fold.rule}'", "j.verb = 'give'"
+    if book.by_id[fold.rule].ask:
         given = "j.verb = 'ask' AND j.reverses_event_id IS NULL"
-    return f"CASE WHEN {given} THEN j.amount ELSE -j.amount END"
+    if fold.count == "units":
+        return f"coalesce(sum(CASE WHEN {given} THEN j.amount ELSE -j.amount END) FILTER (WHERE {own}), 0)"
+    undone = f"""(SELECT coalesce(sum(u.wanted), 0) FROM journal_entry u WHERE u.member_id = {_SELVES} AND u.rule = j.rule
+    AND u.counts_at = j.counts_at AND u.reverses_event_id = j.event_id AND u.reverses_n = j.n)"""
+    return f"count(*) FILTER (WHERE {own} AND {given} AND j.amount > {undone})"
 
 
 def _held(steps: Iterable[Step]) -> str:
@@ -517,10 +516,6 @@ def _reached(steps: Iterable[Step]) -> str:
     return f"""(SELECT json_build_object({", ".join(parts)}) FROM (SELECT e.counts_at, e.net,
       sum(e.net) OVER (ORDER BY e.counts_at RANGE BETWEEN interval '365 days' PRECEDING AND CURRENT ROW) AS spent
     FROM intake_event e WHERE {_BEFORE} AND e.net <> 0) w)"""
-
-
-def _number(value: bytes | None) -> int:
-    return int(value or 0)
 
 
 def _reader(fold: Held | Reached, steps: Iterable[Step]) -> Any:
@@ -547,6 +542,11 @@ def facts(told: Told, at: datetime, book: Book, known: Known) -> dict[str, Any]:
     for name, fold in book.folds.items():
         if isinstance(fold, Balance):
             found[name] = known.account.spendable(fold.asset) if known.account else 0
+    for name, of in book.often.items():  # kept as far as this sale's own lines go
+        if name in known.folded:
+            own = {line[of] for line in found["lines"]}
+            known.folded[name] = {of: n for of, n in sorted(known.folded[name].items()) if of in own}
+            found[name] = known.folded[name]
     on_lines(book, found)
     return found
 
@@ -557,7 +557,7 @@ def carried(
     """What the event itself says. Hour and weekday are the outlet's, the date is the programme's."""
     local = at.astimezone(time.zone(outlet_zone))
     day = (local if zone == outlet_zone else at.astimezone(time.zone(zone))).date()
-    lines = [_line(line, categories) for line in told.lines]
+    lines = [line(each, categories) for each in told.lines]
     return {
         "at": at,
         "date": day,
@@ -589,7 +589,8 @@ def kept(facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return own, {name: facts[name] for name in BESIDE if name in facts}
 
 
-def _line(line: Line, categories: Mapping[str, str]) -> dict[str, Any]:
+def line(line: Line, categories: Mapping[str, str]) -> dict[str, Any]:
+    """A line as conditions over lines see it."""
     return {
         "sku": line.sku,
         "category": line.category or categories.get(line.sku, ""),
@@ -607,5 +608,5 @@ def nothing(book: Book) -> dict[str, Any]:
         if isinstance(fold, Held | Reached):
             found[name] = _reader(fold, book.ladders.get(fold.ladder, ()))(None)
         else:
-            found[name] = 0
+            found[name] = NEVER if isinstance(fold, Since) else {} if isinstance(fold, Often) else 0
     return found

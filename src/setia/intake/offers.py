@@ -35,6 +35,12 @@ def take_off(told: Told, book: Book, facts: dict[str, Any]) -> None:
     facts.update(net=told.net, gross=told.gross, visits=told.visits)
 
 
+def only_for_members(told: Told) -> None:
+    """Refuses `not_offered` for what was taken off a sale of nobody's: rules speak to members."""
+    if told.applied:
+        raise Refusal("not_offered", status=422, param="order.applied", rule=next(iter(told.applied)))
+
+
 def _discounts(applied: Mapping[str, int | None], book: Book) -> dict[str, int]:
     """What was taken off in rupiah, by rule."""
     found = {}

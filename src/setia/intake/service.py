@@ -28,7 +28,7 @@ from setia.engine.vocabulary import (
     VOIDED,
     Balance,
 )
-from setia.intake import corrections, gather, offers, parking, pools, receipts, understand
+from setia.intake import corrections, gather, offers, parking, pools, receipts, sharing, understand
 from setia.intake.deeds import AFTER_RETURN, DEEDS, needs_second
 from setia.intake.gather import Asked, Known, Recorded
 from setia.intake.models import Key
@@ -436,9 +436,9 @@ def _decided(case: Case) -> Plan:
     account = case.known.account
     if not deed:
         case.facts = gather.facts(told, case.at, case.book, case.known)
-        if told.applied:
-            if account is None:
-                raise Refusal("not_offered", status=422, param="order.applied", rule=next(iter(told.applied)))
+        if account is None:
+            offers.only_for_members(told)
+        elif told.applied:
             offers.take_off(told, case.book, case.facts)
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()
@@ -491,7 +491,7 @@ _EVENT = """event AS (INSERT INTO intake_event (id, program_id, kind, source, ex
     decode($19::text, 'hex'), $6::jsonb -> 'payload', $6::jsonb -> 'facts', $22::uuid, $23::text{source})"""
 _KEY = """key AS (INSERT INTO intake_key (program_id, credential, key, body_hash, event_id)
   SELECT $2::uuid, $20::text, $21::text, decode($19::text, 'hex'), $1::uuid{source})"""
-_ORDER = ("others", "entries", "postings", "lots", "draws", "gained", "lost", "promises")
+_ORDER = ("others", "entries", "postings", "lots", "draws", "gained", "lost", "promises", "shared")
 
 
 def _write(case: Case, plan: Plan, key: str) -> bool:
@@ -499,6 +499,8 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     _note_products(case)
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
+    if case.book.shares and (used := sharing.rows(case, plan)):
+        rows["shared"] = used
     others = [{"id": id, "version": seen} for id, seen in case.versions.items() if id != holder]
     if others:
         rows["others"] = others
