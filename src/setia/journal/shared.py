@@ -19,7 +19,7 @@ def parts(used: Mapping[int, int], most: int) -> list[int]:
         found[place] += more
         over += more
     for place in range(SLICES):
-        less = min(over, found[place] - max(0, used.get(place, 0)))
+        less = min(over, found[place] - used.get(place, 0))
         found[place] -= less
         over -= less
     return found
