@@ -75,7 +75,7 @@ def faults(program: UUID) -> list[str]:
 def _shared(program: UUID, books: Iterable[Book]) -> list[str]:
     """Counters that members share and that don't say what the entries come to."""
     values: dict[str, Any] = {"program": program}
-    parts = []
+    parts: list[str] = []
     for book in books:
         for fold in book.folds.values():
             if not isinstance(fold, Shared):
