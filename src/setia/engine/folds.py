@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from setia.engine.decide import Book, Effect, Step
+from setia.engine.decide import Book, Effect, Step, gained
 from setia.engine.vocabulary import (
     NEVER,
     Balance,
     Distinct,
+    Earned,
     Fold,
     Held,
+    LookUp,
     Often,
     Reached,
     Share,
@@ -104,7 +106,7 @@ class Calendar:
 Window = Rolling | Calendar
 
 
-def _window(fold: Sum | SumLines | Share | Distinct | Often) -> Window:
+def _window(fold: Sum | Earned | SumLines | Share | Distinct | Often) -> Window:
     if not isinstance(fold, Often) and fold.this:
         return Calendar(fold.this)
     return Rolling(timedelta(days=fold.days) if fold.days else None)
@@ -118,6 +120,7 @@ class Memory:
     """
 
     sums: list[tuple[Sum, Window]] = field(default_factory=list)
+    earns: list[str] = field(default_factory=list)  # assets of which is summed what rules gave
     more: dict[Fold, Any] = field(default_factory=dict)
     limits: dict[str, list[Used]] = field(default_factory=dict)  # by rule
     found: dict[Fold, Window] = field(default_factory=dict)  # the sums again, to read them by
@@ -130,7 +133,7 @@ class Memory:
         """The memory of somebody with no history."""
         memory = cls()
         for fold in set(folds):
-            if isinstance(fold, Sum):
+            if isinstance(fold, Sum | Earned):
                 memory.found[fold] = _window(fold)
             elif isinstance(fold, Used):
                 memory.limits.setdefault(fold.rule, []).append(fold)
@@ -144,6 +147,7 @@ class Memory:
                 memory.more[fold] = Calendar(fold.every)
             elif isinstance(fold, Since):
                 memory.more[fold] = None
+        memory.earns = sorted({fold.asset for fold in memory.found if isinstance(fold, Earned)})
         memory.sums = [(fold, window) for fold, window in memory.found.items() if isinstance(fold, Sum)]
         return memory
 
@@ -161,14 +165,14 @@ class Memory:
         found: dict[str, Any] = {}
         for name in needs:
             fold = book.folds[name]
-            if isinstance(fold, Sum):
+            if isinstance(fold, Sum | Earned):
                 found[name] = self.found[fold].read(at, day)
             elif isinstance(fold, Used):
                 period, amount = self.used.get(fold, (None, 0))
                 found[name] = amount if period == period_of(day, fold.every) else 0
             elif isinstance(fold, Held):
                 found[name] = self._held(book, fold)
-            elif not isinstance(fold, Balance | Reached | Shared):
+            elif not isinstance(fold, Balance | Reached | Shared | LookUp):
                 found[name] = self._read(fold, at, day, lines)
         return found
 
@@ -217,6 +221,12 @@ class Memory:
         if visits > 0 and self.more:
             insort(self.visited, counts_at)
 
+    def earned(self, asset: str, counts_at: datetime, day: date, amount: int) -> None:
+        """Rules gave so much of an asset, or took it back."""
+        for fold, window in self.found.items():
+            if isinstance(fold, Earned) and fold.asset == asset:
+                window.add(counts_at, day, amount)
+
     def step(
         self,
         book: Book,
@@ -224,12 +234,14 @@ class Memory:
         day: date,
         net: int,
         visits: int,
-        effects: Iterable[Effect],
+        effects: Sequence[Effect],
         lines: Sequence[Left] = (),
         outlet: str = "",
     ) -> None:
         """An event happened and had these effects."""
         self.happened(counts_at, day, net, visits, lines, outlet)
+        for asset in self.earns:
+            self.earned(asset, counts_at, day, gained(effects, asset))
         for effect in effects:
             self.count(effect.rule, day, effect.amount)
             for name, ladder in book.ladders.items():

@@ -24,7 +24,7 @@ from setia.catalog import service as catalog
 from setia.engine.decide import Book, Limit, decide
 from setia.engine.folds import Left, Memory, looks_at_lines, on_lines
 from setia.engine.vocabulary import CLAIMED, JOINED, MADE, RETURNED, VOIDED, Balance, Fold, Used
-from setia.intake import gather, offers, service, sharing, understand
+from setia.intake import gather, lookups, offers, service, sharing, understand
 from setia.intake.types import Line, Told
 from setia.journal import rules as ledger
 from setia.journal import service as journal
@@ -40,6 +40,7 @@ from setia.tenancy.types import Caller, Place
 TRIES = 3
 SENT_TOGETHER = 100
 CHUNK = 5_000  # enough to spread the cost of a commit, small enough to lock its members for about a second
+BULK = (JOINED, MADE)  # kinds that memory can judge
 Order = tuple[datetime, str, str]
 _SHARED = Q(merged_into__isnull=False) | Q(absorbed__isnull=False) | Q(pool__isnull=False) | Q(is_pool=True)
 
@@ -106,6 +107,8 @@ class Batch:
     def __init__(self, caller: Caller) -> None:
         self.caller, self.program = caller, caller.programme.id
         self.minds: dict[UUID, _Mind] = {}
+        self.newest = 0
+        self.told_of: dict[UUID, lookups.Row] = {}  # by member, of a chunk
         self.outcome = Outcome()
         self.categories = catalog.categories(self.program)
         self.places: dict[str, Place] = {place.code: place for place in tenancy.outlets(self.program)}
@@ -121,7 +124,7 @@ class Batch:
         run: list[tuple[int, Told]] = []
         self._resolve([told for _, told in chunk])
         for place, told in chunk:
-            if told.kind in (JOINED, MADE) and told.member not in self.merged:
+            if told.kind in BULK and told.member not in self.merged:
                 run.append((place, told))
             else:
                 self._bulk(run)
@@ -232,9 +235,8 @@ class Batch:
 
     def _lock(self, whose: set[UUID]) -> None:
         """Hold these members in id order, and learn anew about those who changed since we looked."""
-        programs.refresh(self.program)
-        if (newest := programs.shelf(self.program).newest) != self.newest:  # memory must know of its facts
-            self.newest = newest
+        if programs.refresh(self.program).newest != self.newest:  # what is asked for may be more now
+            self.newest = programs.shelf(self.program).newest
             self.minds.clear()
         with connection.cursor() as cursor:
             cursor.execute(
@@ -244,6 +246,10 @@ class Batch:
             versions = dict(cursor.fetchall())
         journal.open_holders(self.program, whose - versions.keys())
         versions.update(dict.fromkeys(whose - versions.keys(), 0))
+        if any(
+            lookups.asks(book, book.needs.get(kind, ())) for book in _books(self.program) for kind in BULK
+        ):
+            self.told_of = lookups.several(whose)
         stale = [
             id
             for id, version in versions.items()
@@ -262,7 +268,7 @@ class Batch:
                 place = self.places.get(told.outlet or "")
                 needs = book.needs.get(told.kind, frozenset())
                 wanted.update(sharing.needed(book, needs, told.at, place.id if place else None))
-        self.counters = sharing.hold(self.program, wanted) if wanted else {}
+        self.counters = sharing.hold(self.program, wanted)
 
     def _seen(self, told: Sequence[Told]) -> dict[tuple[str, str, str], str]:
         """Which of these are on record, by natural key, with the hash of their words."""
@@ -317,6 +323,10 @@ class Batch:
             outlet = place.id if place else None
             if book.shares:
                 kept.update(sharing.read(book, needs, at, outlet, self.counters))
+            if lookups.asks(book, needs):
+                told_of = self.told_of.get(member, lookups.NOBODY)
+                row = told_of._replace(outlet_city=place.city if place else "")
+                kept.update(lookups.facts(book, needs, row, at, facts["date"]))
             facts.update(kept)
             on_lines(book, facts)
             if told.applied:
@@ -408,11 +418,13 @@ def _balances(book: Book, needs: Iterable[str], account: Account) -> dict[str, i
 def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> dict[UUID, _Mind]:
     """Everything memory must hold of these members, in five questions."""
     book = programs.shelf(program).books[-1] if programs.shelf(program).books else None
-    folds = {fold for each in programs.shelf(program).books for fold in each.folds.values()}
+    folds = _asked(program)
+    zone = time.zone(book.zone if book else time.DEFAULT_ZONE)
     first = datetime.min.replace(tzinfo=UTC)
     minds = {id: _Mind(versions[id], Memory.of(folds), Account(id), (first, "", "")) for id in members}
     with connection.cursor() as cursor:
-        _learn_sales(cursor, minds, folds, time.zone(book.zone) if book else UTC)
+        _learn_sales(cursor, minds, folds, zone)
+        _learn_earned(cursor, minds, zone)
         cursor.execute(
             "SELECT holder_id, asset, kind, amount FROM journal_balance WHERE holder_id = ANY(%s)",
             [list(members)],
@@ -424,6 +436,25 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
     for id in Member.objects.filter(_SHARED, id__in=list(members)).values_list("id", flat=True):
         minds[id].is_shared = True
     return minds
+
+
+def _asked(program: UUID) -> set[Fold]:
+    """The folded facts that any published version asks for of an event that comes in bulk; no others are kept up."""
+    return {
+        book.folds[name] for book in _books(program) for kind in BULK for name in book.needs.get(kind, ())
+    }
+
+
+def _books(program: UUID) -> Sequence[Book]:
+    return programs.shelf(program).books
+
+
+def _learn_earned(cursor: Any, minds: dict[UUID, _Mind], zone: tzinfo) -> None:
+    """What rules gave them of the assets whose giving is summed."""
+    for asset in sorted({asset for mind in minds.values() for asset in mind.memory.earns}):
+        cursor.execute(gather.EARNED.format(asset=asset), [list(minds)])
+        for member, counts_at, amount in cursor.fetchall():
+            minds[member].memory.earned(asset, counts_at, counts_at.astimezone(zone).date(), amount)
 
 
 def _learn_sales(cursor: Any, minds: dict[UUID, _Mind], folds: Iterable[Fold], zone: tzinfo) -> None:

@@ -29,8 +29,10 @@ from setia.engine.vocabulary import (
     UNMERGED,
     WEEKDAYS,
     Balance,
+    Earned,
     Fold,
     Held,
+    LookUp,
     Often,
     Reached,
     Shared,
@@ -38,7 +40,7 @@ from setia.engine.vocabulary import (
     Sum,
     Used,
 )
-from setia.intake import history
+from setia.intake import history, lookups
 from setia.intake.names import NOW, Names
 from setia.intake.types import Line, Told
 from setia.journal import service as journal
@@ -208,10 +210,8 @@ class Deeds:
 
     def is_cut(self, most: int) -> bool:
         """Whether somebody may have more lots to draw from than were looked at."""
-        lots = (lot for holder in self.holders.values() for lot in holder.lots or ())
-        return (
-            most > 0 and max(Counter((lot.holder_id, lot.asset) for lot in lots).values(), default=0) >= most
-        )
+        lots = [lot for holder in self.holders.values() for lot in holder.lots or ()]
+        return 0 < most <= len(lots) and most <= max(Counter((x.holder_id, x.asset) for x in lots).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +291,9 @@ def look_up(
     for name in shared:
         known.slices[name] = known.folded[name]
         known.folded[name] = sum(known.slices[name].values())
+    if looked := known.folded.pop(_LOOKED, None):
+        day = at.astimezone(time.zone(book.zone)).date()
+        known.folded |= lookups.facts(book, needs, lookups.row(looked), at, day)
     if asked:
         known.deed = _deeds(row[-7:])
     return known
@@ -337,8 +340,11 @@ def _corrected(told: Told) -> tuple[str, bytes | None, bytes | None]:
     return "number", told.corrects.encode(), kind.encode()
 
 
+_read_uuid = msgspec.json.Decoder(UUID).decode
+
+
 def _uuid(value: bytes | None) -> UUID | None:
-    return UUID(value.decode()) if value else None
+    return _read_uuid(b'"%b"' % value) if value else None  # a quarter of what `UUID` takes
 
 
 def _text(value: bytes | None) -> str | None:
@@ -372,6 +378,9 @@ class Shape(NamedTuple):
     of: str = ""
 
 
+_LOOKED = "looked up"  # one column, of which each such fact is a reading
+
+
 @lru_cache(maxsize=1024)
 def statement(
     book: Book, needs: frozenset[str], who: str, shape: Shape | None = None
@@ -381,14 +390,18 @@ def statement(
     laterals: list[str] = []
     readers: dict[str, tuple[int, Any]] = {}
     folds = {name: book.folds[name] for name in sorted(needs)}
-    _sums(folds, book.zone, columns, laterals, readers)
+    _sums(book, folds, columns, laterals, readers)
+    _earned(book, folds, columns, readers)
     _limits(book, folds, columns, laterals, readers)
     history.add(folds, _BEFORE, book.zone, columns, laterals, readers)
+    if lookups.asks(book, needs):
+        columns.append("json_build_array(m.birthday, m.birthday_told_at, m.city, o.city)")
+        readers[_LOOKED] = len(columns) - 1, _json
     held: dict[str, int] = {}  # a ladder's name and rank are two readings of one column
     for name, fold in folds.items():
         if isinstance(fold, Held | Reached):
             steps = book.ladders.get(fold.ladder, ())
-            column = _held(steps) if isinstance(fold, Held) else _reached(steps)
+            column = _held(steps) if isinstance(fold, Held) else _reached(book, steps)
             if column not in held:
                 columns.append(column)
                 held[column] = len(columns) - 1
@@ -442,7 +455,7 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
 
 
 def _sums(
-    folds: Mapping[str, Fold], zone: str, columns: list[str], laterals: list[str], readers: dict[str, Any]
+    book: Book, folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
 ) -> None:
     """All sums over history in one scan as long as the longest of them."""
     sums = {name: fold for name, fold in folds.items() if isinstance(fold, Sum)}
@@ -450,12 +463,12 @@ def _sums(
         return
     parts = []
     for place, (name, fold) in enumerate(sums.items()):
-        window = history.within(fold, "e.counts_at", zone)
+        window = history.within(fold, "e.counts_at", book.zone)
         only = f" FILTER (WHERE {window})" if window else ""
         parts.append(f"coalesce(sum(e.{fold.column}){only}, 0) AS s{place}")
         columns.append(f"sums.s{place}")
         readers[name] = len(columns) - 1, history.number
-    since = history.since(list(sums.values()), zone)
+    since = history.since(list(sums.values()), book.zone)
     laterals.append(
         f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM intake_event e\n  WHERE {_BEFORE}{since}) sums ON true"
     )
@@ -498,7 +511,7 @@ def _counted(book: Book, fold: Used) -> str:
 
 
 def _held(steps: Iterable[Step]) -> str:
-    assets = [step.asset for step in steps if step.fact]
+    assets = [step.asset for step in steps if not step.is_base]
     listed = ",".join(assets)
     return f"""(SELECT l.asset FROM journal_lot l WHERE l.holder_id = m.id AND l.asset = ANY('{{{listed}}}'::text[])
     AND l.available_from <= $3::timestamptz AND (l.expires_at IS NULL OR l.expires_at > $3::timestamptz)
@@ -506,16 +519,55 @@ def _held(steps: Iterable[Step]) -> str:
     ORDER BY array_position('{{{listed}}}'::text[], l.asset) DESC LIMIT 1)"""
 
 
-def _reached(steps: Iterable[Step]) -> str:
-    """The last sale at which the rolling year's spend reached each step, over the years that can still count."""
-    parts = [
-        f"'{step.name}', max(w.counts_at) FILTER (WHERE w.spent >= {step.at_least} AND w.net > 0)"
-        for step in steps
-        if step.fact
-    ]
-    return f"""(SELECT json_build_object({", ".join(parts)}) FROM (SELECT e.counts_at, e.net,
-      sum(e.net) OVER (ORDER BY e.counts_at RANGE BETWEEN interval '365 days' PRECEDING AND CURRENT ROW) AS spent
-    FROM intake_event e WHERE {_BEFORE} AND e.net <> 0) w)"""
+# Points that rules gave, less what was taken back of them since; what staff corrected and what was paid back isn't earned.
+_EARNED = """j.asset = '{asset}' AND (j.verb = 'give' AND j.rule_version > 0
+      OR j.verb = 'take' AND j.reverses_event_id IS NOT NULL AND j.rule <> 'corrected')"""
+_SIGNED = "CASE j.verb WHEN 'give' THEN j.amount ELSE -j.amount END"
+
+
+# The same for all that members ever got, as memory learns it.
+EARNED = f"""SELECT j.member_id, j.counts_at, {_SIGNED} FROM journal_entry j
+  WHERE j.member_id = ANY(%s) AND {_EARNED} ORDER BY j.counts_at"""
+
+
+def _reached(book: Book, steps: Iterable[Step]) -> str:
+    """The last event at which what is measured reached each step, over all that can still count."""
+    asked = [step for step in steps if step.fact]
+    fold = book.folds.get(asked[0].fact or "") if asked else None
+    if not isinstance(fold, Sum | Earned):
+        return "NULL"
+    parts = ", ".join(
+        f"'{step.name}', max(w.counts_at) FILTER (WHERE w.sum >= {step.at_least} AND w.gained > 0)"
+        for step in asked
+    )
+    if isinstance(fold, Earned):
+        gained = f"""SELECT j.counts_at, {_SIGNED} AS gained FROM intake_event e
+      JOIN journal_entry j ON j.event_id = e.id AND {_EARNED.format(asset=fold.asset)} WHERE {_BEFORE}"""
+    else:
+        column = f"e.{fold.column}"
+        gained = (
+            f"SELECT e.counts_at, {column} AS gained FROM intake_event e WHERE {_BEFORE} AND {column} <> 0"
+        )
+    window = "ORDER BY g.counts_at"
+    if fold.days:
+        window += f" RANGE BETWEEN interval '{fold.days} days' PRECEDING AND CURRENT ROW"
+    elif fold.this:
+        window = f"PARTITION BY date_trunc('{fold.this}', g.counts_at AT TIME ZONE '{book.zone}') {window}"
+    return f"""(SELECT json_build_object({parts}) FROM (SELECT g.counts_at, g.gained, sum(g.gained) OVER ({window}) AS sum
+    FROM ({gained}) g) w)"""
+
+
+def _earned(book: Book, folds: Mapping[str, Fold], columns: list[str], readers: dict[str, Any]) -> None:
+    """What rules gave in a window, read from the entries of the events in it."""
+    for name, fold in folds.items():
+        if not isinstance(fold, Earned):
+            continue
+        since = history.begins(fold, book.zone)
+        columns.append(
+            f"""(SELECT coalesce(sum({_SIGNED}), 0) FROM intake_event e JOIN journal_entry j ON j.event_id = e.id
+    AND {_EARNED.format(asset=fold.asset)} WHERE {_BEFORE} AND e.at >= {since} AND j.counts_at >= {since})"""
+        )
+        readers[name] = len(columns) - 1, history.number
 
 
 def _reader(fold: Held | Reached, steps: Iterable[Step]) -> Any:
@@ -573,6 +625,7 @@ def carried(
         "visits": told.visits,
         "items": sum(line["items"] for line in lines),
         "amount": told.amount,
+        "rank": told.amount,
         "lines": lines,
         "applied": told.applied,
     }
@@ -607,6 +660,6 @@ def nothing(book: Book) -> dict[str, Any]:
     for name, fold in book.folds.items():
         if isinstance(fold, Held | Reached):
             found[name] = _reader(fold, book.ladders.get(fold.ladder, ()))(None)
-        else:
+        elif not isinstance(fold, LookUp):
             found[name] = NEVER if isinstance(fold, Since) else {} if isinstance(fold, Often) else 0
-    return found
+    return found | lookups.nothing(book)

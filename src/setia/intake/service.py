@@ -29,7 +29,7 @@ from setia.engine.vocabulary import (
     Balance,
 )
 from setia.intake import corrections, gather, offers, parking, pools, receipts, sharing, understand
-from setia.intake.deeds import AFTER_RETURN, DEEDS, needs_second
+from setia.intake.deeds import AFTER_RETURN, DEEDS, Deed, needs_second
 from setia.intake.gather import Asked, Known, Recorded
 from setia.intake.models import Key
 from setia.intake.types import Receipt, Sale, Told
@@ -40,10 +40,10 @@ from setia.journal import sql
 from setia.journal.types import POOLED, Account, EntryKey, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
-from setia.members.service import Tie
+from setia.members.service import Person, Tie
 from setia.programs import service as programs
 from setia.tenancy import service as tenancy
-from setia.tenancy.types import Caller
+from setia.tenancy.types import Caller, Programme
 
 KEYS_KEPT = timedelta(days=30)
 TRIES = 8  # somebody else's booking for the same member makes us look again; after the first time under their lock
@@ -61,7 +61,7 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
         holds = locked or attempt > 0
         try:
             with transaction.atomic() if holds or sql.here().in_atomic_block else nullcontext():
-                case = _look(caller, told, key, holds)
+                case = _look(caller, told, key, holds, counters=attempt > 1)
                 earlier = _earlier(case)
                 if earlier:
                     return receipts.stored(caller.programme, earlier, is_replay=True)
@@ -199,14 +199,22 @@ class Case:
         return self.account.place(POOLED)
 
 
-def _look(caller: Caller, told: Told, key: str, holds: bool) -> Case:
-    """Find who and what is meant and all facts the book asks for; `holds`, under the locks of all it touches."""
+def _look(caller: Caller, told: Told, key: str, holds: bool, counters: bool = False) -> Case:
+    """Find who and what is meant and all facts the book asks for; `holds`, under the locks of all it touches.
+
+    `counters`, the limits that it shares with others among them: who lost the last of one twice waits their turn.
+    """
     if not holds:
         return _looked(caller, told, key)
     before = _looked(caller, told, key)
     if before.target:
         journal.lock_event(before.target.id)
     journal.lock(*before.holders)
+    if counters and before.book.shares:
+        sharing.hold(
+            caller.programme.id,
+            dict(sharing.needed(before.book, _needs(before), before.at, before.known.outlet)),
+        )
     case = _looked(caller, told, key)
     if not case.holders <= before.holders:
         raise _Moved  # while we waited for them: look again whom we mean
@@ -463,6 +471,28 @@ def after_return(more: Callable[[list[Effect]], list[Effect]]) -> None:
     AFTER_RETURN.append(more)
 
 
+Decide = Callable[["Case", list[Standing]], list[Effect]]
+
+
+def also(
+    kind: str, data: type, decide: Decide, *, all_lots: bool = False, undo: Decide | None = None
+) -> None:
+    """Let a feature add a kind of event with a decision of its own: what it carries, and what it does.
+
+    It can be voided: by taking back what it gave, or as `undo` says.
+    """
+    understand.reads(kind, data)
+    DEEDS[kind] = Deed(decide, all_lots=all_lots, is_voidable=True, undo=undo)
+
+
+MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []
+
+
+def member_shows(more: Callable[[Programme, Person], dict[str, Any]]) -> None:
+    """Let a feature say something of a member wherever the API shows one."""
+    MEMBER_SHOWS.append(more)
+
+
 _BEFORE_EVENT: list[Callable[[UUID, UUID, datetime], bool]] = []
 
 
@@ -597,6 +627,8 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["role"] = told.role
     if told.split:
         payload["split"] = told.split
+    if told.said:
+        payload["said"] = told.said
     return payload
 
 

@@ -156,6 +156,7 @@ class Told:
     applied: dict[str, int | None] | None = field(
         default_factory=dict
     )  # by rule, what a till took off; None asks for all that it may
+    said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
 
 
 @dataclass(slots=True)
