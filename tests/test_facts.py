@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from setia.engine.vocabulary import Balance, Held, Reached, Shared
+from setia.engine.vocabulary import Distinct, Often, Share, Since, Streak, Sum, SumLines, Used
 from setia.intake import bulk, gather, replay, service, understand
 from setia.intake.models import Event
 from setia.intake.types import Item, MemberRef, Money, Order, PurchaseBody
@@ -43,7 +43,7 @@ rules:
   - {id: suka, on: purchase.made, give: {asset: points, amount: {sum_lines: items, where: {fact: my.suka, at_least: 3}}}, limit: {every: month, at_most: 40}}
 """
 MORE = [
-    "my.bulan", "my.minggu", "my.hari", "my.semua", "my.jenis", "my.barang", "my.toko", "my.rajin", "my.datang", "my.porsi",
+    "my.bulan", "my.minggu", "my.hari", "my.semua", "my.jenis", "my.barang", "my.toko", "my.rajin", "my.datang", "my.porsi", "my.toko", "my.ok",
     "member.days_since_first", "member.days_since_last", "member.outlets_90d", "member.spent_30d", "member.visits_365d",
     "member.purchases",
 ]  # fmt: skip
@@ -116,9 +116,17 @@ def test_memory_says_what_sql_says(seed):
 def agrees(shop, member, dice, at):
     """Every fact of the vocabulary, asked for an event at an instant, from SQL and from memory that learnt it all."""
     book = programs.book(shop.programme.id, at)
-    needs = frozenset(
-        name for name, fold in book.folds.items() if not isinstance(fold, Balance | Held | Reached | Shared)
-    )
+    needs = book.needs["purchase.made"]
+    assert {type(book.folds[name]) for name in needs} == {
+        Sum,
+        SumLines,
+        Share,
+        Distinct,
+        Streak,
+        Since,
+        Often,
+        Used,
+    }
     asked = told("next", basket(dice), at)
     known = gather.look_up(shop.caller, book, asked, at, needs, "")
     asking = gather.facts(asked, at, book, known)

@@ -120,7 +120,7 @@ class Memory:
     """
 
     sums: list[tuple[Sum, Window]] = field(default_factory=list)
-    earned: list[tuple[Earned, Window]] = field(default_factory=list)
+    earns: list[str] = field(default_factory=list)  # assets of which is summed what rules gave
     more: dict[Fold, Any] = field(default_factory=dict)
     limits: dict[str, list[Used]] = field(default_factory=dict)  # by rule
     found: dict[Fold, Window] = field(default_factory=dict)  # the sums again, to read them by
@@ -147,8 +147,8 @@ class Memory:
                 memory.more[fold] = Calendar(fold.every)
             elif isinstance(fold, Since):
                 memory.more[fold] = None
+        memory.earns = sorted({fold.asset for fold in memory.found if isinstance(fold, Earned)})
         memory.sums = [(fold, window) for fold, window in memory.found.items() if isinstance(fold, Sum)]
-        memory.earned = [(fold, window) for fold, window in memory.found.items() if isinstance(fold, Earned)]
         return memory
 
     @property
@@ -221,6 +221,12 @@ class Memory:
         if visits > 0 and self.more:
             insort(self.visited, counts_at)
 
+    def earned(self, asset: str, counts_at: datetime, day: date, amount: int) -> None:
+        """Rules gave so much of an asset, or took it back."""
+        for fold, window in self.found.items():
+            if isinstance(fold, Earned) and fold.asset == asset:
+                window.add(counts_at, day, amount)
+
     def step(
         self,
         book: Book,
@@ -234,8 +240,8 @@ class Memory:
     ) -> None:
         """An event happened and had these effects."""
         self.happened(counts_at, day, net, visits, lines, outlet)
-        for fold, window in self.earned:
-            window.add(counts_at, day, gained(effects, fold.asset))
+        for asset in self.earns:
+            self.earned(asset, counts_at, day, gained(effects, asset))
         for effect in effects:
             self.count(effect.rule, day, effect.amount)
             for name, ladder in book.ladders.items():

@@ -268,7 +268,7 @@ class Batch:
                 place = self.places.get(told.outlet or "")
                 needs = book.needs.get(told.kind, frozenset())
                 wanted.update(sharing.needed(book, needs, told.at, place.id if place else None))
-        self.counters = sharing.hold(self.program, wanted) if wanted else {}
+        self.counters = sharing.hold(self.program, wanted)
 
     def _seen(self, told: Sequence[Told]) -> dict[tuple[str, str, str], str]:
         """Which of these are on record, by natural key, with the hash of their words."""
@@ -320,13 +320,13 @@ class Batch:
             mind.pass_time(at, now)
             kept = mind.memory.read(book, needs, at, facts["date"], facts["lines"])
             kept.update(_balances(book, needs, mind.account))
+            outlet = place.id if place else None
+            if book.shares:
+                kept.update(sharing.read(book, needs, at, outlet, self.counters))
             if lookups.asks(book, needs):
                 told_of = self.told_of.get(member, lookups.NOBODY)
                 row = told_of._replace(outlet_city=place.city if place else "")
                 kept.update(lookups.facts(book, needs, row, at, facts["date"]))
-            outlet = place.id if place else None
-            if book.shares:
-                kept.update(sharing.read(book, needs, at, outlet, self.counters))
             facts.update(kept)
             on_lines(book, facts)
             if told.applied:
@@ -419,11 +419,12 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
     """Everything memory must hold of these members, in five questions."""
     book = programs.shelf(program).books[-1] if programs.shelf(program).books else None
     folds = _asked(program)
+    zone = time.zone(book.zone if book else time.DEFAULT_ZONE)
     first = datetime.min.replace(tzinfo=UTC)
     minds = {id: _Mind(versions[id], Memory.of(folds), Account(id), (first, "", "")) for id in members}
     with connection.cursor() as cursor:
-        _learn_sales(cursor, minds, folds, time.zone(book.zone) if book else UTC)
-        _learn_earned(cursor, minds, time.zone(book.zone) if book else UTC)
+        _learn_sales(cursor, minds, folds, zone)
+        _learn_earned(cursor, minds, zone)
         cursor.execute(
             "SELECT holder_id, asset, kind, amount FROM journal_balance WHERE holder_id = ANY(%s)",
             [list(members)],
@@ -450,13 +451,10 @@ def _books(program: UUID) -> Sequence[Book]:
 
 def _learn_earned(cursor: Any, minds: dict[UUID, _Mind], zone: tzinfo) -> None:
     """What rules gave them of the assets whose giving is summed."""
-    assets = {fold.asset for mind in minds.values() for fold, _ in mind.memory.earned}
-    for asset in sorted(assets):
+    for asset in sorted({asset for mind in minds.values() for asset in mind.memory.earns}):
         cursor.execute(gather.EARNED.format(asset=asset), [list(minds)])
         for member, counts_at, amount in cursor.fetchall():
-            for fold, window in minds[member].memory.earned:
-                if fold.asset == asset:
-                    window.add(counts_at, counts_at.astimezone(zone).date(), amount)
+            minds[member].memory.earned(asset, counts_at, counts_at.astimezone(zone).date(), amount)
 
 
 def _learn_sales(cursor: Any, minds: dict[UUID, _Mind], folds: Iterable[Fold], zone: tzinfo) -> None:

@@ -288,12 +288,12 @@ def look_up(
         pool == "pool",
         {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
     )
-    if looked := known.folded.pop(_LOOKED, None):
-        day = at.astimezone(time.zone(book.zone)).date()
-        known.folded |= lookups.facts(book, needs, lookups.row(looked), at, day)
     for name in shared:
         known.slices[name] = known.folded[name]
         known.folded[name] = sum(known.slices[name].values())
+    if looked := known.folded.pop(_LOOKED, None):
+        day = at.astimezone(time.zone(book.zone)).date()
+        known.folded |= lookups.facts(book, needs, lookups.row(looked), at, day)
     if asked:
         known.deed = _deeds(row[-7:])
     return known
@@ -390,7 +390,7 @@ def statement(
     laterals: list[str] = []
     readers: dict[str, tuple[int, Any]] = {}
     folds = {name: book.folds[name] for name in sorted(needs)}
-    _sums(folds, book.zone, columns, laterals, readers)
+    _sums(book, folds, columns, laterals, readers)
     _earned(book, folds, columns, readers)
     _limits(book, folds, columns, laterals, readers)
     history.add(folds, _BEFORE, book.zone, columns, laterals, readers)
@@ -455,7 +455,7 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
 
 
 def _sums(
-    folds: Mapping[str, Fold], zone: str, columns: list[str], laterals: list[str], readers: dict[str, Any]
+    book: Book, folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
 ) -> None:
     """All sums over history in one scan as long as the longest of them."""
     sums = {name: fold for name, fold in folds.items() if isinstance(fold, Sum)}
@@ -463,12 +463,12 @@ def _sums(
         return
     parts = []
     for place, (name, fold) in enumerate(sums.items()):
-        window = history.within(fold, "e.counts_at", zone)
+        window = history.within(fold, "e.counts_at", book.zone)
         only = f" FILTER (WHERE {window})" if window else ""
         parts.append(f"coalesce(sum(e.{fold.column}){only}, 0) AS s{place}")
         columns.append(f"sums.s{place}")
         readers[name] = len(columns) - 1, history.number
-    since = history.since(list(sums.values()), zone)
+    since = history.since(list(sums.values()), book.zone)
     laterals.append(
         f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM intake_event e\n  WHERE {_BEFORE}{since}) sums ON true"
     )
@@ -562,10 +562,10 @@ def _earned(book: Book, folds: Mapping[str, Fold], columns: list[str], readers: 
     for name, fold in folds.items():
         if not isinstance(fold, Earned):
             continue
-        window = history.within(fold, "j.counts_at", book.zone)
+        since = history.begins(fold, book.zone)
         columns.append(
             f"""(SELECT coalesce(sum({_SIGNED}), 0) FROM intake_event e JOIN journal_entry j ON j.event_id = e.id
-    AND {_EARNED.format(asset=fold.asset)} WHERE {_BEFORE}{history.since([fold], book.zone)} AND {window or "true"})"""
+    AND {_EARNED.format(asset=fold.asset)} WHERE {_BEFORE} AND e.at >= {since} AND j.counts_at >= {since})"""
         )
         readers[name] = len(columns) - 1, history.number
 

@@ -53,6 +53,11 @@ def within(fold: Any, counted: str, zone: str) -> str:
     return f"{counted} >= {AT} - interval '{fold.days} days'" if fold.days else ""
 
 
+def begins(fold: Any, zone: str) -> str:
+    """The instant at which a fold's window begins."""
+    return f"({starts(fold.this, zone)})" if fold.this else f"{AT} - interval '{fold.days} days'"
+
+
 def since(folds: Sequence[Any], zone: str) -> str:
     """From when on a scan must look to see all that these folds count."""
     if any(fold.days is None and getattr(fold, "this", None) is None for fold in folds):

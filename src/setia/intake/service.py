@@ -61,7 +61,7 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
         holds = locked or attempt > 0
         try:
             with transaction.atomic() if holds or sql.here().in_atomic_block else nullcontext():
-                case = _look(caller, told, key, holds)
+                case = _look(caller, told, key, holds, counters=attempt > 1)
                 earlier = _earlier(case)
                 if earlier:
                     return receipts.stored(caller.programme, earlier, is_replay=True)
@@ -199,14 +199,22 @@ class Case:
         return self.account.place(POOLED)
 
 
-def _look(caller: Caller, told: Told, key: str, holds: bool) -> Case:
-    """Find who and what is meant and all facts the book asks for; `holds`, under the locks of all it touches."""
+def _look(caller: Caller, told: Told, key: str, holds: bool, counters: bool = False) -> Case:
+    """Find who and what is meant and all facts the book asks for; `holds`, under the locks of all it touches.
+
+    `counters`, the limits that it shares with others among them: who lost the last of one twice waits their turn.
+    """
     if not holds:
         return _looked(caller, told, key)
     before = _looked(caller, told, key)
     if before.target:
         journal.lock_event(before.target.id)
     journal.lock(*before.holders)
+    if counters and before.book.shares:
+        sharing.hold(
+            caller.programme.id,
+            dict(sharing.needed(before.book, _needs(before), before.at, before.known.outlet)),
+        )
     case = _looked(caller, told, key)
     if not case.holders <= before.holders:
         raise _Moved  # while we waited for them: look again whom we mean

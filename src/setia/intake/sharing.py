@@ -98,6 +98,8 @@ Counters = dict[
 
 def hold(program: UUID, wanted: Mapping[Counter, Limit]) -> Counters:
     """Hold these counters until the transaction ends, in one order, and say what is used of each slice."""
+    if not wanted:
+        return {}
     keys = sorted((*key, slice) for key in wanted for slice in range(shared.SLICES))
     columns = [list(column) for column in zip(*keys, strict=True)]
     with connection.cursor() as cursor:
