@@ -79,8 +79,9 @@ class Tried:
         return found
 
     def story(self, book: Book, units: Mapping[str, str], lang: str) -> str:
-        """What was expected, what came and why, for somebody to mend the rules or the example."""
-        head = [texts.say("example.failed", lang, path=self.example.path, name=self.example.name[lang])]
+        """What came and why, and what was expected otherwise, for somebody to mend the rules or the example."""
+        key = "example.met" if self.is_met else "example.failed"
+        head = [texts.say(key, lang, path=self.example.path, name=self.example.name[lang])]
         if self.refusal:
             head.append(f"  {self.refusal.message(lang)}")
         head += [

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from setia.kit import texts
-from setia.project.cli import Json, command, lang, out, program
+from setia.project.cli import Json, command, lang, out
+from setia.project.program_cli import program
 
 
 @command(program, "template", opens=False)
