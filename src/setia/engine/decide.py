@@ -194,6 +194,8 @@ class Book:
     )  # months that each asset is good for, by default
     joining: Joining = Joining()
     second_person: bool = False  # publishing what follows this version needs another person's yes
+    named: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # what units of an asset are called
+    contact: Mapping[str, str] = field(default_factory=dict)  # whom members may ask, by language
     counters: Mapping[str, tuple[tuple[str, Limit], ...]] = field(init=False)  # by rule: its limits' facts
     shown: Mapping[str, tuple[str, ...]] = field(init=False)  # by rule: the facts that its entries keep
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
@@ -398,7 +400,8 @@ def _effect(book: Book, rule: Rule, known: Mapping[str, Any], round: int) -> Eff
         return None
     inputs = {name: known[name] for name in book.shown[rule.id]}
     if "lines" in rule.reads:
-        inputs["of"] = rule.amount.of.row(known) if hasattr(rule.amount, "of") else wanted
+        of: Any = getattr(rule.amount, "of", None)  # of several numbers, what came of them is kept
+        inputs["of"] = of.row(known) if hasattr(of, "row") else wanted
     for place, (name, limit) in enumerate(book.counters[rule.id]):
         amount = limit.room(known[name], amount)
         inputs["used" if place == 0 else f"used#{place}"] = known[name]
