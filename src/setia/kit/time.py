@@ -38,6 +38,12 @@ def end_of_day_after(at: datetime, months: int, zone_name: str) -> datetime:
     return datetime(last.year, last.month, last.day, tzinfo=zone(zone_name)).astimezone(UTC)
 
 
+def days_later(at: datetime, days: int, zone_name: str) -> datetime:
+    """The same time of day in the zone, so many days later."""
+    local = at.astimezone(zone(zone_name)).replace(tzinfo=None) + timedelta(days=days)
+    return local.replace(tzinfo=zone(zone_name)).astimezone(UTC)
+
+
 def _add_months(day: date, months: int) -> date:
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
@@ -52,6 +58,11 @@ def day(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
 def month(day: date, lang: str) -> str:
     """A month: Nov 2026."""
     return f"{_MONTHS[lang][day.month - 1]} {day.year}"
+
+
+def month_word(number: int, lang: str) -> str:
+    """A month of any year, 1 to 12: Nov."""
+    return _MONTHS[lang][number - 1]
 
 
 def moment(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
@@ -69,3 +80,16 @@ def iso(at: datetime) -> str:
 def parse(text: str) -> datetime:
     """The instant that `iso` wrote."""
     return datetime.fromisoformat(text)
+
+
+def days_to(month: int, day: int, today: date) -> int:
+    """Whole days until a day of the year comes, 0 on it. 29 February is the 28th in common years."""
+    coming = (_in_year(year, month, day) for year in (today.year, today.year + 1))
+    return next((each - today).days for each in coming if each >= today)
+
+
+def _in_year(year: int, month: int, day: int) -> date:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return date(year, month, day - 1)

@@ -176,7 +176,7 @@ def try_(
         tried, book = found.examples, found.book
     else:
         book = _book(str(file), slug)
-        tried = [programs.try_sale(text, book.zone, _sale(sale or ""))]
+        tried = [programs.try_text(text, book.zone, _sale(sale or ""))]
     assert book is not None
     units = programs.units_of(book)
     if as_json:
@@ -363,3 +363,21 @@ def create(
     out({"program": slug, "email": email, "code": code}) if as_json else typer.echo(
         f"{slug}\n{email}\n{code}"
     )
+
+
+@command(program, "locate")
+def locate(
+    outlet: Annotated[str, typer.Argument(help="The outlet's code, as sales name it.")],
+    city: Annotated[str, typer.Argument(help="Its city; an empty text forgets it.")],
+    slug: Slug = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Say in which city an outlet is, for rules about buyers from out of town.
+
+    Examples:  setia program locate kemang Jakarta    ·    setia program locate kemang ""
+    """
+    from setia.tenancy import service as tenancy
+
+    place = tenancy.locate(_programme(slug), outlet, city)
+    out({"outlet": place.code, "city": place.city}) if as_json else typer.echo(f"{place.name}: {place.city}")
