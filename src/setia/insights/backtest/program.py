@@ -31,7 +31,7 @@ from setia.insights.backtest import kernel as k
 from setia.insights.backtest.frames import BOOLEAN, Frame, Key, conjuncts, key, parts
 from setia.insights.backtest.outcome import Assumptions
 from setia.insights.backtest.sales import Sales
-from setia.insights.backtest.tally import Names
+from setia.insights.backtest.tally import Names, values
 from setia.kit import time
 from setia.kit.refusals import Refusal
 
@@ -91,14 +91,16 @@ def not_by_columns(book: Book, sales: Sales) -> list[tuple[str, str]]:
 
 @dataclass
 class Compiled:
-    """A programme for the scan, and the columns it wants: conditions as gates by rule, numbers, and what counts."""
+    """A programme for the scan, and the columns it wants: gates, numbers, what counts in sums, and bits of lines."""
 
-    program: k.Program
-    gates: list[Key]  # what rules ask of the sale alone
+    program: NDArray[np.int64]
+    days: NDArray[np.int64]
+    registers: NDArray[np.int64]
+    gates: list[Key]
     values: list[Key]
     counted: list[Key]
-    bits: list[Key]  # conditions on lines
-    counters: int  # how many are shared
+    bits: list[Key]
+    counters: int  # how many limits are shared
 
 
 @dataclass
@@ -108,7 +110,6 @@ class Compiler:
     book: Book
     names: Names
     sales: Sales
-    frame: Frame
     assumptions: Assumptions
     registers: dict[str, int] = field(default_factory=dict)
     constants: dict[int, int] = field(default_factory=dict)
@@ -130,6 +131,8 @@ class Compiler:
         self.priced = any(rule.phase == "price" for rule in book.rules)
         self.day = int(self.sales.day.min()) - MARGIN
         asks = {rule.id for rule in book.rules if rule.phase == "price"}
+        for name in PASSING:
+            self._register(name)
         net = self._counts(NET)
         visits = self._counts(VISITS)
         facts = self._facts()
@@ -137,22 +140,42 @@ class Compiler:
         groups: dict[Any, int] = {}
         for rule in book.rules:
             rules.append(self._rule(rule, groups, rule.id in asks))
-        order, lists = self._lists()
-        regs = self.registers
-        at = np.zeros(19, np.int64)
-        at[k.S_PRICED] = self.priced
+        days = self._by_day()
+        shared = sum(limit[k.L_WHOSE] != k.MEMBER for limit in self.limits)
+        constants = np.zeros(self.next_register + 3, np.int64)
+        for number, register in self.constants.items():
+            constants[register] = number
+        program = self._tables(rules, facts, self._settings(net, visits, bool(shared)))
+        return Compiled(program, days, constants, self.gates, self.values, self.counted, self.bits, shared)
+
+    def _settings(self, net: int, visits: int, is_shared: bool) -> list[int]:
+        book, spend_at = self.book, self.assumptions.spend_at
+        at = [0] * k.WIDTH
+        at[k.S_PRICED] = int(self.priced)
         at[k.S_GUARD] = -1 if book.guard.at_most is None else book.guard.at_most
         at[k.S_DEBT] = -1 if book.returns.debt is None else book.returns.debt
-        at[k.S_PENDING_ONLY] = book.returns.only_pending
-        at[k.S_SPEND_AT] = -1 if self.assumptions.spend_at is None else self.assumptions.spend_at
+        at[k.S_PENDING_ONLY] = int(book.returns.only_pending)
+        at[k.S_SPEND_AT] = -1 if spend_at is None else spend_at
         at[k.S_SPENT] = self.names.assets.index(self.assumptions.asset)
-        at[k.S_UNTIL], at[k.S_DAY] = self.names.until, self.day
-        at[k.S_SHARED] = any(limit[k.L_WHOSE] != k.MEMBER for limit in self.limits)
-        at[k.S_NET], at[k.S_TOTAL] = regs.get("net", -1), regs.get("total", -1)
-        for place, name in ((k.S_GIVEN, "given"), (k.S_HELD, "held"), (k.S_HELD_AFTER, "held_after")):
-            at[place] = self._register(name)
+        at[k.S_UNTIL], at[k.S_DAY], at[k.S_SHARED] = self.names.until, self.day, int(is_shared)
+        at[k.S_NET], at[k.S_TOTAL] = self.registers.get("net", 0), self.registers.get("total", 0)
+        at[k.S_GIVEN] = self.registers["given"]
         at[k.S_NET_COLUMN], at[k.S_VISITS_COLUMN] = net, visits
-        expiries = self._expiry()
+        return at
+
+    def _tables(self, rules: list[list[int]], facts: list[list[int]], settings: list[int]) -> NDArray[np.int64]:
+        """All tables one under the other, and above them where each begins."""
+        order, lists = self._lists()
+        worth = values(self.names, self.assumptions).tolist()
+        assets = [
+            [
+                any(rule.pending and rule.asset == asset for rule in self.book.rules),
+                self.registers.get(f"balance.{asset}", -1),
+                self.book.values.get(asset, 1),
+                worth[n],
+            ]
+            for n, asset in enumerate(self.names.assets)
+        ]
         rungs = [
             [
                 self.names.assets.index(step.asset),
@@ -162,31 +185,22 @@ class Compiler:
             ]
             for step in self.names.ladder
         ]
-        constants = np.zeros(self.next_register, np.int64)
-        for number, register in self.constants.items():
-            constants[register] = number
-        waiting = [any(r.pending and r.asset == asset for r in book.rules) for asset in self.names.assets]
-        worth = [book.values.get(asset, 1) for asset in self.names.assets]
-        program = k.Program(
-            at,
-            np.array(lists, np.int64),
-            np.array(order, np.int64),
-            _table(rules, 15),
-            _table(self.limits, 7),
-            _table(facts, 7),
-            _table(self.tape, 5),
-            constants,
-            expiries,
-            self._calendar(),
-            _table(self.tracks, 3),
-            _table(self.sorts, 2),
-            _table(rungs, 4),
-            np.array(waiting, np.int64),
-            np.array([regs.get(f"balance.{asset}", -1) for asset in self.names.assets], np.int64),
-            np.array(worth, np.int64),
-        )
-        shared = sum(limit[k.L_WHOSE] != k.MEMBER for limit in self.limits)
-        return Compiled(program, self.gates, self.values, self.counted, self.bits, shared)
+        tables: list[Sequence[Sequence[int]]] = [
+            [[place] for place in lists], [[rule] for rule in order], rules, self.limits, facts, self.tape, self.tracks,
+            self.sorts, rungs, assets,
+        ]  # fmt: skip
+        starts, sizes = [0] * k.WIDTH, [0] * k.WIDTH
+        flat: list[list[int]] = [settings, starts, sizes]
+        for n, table in enumerate(tables):
+            starts[n] = len(flat)
+            flat += [[*map(int, row), *[0] * (k.WIDTH - len(row))] for row in table]
+        sizes[k.N_ASSETS], sizes[k.N_RUNGS], sizes[k.N_FACTS] = len(assets), len(rungs), len(facts)
+        sizes[k.N_TRACKS], sizes[k.N_COLUMNS], sizes[k.N_LISTS] = len(self.tracks), len(self.sorts), len(lists) - 1
+        sizes[k.N_MADE], sizes[k.N_RULES] = 16 * len(rules) + 64, len(rules)
+        sizes[k.M_RUNGS] = k.M_ASSETS + 4 * len(assets)
+        sizes[k.M_TRACKS] = sizes[k.M_RUNGS] + 2 * len(rungs)
+        sizes[k.M_LIMITS] = sizes[k.M_TRACKS] + 2 * len(self.tracks)
+        return np.array(flat, np.int64)
 
     # Registers
 
@@ -338,17 +352,14 @@ class Compiler:
             first,
             len(self.limits),
             start,
-            0,
             end,
             result,
             where,
             rung,
-            self._gate(gate),
+            self._gate(gate) + k.B_GATES if gate else -1,
         ]
 
     def _gate(self, tests: list[Key]) -> int:
-        if not tests:
-            return -1
         whole = reduce(lambda a, b: ("and", a, b), tests)
         if whole not in self.gates:
             self.gates.append(whole)
@@ -419,32 +430,20 @@ class Compiler:
     def _days(self) -> range:
         return range(self.day, int(self.sales.day.max()) + 2)
 
-    def _expiry(self) -> NDArray[np.int64]:
+    def _by_day(self) -> NDArray[np.int64]:
+        """For each day the first one of its period, by sort, and when what is given then for so many months ends."""
         for step in self.names.ladder:
             self._expires(step.keep_months)
-        days = self._days()
-        found = np.zeros((max(len(self.expiries), 1), len(days)), np.int64)
-        for n, months in enumerate(self.expiries):
-            for place, day in enumerate(days):
-                found[n, place] = _microseconds(expiry(date.fromordinal(day), months, self.book.zone))
-        return found
-
-    def _calendar(self) -> NDArray[np.int64]:
-        """For each sort of period and day the period's first day."""
-        days = [date.fromordinal(day) for day in self._days()]
-        return np.array(
-            [
-                [day.toordinal() for day in days],
-                [day.toordinal() - day.weekday() for day in days],
-                [day.replace(day=1).toordinal() for day in days],
-                [day.replace(month=1, day=1).toordinal() for day in days],
-            ],
-            np.int64,
-        )
-
-
-def _table(rows: Sequence[Sequence[int]], width: int) -> NDArray[np.int64]:
-    return np.array(rows, np.int64).reshape(-1, width)
+        days = [date.fromordinal(day) for day in range(self.day, int(self.sales.day.max()) + 2)]
+        rows = [
+            [day.toordinal() for day in days],
+            [day.toordinal() - day.weekday() for day in days],
+            [day.replace(day=1).toordinal() for day in days],
+            [day.replace(month=1, day=1).toordinal() for day in days],
+        ]
+        for months in self.expiries:
+            rows.append([_microseconds(expiry(day, months, self.book.zone)) for day in days])
+        return np.array(rows, np.int64)
 
 
 def _window(fold: Any) -> tuple[int, int]:
@@ -468,6 +467,6 @@ def _microseconds(at: datetime) -> int:
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-def compile_book(book: Book, names: Names, sales: Sales, frame: Frame, assumptions: Assumptions) -> Compiled:
+def compile_book(names: Names, sales: Sales, assumptions: Assumptions) -> Compiled:
     """A book for the scan over these sales."""
-    return Compiler(book, names, sales, frame, assumptions).compile()
+    return Compiler(names.book, names, sales, assumptions).compile()

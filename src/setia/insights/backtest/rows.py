@@ -124,9 +124,9 @@ class Rows:
             self._settle(code, member, instant(self.names.until), -1)
             for n, asset in enumerate(self.names.assets):
                 if not asset.startswith(ledger.LADDER):
-                    self.totals.balances[n, code] = member.account.available.get(asset, 0)
-                    self.totals.debts[n, code] = -member.account.debt.get(asset, 0)
-            self.totals.rank[code] = member.rank
+                    self.totals.held[n, code] = member.account.available.get(asset, 0)
+                    self.totals.owed[n, code] = -member.account.debt.get(asset, 0)
+            self.totals.people[-1, code] = member.rank
 
     def _one(self, row: int) -> None:
         sales, code = self.sales, int(self.sales.member[row])
@@ -278,7 +278,7 @@ class Rows:
         at, asset = instant(self.sales.at[row]), self.assumptions.asset
         self._wait(member, at)
         if member.account.spendable(asset) < amount:
-            self.totals.refused[0] += 1
+            self.totals.rules[2, 0] += 1
             return
         event = self._write(code, member, row, row, at, ledger.spend(asset, amount), None)
         of = int(self.sales.target[row])
@@ -476,9 +476,9 @@ class Rows:
         if is_rung and effect.round == 0 and self._is_review(effect):
             return
         totals.flows[asset, tally.TAKEN if effect.verb == "take" else tally.ISSUED, month] += effect.amount
-        totals.times[rule] += effect.verb != "take" and effect.amount > 0
-        totals.given[rule] += signed
-        totals.units[asset, code] += signed
+        totals.rules[0, rule] += effect.verb != "take" and effect.amount > 0
+        totals.rules[1, rule] += signed
+        totals.people[asset, code] += signed
         totals.outlets[asset, self.sales.outlet[of]] += signed
         if len(totals.worth):
             totals.worth[of] += signed * self.values[asset]

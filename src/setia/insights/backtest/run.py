@@ -65,68 +65,82 @@ def frame_of(sales: Sales) -> Frame:
 
 
 class Scan:
-    """A compiled book over sales: everything the kernel needs, in arrays."""
+    """A compiled book over sales: everything the kernel needs, in arrays by the kernel's names for them."""
 
-    def __init__(self, names: tally.Names, sales: Sales, assumptions: Assumptions, list_effects: bool) -> None:
+    def __init__(
+        self, names: tally.Names, sales: Sales, assumptions: Assumptions, list_effects: bool = False
+    ) -> None:
         self.names, self.sales = names, sales
         frame = frame_of(sales)
-        self.compiled = compile_book(names.book, names, sales, frame, assumptions)
+        compiled = self.compiled = compile_book(names, sales, assumptions)
+        self.p = compiled.program
+        self.p[0, k.S_LISTED] = list_effects
         self.totals = tally.Totals.of(names, sales)
-        program = self.compiled.program
-        program.at[k.S_LISTED] = list_effects
-        self.history = history(self.compiled, names, sales, frame, assumptions)
-        self.state = state(self.compiled, names, sales, self.history)
-        totals = self.totals
-        self.sums = k.Sums(
-            totals.flows,
-            totals.ranks,
-            totals.balances,
-            totals.debts,
-            totals.rank,
-            totals.units,
-            totals.outlets,
-            totals.times,
-            totals.given,
-            totals.worth,
-            totals.refused,
-            tally.values(names, assumptions),
-            np.zeros((100_000 if list_effects else 0, 6), np.int64),
-        )
-        self.order = np.arange(len(sales), dtype=np.int64)
-        if program.at[k.S_SHARED]:
-            self.order = np.argsort(sales.at, kind="stable")
+        self.starts, self.t, self.h = names.starts, _instants(sales), _numbers(names, sales, frame)
+        self.b = _bytes(compiled, sales, frame, tally.spendings(sales, assumptions))
+        self.v, self.c = _matrix(frame, compiled.values), _matrix(frame, compiled.counted)
+        wants_lines = bool(compiled.bits) or self.p[0, k.S_PRICED] or k.F_DISTINCT in self._sorts()
+        self.lines = _lines(compiled, sales, frame) if wants_lines else np.zeros((4, 0), np.int64)
+        self.ends = frame.lines.ends if wants_lines else np.zeros(0, np.int64)
+        frame.forget()
+        self._state(sales)
+
+    def _sorts(self) -> list[int]:
+        start = self.p[1, k.O_FACTS]
+        found: list[int] = self.p[start : start + self.p[2, k.N_FACTS], k.F_SORT].tolist()
+        return found
+
+    def _state(self, sales: Sales) -> None:
+        """Empty state, as large as the history may want at first."""
+        p, compiled = self.p, self.compiled
+        own = [row[k.L_PLACE] for row in p[p[1, k.O_LIMITS] : p[1, k.O_FACTS]] if row[k.L_WHOSE] == k.MEMBER]
+        width = int(p[2, k.M_LIMITS]) + max(own, default=-2) + 2
+        members = len(sales.members) if p[0, k.S_SHARED] else 1
+        slots = int(self.h[k.H_SLOT].max(initial=-1)) + 1
+        longest = int(np.diff(self.ends).max(initial=0)) + 1
+        room = max(
+            longest, p[2, k.N_MADE], len(sales.outlets), len(sales.skus), len(sales.categories), 8
+        )  # fmt: skip
+        self.m = np.zeros((members, width), np.int64)
+        self.x = np.zeros((4 * int(p[2, k.N_MADE]) + 1024, k.LOT), np.int64)
+        self.y = np.zeros((4 * int(p[2, k.N_MADE]) + 1024, k.ENTRY), np.int64)
+        self.w = np.zeros((15, int(room) + 1), np.int64)
+        self.w[k.W_NOW, k.N_MEMBER] = self.w[k.W_NOW, k.N_FREE] = -1
+        self.kept = np.full((slots, k.K_FACTS + int(p[2, k.N_FACTS])), -1, np.int64)
+        self.used = np.zeros((compiled.counters, len(sales.outlets) + 1, 2), np.int64)
+        self.listed = np.zeros((100_000 if p[0, k.S_LISTED] else 0, 6), np.int64)
+        self.order = np.argsort(sales.at, kind="stable") if p[0, k.S_SHARED] else np.zeros(0, np.int64)
 
     def go(self, progress: Progress) -> None:
         """Every row, then the end of time. Refuses `rules_loop`."""
-        place, of, program = 0, len(self.order), self.compiled.program
+        place, of, now, sums = 0, len(self.sales), self.w[k.W_NOW], self.totals
         while place < of:
-            self.state.now[k.N_STATUS] = k.FINE
+            now[k.N_STATUS] = k.FINE
             place = int(
-                k.scan(program, self.history, self.state, self.sums, self.order, place, min(of, place + AT_ONCE))
-            )
-            status = self.state.now[k.N_STATUS]
-            if status == k.FULL:
-                self._grow()
-            elif status == k.LOOP:
+                k.scan(
+                    self.p, self.compiled.days, self.t, self.h, self.b, self.v, self.c, self.lines, self.ends,
+                    self.starts, self.m, self.x, self.y, self.compiled.registers, self.w, self.kept, self.used,
+                    sums.flows, sums.ranks, sums.people, sums.outlets, sums.rules, sums.worth, self.listed, self.order,
+                    place, min(of, place + AT_ONCE),
+                )
+            )  # fmt: skip
+            if now[k.N_STATUS] == k.FULL:
+                self.x, self.y = _larger(self.x), _larger(self.y)
+                self.listed = _larger(self.listed)
+            elif now[k.N_STATUS] == k.LOOP:
                 raise Refusal("rules_loop", rules=", ".join(sorted(_chained(self.names.book))))
             progress(place, of)
-        codes = np.arange(len(self.sales.members))
-        last = np.searchsorted(self.sales.member, codes, side="right")
-        k.finish(program, self.history, self.state, self.sums, last)
-
-    def _grow(self) -> None:
-        self.state = self.state._replace(
-            lots=_larger(self.state.lots), entries=_larger(self.state.entries)
-        )
-        if self.compiled.program.at[k.S_LISTED]:
-            self.sums = self.sums._replace(listed=_larger(self.sums.listed))
+        last = np.searchsorted(self.sales.member, np.arange(len(self.sales.members)), side="right")
+        k.finish(
+            self.p, self.compiled.days, self.t, self.h, self.b, self.c, self.starts, self.m, self.x, self.y, self.w,
+            sums.flows, sums.ranks, sums.people, self.listed, last,
+        )  # fmt: skip
 
     def effects(self) -> Effects | None:
         """Every effect, when they were asked for; those of a row together."""
-        if not self.compiled.program.at[k.S_LISTED]:
+        if not self.p[0, k.S_LISTED]:
             return None
-        table = self.sums.listed[: self.state.now[k.N_LISTED]]
-        return tally.effects_of(table, self.names, {-1: "spent"})
+        return tally.effects_of(self.listed[: self.w[k.W_NOW, k.N_LISTED]], self.names, {-1: "spent"})
 
 
 def _larger(array: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -139,103 +153,58 @@ def _chained(book: Book) -> list[str]:
     return [rule.id for rule in book.rules if any(on.startswith("given:") for on in rule.on)]
 
 
-def history(
-    compiled: Compiled, names: tally.Names, sales: Sales, frame: Frame, assumptions: Assumptions
-) -> k.History:
-    """The sales and the hoisted columns. Columns are kept with the sales; another book's run finds them there."""
-    memo = sales.memo
-    if "plain" not in memo:
-        memo["plain"] = _plain(names, sales, frame)
-    month, slot, empty = memo["plain"]
-    lines = sales.lines
-    gates = np.zeros((len(compiled.gates), len(sales)), np.uint8)
-    for n, gate in enumerate(compiled.gates):
-        gates[n] = frame.compact(gate)
-    values = _matrix(frame, compiled.values)
-    counted = _matrix(frame, compiled.counted)
-    bits = np.zeros(len(lines) if compiled.bits else 0, np.int64)
-    for n, bit in enumerate(compiled.bits):
-        bits |= np.asarray(frame.lines.test(bit), np.int64) << n
-    found = k.History(
-        sales.member,
-        sales.kind,
-        sales.at,
-        sales.day,
-        month,
-        sales.outlet,
-        sales.amount,
-        sales.target,
-        slot,
-        empty,
-        tally.spendings(sales, assumptions),
-        gates,
-        values,
-        counted,
-        names.starts,
-        frame.lines.ends,
-        lines.net,
-        bits,
-        lines.sku,
-        lines.category,
-    )
-    frame.forget()
+# The columns of a history. What doesn't depend on the book is made once and kept with the sales.
+
+
+def _instants(sales: Sales) -> NDArray[np.int64]:
+    if "t" not in sales.memo:
+        sales.memo["t"] = np.stack([sales.at, sales.amount])
+    found: NDArray[np.int64] = sales.memo["t"]
     return found
 
 
-def _plain(names: tally.Names, sales: Sales, frame: Frame) -> tuple[Any, Any, Any]:
-    """What every book needs: the month of each row, who is returned, and what nothing is left of."""
-    month = np.clip(np.searchsorted(names.starts, sales.at, side="right") - 1, 0, len(names.months) - 1)
-    slot = np.full(len(sales), -1, np.int32)
-    targets = np.unique(frame.of)
-    slot[targets] = np.arange(len(targets), dtype=np.int32)
-    empty = np.zeros(len(sales), np.uint8)
+def _numbers(names: tally.Names, sales: Sales, frame: Frame) -> NDArray[np.int32]:
+    if "h" not in sales.memo:
+        rows = np.arange(len(sales), dtype=np.int32)
+        month = np.searchsorted(names.starts, sales.at, side="right") - 1
+        slot = np.full(len(sales), -1, np.int32)
+        targets = np.unique(frame.of)
+        slot[targets] = np.arange(len(targets), dtype=np.int32)
+        month = np.clip(month, 0, len(names.months) - 1)
+        columns = (sales.member, sales.day, month, sales.outlet, sales.target, slot, rows)
+        sales.memo["h"] = np.stack([column.astype(np.int32) for column in columns])
+    found: NDArray[np.int32] = sales.memo["h"]
+    if len(frame.of):  # the scan notes there what is left of a sale
+        found[k.H_SAYS] = np.arange(len(sales), dtype=np.int32)
+    return found
+
+
+def _bytes(compiled: Compiled, sales: Sales, frame: Frame, spends: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    found = np.zeros((k.B_GATES + len(compiled.gates), len(sales)), np.uint8)
     rows = frame.returns
-    nothing = (frame.column(("fact", "net"))[rows] == 0) & (frame.column(("fact", "total"))[rows] == 0)
-    empty[rows] = nothing & (frame.lines.ends[rows + 1] == frame.lines.ends[rows])
-    return month.astype(np.int16), slot, empty
+    if len(rows):
+        nothing = (frame.column(("fact", "net"))[rows] == 0) & (frame.column(("fact", "total"))[rows] == 0)
+        found[k.B_EMPTY, rows] = nothing & (frame.lines.ends[rows + 1] == frame.lines.ends[rows])
+    found[k.B_KIND], found[k.B_SPENDS], found[k.B_SOLD] = sales.kind, spends, sales.net > 0
+    for n, gate in enumerate(compiled.gates):
+        found[k.B_GATES + n] = frame.compact(gate)
+    return found
 
 
 def _matrix(frame: Frame, keys: list[Key]) -> NDArray[Any]:
     """Columns side by side, in as few bytes as hold them."""
     columns = [frame.compact(key) for key in keys]
-    rows = len(frame.sales)
     large = any(getattr(column, "dtype", None) == np.int64 for column in columns)
-    found = np.zeros((len(keys), rows), np.int64 if large else np.int32)
+    found = np.zeros((len(keys), len(frame.sales)), np.int64 if large else np.int32)
     for n, column in enumerate(columns):
         found[n] = column
     return found
 
 
-def state(compiled: Compiled, names: tally.Names, sales: Sales, history: k.History) -> k.State:
-    """Empty state, as large as the history may want at first."""
-    program = compiled.program
-    assets, rules = len(names.assets), len(names.rules)
-    own = 1 + max((int(row[k.L_PLACE]) + 1 for row in program.limits if row[k.L_WHOSE] == k.MEMBER), default=0)
-    width = k.M_ASSETS + 4 * assets + 2 * len(program.rungs) + 2 * len(program.tracks) + own
-    members = len(sales.members) if program.at[k.S_SHARED] else 1
-    slots = int(history.slot.max(initial=-1)) + 1
-    longest = int(np.diff(history.ends).max(initial=0)) + 1
-    now = np.zeros(7, np.int64)
-    now[k.N_MEMBER], now[k.N_FREE] = -1, -1
-    codes = max(len(sales.outlets), len(sales.skus), len(sales.categories)) + 1
-    regs = program.constants.copy()
-    return k.State(
-        np.zeros((members, width), np.int64),
-        np.zeros((4096 + 64 * rules, k.LOT), np.int64),
-        np.zeros((4096 + 64 * rules, k.ENTRY), np.int64),
-        np.full(slots, -1, np.int64),
-        np.zeros((slots, len(program.facts)), np.int64),
-        np.zeros((compiled.counters, len(sales.outlets) + 1, 2), np.int64),
-        now,
-        regs,
-        np.zeros((16 * rules + 64, 3), np.int64),
-        np.zeros(rules, np.int64),
-        np.zeros(assets, np.int64),
-        np.zeros(rules + 1, np.int64),
-        np.zeros((3, longest), np.int64),
-        np.zeros(longest, np.int64),
-        (sales.net > 0).astype(np.uint8),
-        np.arange(len(sales), dtype=np.int64),
-        np.zeros((3, codes), np.int64),
-        np.zeros(assets, np.int64),
-    )
+def _lines(compiled: Compiled, sales: Sales, frame: Frame) -> NDArray[np.int64]:
+    lines = sales.lines
+    found = np.zeros((4, len(lines)), np.int64)
+    found[k.N_NET], found[k.N_SKU], found[k.N_CATEGORY] = lines.net, lines.sku, lines.category
+    for n, bit in enumerate(compiled.bits):
+        found[k.N_BITS] |= np.asarray(frame.lines.test(bit), np.int64) << n
+    return found

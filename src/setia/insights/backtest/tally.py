@@ -63,15 +63,10 @@ class Totals:
 
     flows: NDArray[np.int64]  # asset, flow, month
     ranks: NDArray[np.int64]  # rank, month: how many more stand on it
-    balances: NDArray[np.int64]  # asset, member, at the end
-    debts: NDArray[np.int64]
-    rank: NDArray[np.int64]  # by member, at the end
-    units: NDArray[np.int64]  # asset, member: all that was given for good
+    people: NDArray[np.int64]  # by member: units of each asset given for good, held and owed at the end; the rank
     outlets: NDArray[np.int64]  # asset, outlet; the last is none
-    times: NDArray[np.int64]  # by rule
-    given: NDArray[np.int64]  # by rule
+    rules: NDArray[np.int64]  # by rule: times, units given for good; then how many spendings were refused
     worth: NDArray[np.int64]  # by row, or empty
-    refused: NDArray[np.int64]  # one number
 
     @classmethod
     def of(cls, names: Names, sales: Sales) -> "Totals":
@@ -80,16 +75,23 @@ class Totals:
         return cls(
             np.zeros((assets, 4, months), np.int64),
             np.zeros((len(names.ladder) + 1, months), np.int64),
-            np.zeros((assets, members), np.int64),
-            np.zeros((assets, members), np.int64),
-            np.zeros(members, np.int64),
-            np.zeros((assets, members), np.int64),
+            np.zeros((3 * assets + 1, members), np.int64),
             np.zeros((assets, len(sales.outlets) + 1), np.int64),
-            np.zeros(len(names.rules), np.int64),
-            np.zeros(len(names.rules), np.int64),
+            np.zeros((3, len(names.rules)), np.int64),
             np.zeros(len(sales) if len(sales.lines) else 0, np.int64),
-            np.zeros(1, np.int64),
         )
+
+    @property
+    def held(self) -> NDArray[np.int64]:
+        """By asset and member, what is held at the end."""
+        third = len(self.people) // 3
+        return self.people[third : 2 * third]
+
+    @property
+    def owed(self) -> NDArray[np.int64]:
+        """By asset and member, what is owed at the end."""
+        third = len(self.people) // 3
+        return self.people[2 * third : 3 * third]
 
 
 def values(names: Names, assumptions: Assumptions) -> NDArray[np.int64]:
@@ -117,7 +119,7 @@ def outcome(
     names: Names, sales: Sales, assumptions: Assumptions, totals: Totals, effects: Effects | None = None
 ) -> Outcome:
     """What a run's sums say."""
-    worth = values(names, assumptions)
+    worth, count = values(names, assumptions), len(names.assets)
     book, asks = names.book, {rule.asset for rule in names.book.rules if rule.ask}
     held = {step.asset for step in names.ladder} | asks
     shown = [n for n, asset in enumerate(names.assets) if asset not in held]
@@ -134,8 +136,8 @@ def outcome(
     by_member = {
         "net": _sum_by(sales.member[buys], sales.net[buys], len(sales.members)),
         "visits": _sum_by(sales.member[buys], sales.visits[buys], len(sales.members)),
-        "worth": worth @ totals.units,
-        **{names.assets[n]: totals.units[n] for n in shown},
+        "worth": worth @ totals.people[:count],
+        **{names.assets[n]: totals.people[n] for n in shown},
     }
     by_outlet = _sum_by(sales.outlet[buys], sales.net[buys], len(sales.outlets) + 1)
     outlets = {
@@ -150,9 +152,9 @@ def outcome(
     for n, rule in enumerate(book.rules):
         asset = names.assets.index(rule.asset)
         rules[rule.id] = {
-            "times": int(totals.times[n]),
-            "worth": int(totals.given[n] * worth[asset]),
-            rule.asset: int(totals.given[n]),
+            "times": int(totals.rules[0, n]),
+            "worth": int(totals.rules[1, n] * worth[asset]),
+            rule.asset: int(totals.rules[1, n]),
         }
     return Outcome(
         names.months,
@@ -167,7 +169,7 @@ def outcome(
         rules,
         assumptions,
         purchases=int(np.count_nonzero(mine & (sales.kind == MADE))),
-        refused=int(totals.refused[0]),
+        refused=int(totals.rules[2, 0]),
         effects=effects,
     )
 
