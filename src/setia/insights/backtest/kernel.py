@@ -29,7 +29,8 @@ except ImportError:  # pragma: no cover - the extra isn't installed
         return lambda function: function
 
 
-JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+JIT = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+HOT = {**JIT, "forceinline": True}  # passing a dozen arrays on costs more than what these do
 FAR = 1 << 62  # no expiry, and not before an event says so
 DAY = 86_400_000_000
 YEAR = 365 * DAY
@@ -83,7 +84,7 @@ FINE, FULL, LOOP = 0, 1, 2
 U_TIMES, U_GIVEN, U_REFUSED = range(3)  # of `rules`
 
 
-@njit(**JIT)
+@njit(**HOT)
 def play(p, b, v, lines, ends, r, w, start, end, row, count):  # type: ignore[no-untyped-def]
     """Play a stretch of tape for a row. False as soon as a condition doesn't hold."""
     for i in range(p[1, O_TAPE] + start, p[1, O_TAPE] + end):
@@ -131,7 +132,7 @@ def play(p, b, v, lines, ends, r, w, start, end, row, count):  # type: ignore[no
 # Time passing
 
 
-@njit(**JIT)
+@njit(**HOT)
 def month_of(starts, at):  # type: ignore[no-untyped-def]
     """The month an instant falls in; the first and the last take what is beyond."""
     low, high = 0, len(starts) - 1
@@ -144,7 +145,7 @@ def month_of(starts, at):  # type: ignore[no-untyped-def]
     return low
 
 
-@njit(**JIT)
+@njit(**HOT)
 def list_effect(p, w, listed, row, rule, verb, asset, amount, wanted):  # type: ignore[no-untyped-def]
     """Write an effect down, when they are asked for one by one."""
     if p[0, S_LISTED]:
@@ -154,7 +155,7 @@ def list_effect(p, w, listed, row, rule, verb, asset, amount, wanted):  # type: 
         w[W_NOW, N_LISTED] = n + 1
 
 
-@njit(**JIT)
+@njit(**HOT)
 def unlink(m, x, w, who, asset, lot):  # type: ignore[no-untyped-def]
     """A lot with nothing left leaves its list; one that no entry speaks of can be used anew."""
     place = M_ASSETS + asset * 4
@@ -172,7 +173,7 @@ def unlink(m, x, w, who, asset, lot):  # type: ignore[no-untyped-def]
         w[W_NOW, N_FREE] = lot
 
 
-@njit(**JIT)
+@njit(**HOT)
 def add_lot(m, x, y, w, who, asset, amount, begins, stops, entry):  # type: ignore[no-untyped-def]
     """A lot takes its place: soonest expiry first, then oldest, then as they came."""
     lot = w[W_NOW, N_FREE]
@@ -219,7 +220,7 @@ def expire(starts, m, x, y, w, flows, who, asset, at):  # type: ignore[no-untype
         lot = after
 
 
-@njit(**JIT)
+@njit(**HOT)
 def spendable(p, m, x, who, asset, at):  # type: ignore[no-untyped-def]
     """Units that can be spent now; what ran out has gone before."""
     place = M_ASSETS + asset * 4
@@ -234,7 +235,7 @@ def spendable(p, m, x, who, asset, at):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(**JIT)
+@njit(**HOT)
 def held_rank(p, m, who, at):  # type: ignore[no-untyped-def]
     """The rank of the highest rung held at an instant."""
     count, place = p[2, N_RUNGS], p[2, M_RUNGS]
@@ -245,7 +246,7 @@ def held_rank(p, m, who, at):  # type: ignore[no-untyped-def]
     return min(count, 1)
 
 
-@njit(**JIT)
+@njit(**HOT)
 def new_rank(p, starts, m, ranks, who, at):  # type: ignore[no-untyped-def]
     """Who stands on another rung now is counted there."""
     rank, old = held_rank(p, m, who, at), m[who, M_RANK]
@@ -305,6 +306,20 @@ def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, un
     new_rank(p, starts, m, ranks, who, at)
 
 
+@njit(**HOT)
+def something_ends(p, m, x, who, at):  # type: ignore[no-untyped-def]
+    """Whether a lot or a rung ran out by an instant."""
+    for asset in range(p[2, N_ASSETS]):
+        lot = m[who, M_ASSETS + asset * 4 + A_HEAD]
+        if lot >= 0 and x[lot, X_ENDS] <= at:
+            return True
+    if m[who, M_RANK] > 1:
+        for rung in range(1, p[2, N_RUNGS]):
+            if 0 < m[who, p[2, M_RUNGS] + rung * 2] <= at:
+                return True
+    return False
+
+
 @njit(**JIT)
 def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, at, row, until):  # type: ignore[no-untyped-def]
     """Book what ran out by an instant: lots, and rungs each by a review at its own end."""
@@ -327,7 +342,7 @@ def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, a
 # What is known
 
 
-@njit(**JIT)
+@njit(**HOT)
 def window(p, days, t, h, b, c, m, who, track, row):  # type: ignore[no-untyped-def]
     """A sum over a window that ends before a row. What leaves it is taken off once."""
     place, table = p[2, M_TRACKS] + track * 2, p[1, O_TRACKS] + track
@@ -406,7 +421,7 @@ def distinct(p, days, t, h, b, c, lines, ends, w, first, of, sort, size, row):  
     return count
 
 
-@njit(**JIT)
+@njit(**HOT)
 def limit_used(p, days, h, m, used, who, limit, row, outlet):  # type: ignore[no-untyped-def]
     """How much of a limit is used in the period of a row."""
     period, place = p[limit, L_PERIOD], p[limit, L_PLACE]
@@ -418,7 +433,7 @@ def limit_used(p, days, h, m, used, who, limit, row, outlet):  # type: ignore[no
     return used[place, where, 1] if used[place, where, 0] == now else 0
 
 
-@njit(**JIT)
+@njit(**HOT)
 def use_limit(p, days, h, m, used, who, limit, row, outlet, amount):  # type: ignore[no-untyped-def]
     """So much more is used of a limit, in the period of a row; only the newest period is kept."""
     period, place = p[limit, L_PERIOD], p[limit, L_PLACE]
@@ -437,7 +452,7 @@ def use_limit(p, days, h, m, used, who, limit, row, outlet, amount):  # type: ig
         used[place, where, 1] += amount
 
 
-@njit(**JIT)
+@njit(**HOT)
 def know(p, days, t, h, b, v, c, lines, ends, m, x, r, w, used, who, row, kind):  # type: ignore[no-untyped-def]
     """Every fact of a row's event that depends on more than the sale goes into its register."""
     first = m[who, M_FIRST] - 1
@@ -470,7 +485,7 @@ def know(p, days, t, h, b, v, c, lines, ends, m, x, r, w, used, who, row, kind):
 # Deciding
 
 
-@njit(**JIT)
+@njit(**HOT)
 def among(p, lines, ends, rule, row, n):  # type: ignore[no-untyped-def]
     """Whether a discount makes the nth line cheaper."""
     bit = p[rule, R_WHERE]
@@ -506,7 +521,7 @@ def take_off(p, lines, ends, w, rule, row, count, amount):  # type: ignore[no-un
             w[W_PRICE, n] -= w[W_PART, n]
 
 
-@njit(**JIT)
+@njit(**HOT)
 def within(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-untyped-def]
     """How much of an amount a rule's limits, and the price that is left, still allow."""
     for limit in range(p[1, O_LIMITS] + p[rule, R_LIMIT], p[1, O_LIMITS] + p[rule, R_LIMITS]):
@@ -526,7 +541,7 @@ def within(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-u
     return amount
 
 
-@njit(**JIT)
+@njit(**HOT)
 def book(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-untyped-def]
     """An effect takes place: the limits and the price of this and later rules know of it."""
     if p[rule, R_ASK] == DISCOUNT:
@@ -538,7 +553,7 @@ def book(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-unt
             r[p[limit, L_REG]] += amount
 
 
-@njit(**JIT)
+@njit(**HOT)
 def tried(p, b, v, lines, ends, r, w, rule, row, count, n):  # type: ignore[no-untyped-def]
     """What a rule would give, as the nth effect. False when its condition doesn't hold or it comes to nothing."""
     table = p[1, O_RULES] + rule
@@ -637,7 +652,9 @@ def decide(p, b, v, c, lines, ends, r, w, row, kind):  # type: ignore[no-untyped
                 else:
                     r[p[f, F_REG]] += c[p[p[1, O_TRACKS] + p[f, F_A], T_COLUMN], row]
         n = fire(p, b, v, lines, ends, r, w, base + TIER, row, count, n)
-    n = fire(p, b, v, lines, ends, r, w, base + CHAINED, row, count, n)
+    chained = p[1, O_LISTS] + base + CHAINED
+    if p[chained + 1, 0] > p[chained, 0]:
+        n = fire(p, b, v, lines, ends, r, w, base + CHAINED, row, count, n)
     given = p[1, O_LISTS] + GIVEN
     if p[given, 0] == p[p[1, O_LISTS] + p[2, N_LISTS], 0]:
         return n
@@ -664,7 +681,7 @@ def decide(p, b, v, c, lines, ends, r, w, row, kind):  # type: ignore[no-untyped
 # Booking
 
 
-@njit(**JIT)
+@njit(**HOT)
 def give(p, days, t, h, m, x, y, w, kept, flows, people, places, rules, worth, listed, who, row, of, rule, amount, wanted, slot):  # type: ignore[no-untyped-def]
     """An effect of a row, judged as sale `of`, becomes what the member holds. Owed units are paid first."""
     table = p[1, O_RULES] + rule
@@ -738,7 +755,7 @@ def spend(p, t, h, m, x, w, flows, rules, listed, who, row, amount):  # type: ig
     list_effect(p, w, listed, row, -1, TAKE, asset, amount, amount)
 
 
-@njit(**JIT)
+@njit(**HOT)
 def count_in(p, b, c, lines, ends, m, r, w, who, row, of):  # type: ignore[no-untyped-def]
     """What a sale, or what is left of one, counts in sums from now on."""
     place, tracks, columns = p[2, M_TRACKS], p[1, O_TRACKS], p[1, O_COLUMNS]
@@ -764,7 +781,7 @@ def count_in(p, b, c, lines, ends, m, r, w, who, row, of):  # type: ignore[no-un
                         m[who, place + track * 2] += new - old
 
 
-@njit(**JIT)
+@njit(**HOT)
 def sell(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used, flows, ranks, people, places, rules,
          worth, listed, who, row, kind):  # type: ignore[no-untyped-def]  # fmt: skip
     """A purchase or a sign-up: what is known, what follows, what is remembered."""
@@ -924,7 +941,7 @@ def draw_back(m, x, y, w, who, asset, amount, at, entry):  # type: ignore[no-unt
 # The scan
 
 
-@njit(**JIT)
+@njit(**HOT)
 def open_member(p, h, m, ranks, who, row):  # type: ignore[no-untyped-def]
     """A member's first row."""
     m[who, :] = 0
@@ -978,7 +995,8 @@ def scan(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
                              w[W_NOW, N_MEMBER], row)  # fmt: skip
             w[W_NOW, N_MEMBER], w[W_NOW, N_LOTS], w[W_NOW, N_FREE], w[W_NOW, N_ENTRIES] = code, 0, -1, 0
             open_member(p, h, m, ranks, who, row)
-        settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, t[T_AT, row], row, row)
+        if something_ends(p, m, x, who, t[T_AT, row]):
+            settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, t[T_AT, row], row, row)
         kind = b[B_KIND, row]
         if kind <= MADE:
             if b[B_SPENDS, row]:
