@@ -74,7 +74,7 @@ def _spans(text: str) -> tuple[list[str], list[tuple[int, int, int]], int]:
         lines[-1] += "\n"
     starts = [node.start_mark.line for node in listed.value]
     stops = [*starts[1:], listed.end_mark.line if listed.end_mark.column == 0 else len(lines)]
-    spans = []
+    spans: list[tuple[int, int, int]] = []
     for first, stop in zip(starts, stops, strict=True):
         end = max(line for line in range(first, stop) if not _is_blank(lines[line])) + 1
         start, floor = first, spans[-1][2] if spans else listed.start_mark.line
