@@ -18,7 +18,9 @@ from setia.engine.nodes import Node
 from setia.engine.vocabulary import WEEKDAYS
 from setia.insights.backtest.sales import RETURNED, Sales
 
-Key = tuple[Any, ...]  # ("fact", name), ("number", n), ("value", fact, text), ("lines", field, where), (operation, …)
+Key = tuple[
+    Any, ...
+]  # ("fact", name), ("number", n), ("value", fact, text), ("lines", field, where), (operation, …)
 
 
 class Symbol:

@@ -33,7 +33,7 @@ JIT = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 HOT = {**JIT, "forceinline": True}  # passing a dozen arrays on costs more than what these do
 FAR = 1 << 62  # no expiry, and not before an event says so
 DAY = 86_400_000_000
-YEAR = 365 * DAY
+THIS_YEAR = -1  # how far back a tier is measured, instead of microseconds
 NO_VISIT = 36_500  # days since a visit where there was none
 
 JOINED, MADE, RETURNED, SPENT = 0, 1, 2, 3  # kinds of row, as in `sales`
@@ -46,9 +46,11 @@ ROUNDS = 8
 WIDTH = 16  # of the tables
 # Row 0 of the tables, the settings; row 1, where each table begins.
 (S_PRICED, S_GUARD, S_DEBT, S_PENDING_ONLY, S_SPEND_AT, S_SPENT, S_UNTIL, S_DAY, S_SHARED, S_LISTED, S_NET, S_TOTAL,
- S_GIVEN, S_NET_COLUMN, S_VISITS_COLUMN) = range(15)  # fmt: skip
+ S_GIVEN, S_VISITS_COLUMN, S_MEASURE, S_MEASURED) = range(16)  # fmt: skip
 (O_LISTS, O_ORDER, O_RULES, O_LIMITS, O_FACTS, O_TAPE, O_TRACKS, O_COLUMNS, O_RUNGS, O_ASSETS) = range(10)
-(N_ASSETS, N_RUNGS, N_FACTS, N_TRACKS, N_COLUMNS, N_LISTS, N_MADE, N_RULES, M_RUNGS, M_TRACKS, M_LIMITS) = range(11)  # row 2
+(N_ASSETS, N_RUNGS, N_FACTS, N_TRACKS, N_COLUMNS, N_LISTS, N_MADE, N_RULES, M_RUNGS, M_TRACKS, M_LIMITS) = (
+    range(11)
+)  # row 2
 (R_ASSET, R_ASK, R_EXPIRY, R_PENDING, R_WAIT, R_GROUP, R_LIMIT, R_LIMITS, R_WHEN, R_END, R_RESULT, R_WHERE, R_RUNG,
  R_GATE) = range(14)  # fmt: skip
 NO_ASK, DISCOUNT, OTHER_ASK = 0, 1, 2
@@ -61,11 +63,16 @@ T_COLUMN, T_SORT, T_SIZE = range(3)
 EVER, DAYS, THIS = 0, 1, 2
 C_SORT, C_BIT = range(2)  # how a column of what counts is found anew after discounts
 C_FIXED, C_NET, C_LINES = 0, 1, 2
-U_ASSET, U_LEAST, U_KEEP, U_RULE = range(4)  # of rungs
-A_WAITS, A_BALANCE, A_BEST, A_VALUE = range(4)  # of assets: can it be pending, its register, worth for groups, in rupiah
-(VAL, ADD, SUB, MUL, FLOORDIV, MOD, EQ, GE, AND, OR, NOT, MIN, MAX, CHOOSE, LINES, NEED) = range(16)  # the tape
+U_ASSET, U_LEAST, U_KEEP, U_RULE, U_STEP = range(5)  # of rungs; whether one falls from it by one step
+A_WAITS, A_BALANCE, A_BEST, A_VALUE = range(
+    4
+)  # of assets: can it be pending, its register, worth for groups, in rupiah
+(VAL, ADD, SUB, MUL, FLOORDIV, MOD, EQ, GE, AND, OR, NOT, MIN, MAX, CHOOSE, LINES, NEED) = range(
+    16
+)  # the tape
 
-CALENDARS = 4  # rows of `days` before those of expiry
+CALENDARS = 5  # rows of `days` before those of expiry: first days of periods, and when the day begins
+D_YEAR, D_BEGINS = 3, 4
 T_AT, T_AMOUNT = range(2)
 H_MEMBER, H_DAY, H_MONTH, H_OUTLET, H_TARGET, H_SLOT, H_SAYS = range(7)
 B_KIND, B_EMPTY, B_SPENDS, B_SOLD, B_GATES = range(5)
@@ -258,9 +265,10 @@ def new_rank(p, starts, m, ranks, who, at):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def reached(p, t, b, c, first, until, at, least):  # type: ignore[no-untyped-def]
-    """The last sale by an instant at which the spend of the 365 days before, it included, was enough; -1 for none."""
-    column, last, low, high, spent = p[0, S_NET_COLUMN], -1, first, first, 0
+def reached(p, days, t, h, b, c, first, until, at, least):  # type: ignore[no-untyped-def]
+    """The last sale by an instant at which what is measured, it included, was enough; -1 for none."""
+    column, size = p[0, S_MEASURE], p[0, S_MEASURED]
+    last, low, high, total = -1, first, first, 0
     for i in range(first, until):
         if t[T_AT, i] > at:
             break
@@ -268,41 +276,65 @@ def reached(p, t, b, c, first, until, at, least):  # type: ignore[no-untyped-def
             continue
         while high < until and t[T_AT, high] <= t[T_AT, i]:
             if b[B_KIND, high] == MADE:
-                spent += c[column, high]
+                total += c[column, high]
             high += 1
-        while t[T_AT, low] < t[T_AT, i] - YEAR:
+        since = t[T_AT, i] - size
+        if size == THIS_YEAR:
+            since = days[D_YEAR, h[H_DAY, i] - p[0, S_DAY]]
+        while (h[H_DAY, low] if size == THIS_YEAR else t[T_AT, low]) < since:
             if b[B_KIND, low] == MADE:
-                spent -= c[column, low]
+                total -= c[column, low]
             low += 1
-        if b[B_SOLD, i] and spent >= least:
+        if b[B_SOLD, i] and total >= least:
             last = i
     return last
 
 
 @njit(**JIT)
+def day_of(p, days, at):  # type: ignore[no-untyped-def]
+    """The place in `days` of the day an instant falls in."""
+    low, high = 0, days.shape[1]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if days[D_BEGINS, middle] <= at:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(**JIT)
 def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, until):  # type: ignore[no-untyped-def]
-    """A tier is judged anew: what is deserved by the last sale whose year of spend reached it. Rows before `until`."""
-    place, rungs = p[2, M_RUNGS], p[1, O_RUNGS]
+    """A tier is judged anew: what is deserved by the last sale that reached it, or a step below what ran out, where one
+    falls by steps. Rows before `until`."""
+    place, rungs, above_ended = p[2, M_RUNGS], p[1, O_RUNGS], False
+    ended = 0
     for rung in range(1, p[2, N_RUNGS]):
         if 0 < m[who, place + rung * 2] <= at:
             entry = m[who, place + rung * 2 + 1]
             if entry >= 0:
                 y[entry, E_EXPIRED] += 1
             m[who, place + rung * 2] = 0
+            ended |= 1 << rung
     rank = held_rank(p, m, who, at)
     for n in range(1, p[2, N_RUNGS]):
         rung = p[2, N_RUNGS] - n
         if rung < rank:
             break
-        last = reached(p, t, b, c, m[who, M_FIRST] - 1, until, at, p[rungs + rung, U_LEAST])
+        table = rungs + rung
+        if p[table, U_RULE] < 0:  # staff give it
+            continue
+        last = reached(p, days, t, h, b, c, m[who, M_FIRST] - 1, until, at, p[table, U_LEAST])
+        stops, keep = at, CALENDARS + p[table, U_KEEP]
         if last >= 0:
-            stops = days[CALENDARS + p[rungs + rung, U_KEEP], h[H_DAY, last] - p[0, S_DAY]]
-            if stops > at:
-                m[who, place + rung * 2] = stops
-                m[who, place + rung * 2 + 1] = -1
-                asset = p[rungs + rung, U_ASSET]
-                list_effect(p, w, listed, row, p[rungs + rung, U_RULE], GIVE, asset, 1, 1)
-                break
+            stops = max(at, days[keep, h[H_DAY, last] - p[0, S_DAY]])
+        if above_ended:
+            stops = max(stops, days[keep, day_of(p, days, at)])
+        if stops > at:
+            m[who, place + rung * 2], m[who, place + rung * 2 + 1] = stops, -1
+            list_effect(p, w, listed, row, p[table, U_RULE], GIVE, p[table, U_ASSET], 1, 1)
+            break
+        above_ended = p[table, U_STEP] == 1 and ended >> rung & 1 == 1
     new_rank(p, starts, m, ranks, who, at)
 
 
@@ -559,7 +591,9 @@ def tried(p, b, v, lines, ends, r, w, rule, row, count, n):  # type: ignore[no-u
     table = p[1, O_RULES] + rule
     if p[table, R_GATE] >= 0 and not b[p[table, R_GATE], row]:
         return False
-    if n == p[2, N_MADE] or not play(p, b, v, lines, ends, r, w, p[table, R_WHEN], p[table, R_END], row, count):
+    if n == p[2, N_MADE] or not play(
+        p, b, v, lines, ends, r, w, p[table, R_WHEN], p[table, R_END], row, count
+    ):
         return False
     wanted = r[p[table, R_RESULT]]
     if wanted <= 0:
@@ -682,7 +716,30 @@ def decide(p, b, v, c, lines, ends, r, w, row, kind):  # type: ignore[no-untyped
 
 
 @njit(**HOT)
-def give(p, days, t, h, m, x, y, w, kept, flows, people, places, rules, worth, listed, who, row, of, rule, amount, wanted, slot):  # type: ignore[no-untyped-def]
+def give(
+    p,
+    days,
+    t,
+    h,
+    m,
+    x,
+    y,
+    w,
+    kept,
+    flows,
+    people,
+    places,
+    rules,
+    worth,
+    listed,
+    who,
+    row,
+    of,
+    rule,
+    amount,
+    wanted,
+    slot,
+):  # type: ignore[no-untyped-def]
     """An effect of a row, judged as sale `of`, becomes what the member holds. Owed units are paid first."""
     table = p[1, O_RULES] + rule
     asset, ask, at = p[table, R_ASSET], p[table, R_ASK], t[T_AT, row]
@@ -806,7 +863,7 @@ def sell(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
             use_limit(p, days, h, m, used, who, limit, row, h[H_OUTLET, row], more)
     if kind == MADE:
         count_in(p, b, c, lines, ends, m, r, w, who, row, row)
-        if p[0, S_PRICED] and r[p[0, S_NET]] <= 0:
+        if p[0, S_PRICED] and r[p[0, S_NET]] <= 0 and p[0, S_MEASURE] != p[0, S_VISITS_COLUMN]:
             b[B_SOLD, row] = 0
     if n and p[2, N_RUNGS]:
         new_rank(p, starts, m, ranks, who, t[T_AT, row])
@@ -821,7 +878,9 @@ def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, 
     if not b[B_EMPTY, row]:
         for f in range(p[2, N_FACTS]):
             fact = p[1, O_FACTS] + f
-            r[p[fact, F_REG]] = v[p[fact, F_A], row] if p[fact, F_SORT] == F_VALUE else kept[slot, K_FACTS + f]
+            r[p[fact, F_REG]] = (
+                v[p[fact, F_A], row] if p[fact, F_SORT] == F_VALUE else kept[slot, K_FACTS + f]
+            )
         n = decide(p, b, v, c, lines, ends, r, w, row, MADE)
         if n < 0:
             w[W_NOW, N_STATUS] = LOOP
@@ -835,7 +894,9 @@ def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, 
         if p[p[1, O_RULES] + w[W_RULE, i], R_ASK] == NO_ASK:
             w[W_DUE, w[W_RULE, i]] -= w[W_AMOUNT, i]
     is_rung = allow(p, m, x, y, w, kept, who, at, slot)
-    take_back(p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot)
+    take_back(
+        p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot
+    )
     for i in range(n):
         rule = w[W_RULE, i]
         table = p[1, O_RULES] + rule
@@ -894,7 +955,9 @@ def allow(p, m, x, y, w, kept, who, at, slot):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def take_back(p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot):  # type: ignore[no-untyped-def]
+def take_back(
+    p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot
+):  # type: ignore[no-untyped-def]
     """Take what is allowed: out of the entry's own lot first, then as spending does, then what is coming; the rest is owed."""
     entry = kept[slot, K_HEAD]
     while entry >= 0:
@@ -1020,4 +1083,6 @@ def finish(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed
     for who in range(len(m)):
         code = who if p[0, S_SHARED] else w[W_NOW, N_MEMBER]
         if m[who, M_FIRST]:
-            close_member(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed, who, code, last[code])
+            close_member(
+                p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed, who, code, last[code]
+            )
