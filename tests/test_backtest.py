@@ -25,7 +25,7 @@ def told(found: Outcome) -> dict[str, Any]:
         strict=True,
     )  # fmt: skip
     return {
-        "effects": sorted(listed, key=lambda each: each[0]),
+        "effects": sorted(listed, key=lambda each: (each[0], each if each[0] < 0 else ())),
         "flows": {asset: [column.tolist() for column in vars(flow).values()] for asset, flow in found.flows.items()},
         "held": {asset: column.tolist() for asset, column in found.held.items()},
         "owed": {asset: column.tolist() for asset, column in found.owed.items()},

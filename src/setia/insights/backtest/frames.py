@@ -243,8 +243,9 @@ class Frame(_Arrays):
     def fact(self, name: str) -> Any:
         """A fact's column: whole numbers, and codes for choices."""
         sales = self.sales
-        if name in ("net", "total", "visits"):
-            return self._left(getattr(sales, name).astype(np.int64))
+        if name in ("net", "total", "gross", "visits left"):
+            column = {"gross": "net", "visits left": "visits"}.get(name, name)
+            return self._left(getattr(sales, column).astype(np.int64))
         if name == "items":
             return self.total("items", ("number", 1))
         if name in ("month", "day"):

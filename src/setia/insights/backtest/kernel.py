@@ -77,8 +77,9 @@ T_AT, T_AMOUNT = range(2)
 H_MEMBER, H_DAY, H_MONTH, H_OUTLET, H_TARGET, H_SLOT, H_SAYS = range(7)
 B_KIND, B_EMPTY, B_SPENDS, B_SOLD, B_GATES = range(5)
 N_NET, N_BITS, N_SKU, N_CATEGORY = range(4)
-# A member: the first row + 1, the rank; then four numbers an asset, two a rung, two a track, two a limit of their own
-M_FIRST, M_RANK, M_ASSETS = range(3)
+# A member: the first row + 1, the rank, whether it changes in a moment; then four numbers an asset, three a rung (its end,
+# its entry, its start), two a track, two a limit of their own
+M_FIRST, M_RANK, M_SOON, M_ASSETS = range(4)
 A_HEAD, A_TAIL, A_LEFT, A_DEBT = range(4)
 X_LEFT, X_ENDS, X_STARTS, X_BEFORE, X_AFTER, X_ENTRY = range(6)
 E_RULE, E_AMOUNT, E_UNDONE, E_EXPIRED, E_LOT, E_COUNTS, E_NEXT, E_REAL, E_DUE = range(9)
@@ -248,7 +249,7 @@ def held_rank(p, m, who, at):  # type: ignore[no-untyped-def]
     count, place = p[2, N_RUNGS], p[2, M_RUNGS]
     for n in range(1, count):
         rung = count - n
-        if m[who, place + rung * 2] > at:
+        if m[who, place + rung * 3] > at and m[who, place + rung * 3 + 2] <= at:
             return rung + 1
     return min(count, 1)
 
@@ -310,11 +311,11 @@ def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, un
     place, rungs, above_ended = p[2, M_RUNGS], p[1, O_RUNGS], False
     ended = 0
     for rung in range(1, p[2, N_RUNGS]):
-        if 0 < m[who, place + rung * 2] <= at:
-            entry = m[who, place + rung * 2 + 1]
+        if 0 < m[who, place + rung * 3] <= at:
+            entry = m[who, place + rung * 3 + 1]
             if entry >= 0:
                 y[entry, E_EXPIRED] += 1
-            m[who, place + rung * 2] = 0
+            m[who, place + rung * 3] = 0
             ended |= 1 << rung
     rank = held_rank(p, m, who, at)
     for n in range(1, p[2, N_RUNGS]):
@@ -331,7 +332,7 @@ def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, un
         if above_ended:
             stops = max(stops, days[keep, day_of(p, days, at)])
         if stops > at:
-            m[who, place + rung * 2], m[who, place + rung * 2 + 1] = stops, -1
+            m[who, place + rung * 3], m[who, place + rung * 3 + 1], m[who, place + rung * 3 + 2] = stops, -1, at
             list_effect(p, w, listed, row, p[table, U_RULE], GIVE, p[table, U_ASSET], 1, 1)
             break
         above_ended = p[table, U_STEP] == 1 and ended >> rung & 1 == 1
@@ -345,9 +346,9 @@ def something_ends(p, m, x, who, at):  # type: ignore[no-untyped-def]
         lot = m[who, M_ASSETS + asset * 4 + A_HEAD]
         if lot >= 0 and x[lot, X_ENDS] <= at:
             return True
-    if m[who, M_RANK] > 1:
+    if m[who, M_RANK] > 1 or m[who, M_SOON]:
         for rung in range(1, p[2, N_RUNGS]):
-            if 0 < m[who, p[2, M_RUNGS] + rung * 2] <= at:
+            if 0 < m[who, p[2, M_RUNGS] + rung * 3] <= at:
                 return True
     return False
 
@@ -360,10 +361,10 @@ def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, a
         if lot >= 0 and x[lot, X_ENDS] <= at:
             expire(starts, m, x, y, w, flows, who, asset, at)
     place = p[2, M_RUNGS]
-    while m[who, M_RANK] > 1:
+    while True:
         end = FAR
         for rung in range(1, p[2, N_RUNGS]):
-            stops = m[who, place + rung * 2]
+            stops = m[who, place + rung * 3]
             if 0 < stops < end:
                 end = stops
         if end > at:
@@ -681,7 +682,9 @@ def decide(p, b, v, c, lines, ends, r, w, row, kind):  # type: ignore[no-untyped
     if p[tier + 1, 0] > p[tier, 0]:
         for f in range(p[1, O_FACTS], p[1, O_FACTS] + p[2, N_FACTS]):
             if kind == MADE and p[f, F_COUNTS] and p[f, F_KINDS] >> kind & 1:
-                if p[f, F_COUNTS] == 1 and p[0, S_PRICED]:
+                if p[f, F_COUNTS] == 2:
+                    r[p[f, F_REG]] += v[p[f, F_B], row]
+                elif p[0, S_PRICED]:
                     r[p[f, F_REG]] += r[p[0, S_NET]]
                 else:
                     r[p[f, F_REG]] += c[p[p[1, O_TRACKS] + p[f, F_A], T_COLUMN], row]
@@ -765,8 +768,9 @@ def give(
     sort, rung, pending = p[table, R_EXPIRY], p[table, R_RUNG], p[table, R_PENDING]
     stops = days[CALENDARS + sort, h[H_DAY, of] - p[0, S_DAY]] if sort >= 0 else FAR
     if rung >= 0:
-        m[who, p[2, M_RUNGS] + rung * 2] = stops
-        m[who, p[2, M_RUNGS] + rung * 2 + 1] = entry
+        m[who, p[2, M_RUNGS] + rung * 3] = stops
+        m[who, p[2, M_RUNGS] + rung * 3 + 1] = entry
+        m[who, p[2, M_RUNGS] + rung * 3 + 2] = at
         return
     begins = at
     if pending == AFTER:
@@ -915,8 +919,7 @@ def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, 
     h[H_SAYS, of] = row
     if is_rung:
         review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at + 1, row, row)
-    if p[2, N_RUNGS]:
-        new_rank(p, starts, m, ranks, who, at)
+        m[who, M_SOON] = 1  # what a review gives begins after the return: another sale of its instant may not have it
 
 
 @njit(**JIT)
@@ -978,8 +981,8 @@ def take_back(
                 back = whole if p[limit, L_TIMES] else amount
                 use_limit(p, days, h, m, used, who, limit, y[entry, E_COUNTS], h[H_OUTLET, of], -back)
             if rung >= 0:
-                if amount and m[who, p[2, M_RUNGS] + rung * 2 + 1] == entry:
-                    m[who, p[2, M_RUNGS] + rung * 2] = 0
+                if amount and m[who, p[2, M_RUNGS] + rung * 3 + 1] == entry:
+                    m[who, p[2, M_RUNGS] + rung * 3] = 0
             elif amount:
                 draw_back(m, x, y, w, who, asset, amount, t[T_AT, row], entry)
         entry = y[entry, E_NEXT]
@@ -1023,6 +1026,7 @@ def open_member(p, h, m, ranks, who, row):  # type: ignore[no-untyped-def]
 def close_member(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed, who, code, until):  # type: ignore[no-untyped-def]
     """Time passes until the last instant; what is held then. Rows before `until`."""
     settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, p[0, S_UNTIL], -1, until)
+    new_rank(p, starts, m, ranks, who, p[0, S_UNTIL])
     assets = p[2, N_ASSETS]
     for asset in range(assets):
         people[assets + asset, code] = m[who, M_ASSETS + asset * 4 + A_LEFT]
@@ -1060,6 +1064,11 @@ def scan(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
             open_member(p, h, m, ranks, who, row)
         if something_ends(p, m, x, who, t[T_AT, row]):
             settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, t[T_AT, row], row, row)
+        if m[who, M_SOON]:
+            m[who, M_SOON] = 0
+            new_rank(p, starts, m, ranks, who, t[T_AT, row])
+            if t[T_AT, row] < t[T_AT, row - 1] + 1:
+                m[who, M_SOON] = 1
         kind = b[B_KIND, row]
         if kind <= MADE:
             if b[B_SPENDS, row]:

@@ -56,7 +56,7 @@ PASSING = ("given", "held", "held_after")  # what a chained rule knows of its ca
 MARGIN = 400  # days of calendar before the first sale
 MOST_BITS = 62
 PERIODS = ("day", "week", "month", "year")
-NET, VISITS = ("fact", "net"), ("fact", "visits")
+NET, VISITS = ("fact", "net"), ("fact", "visits left")
 _LISTS = ((MADE, "price"), (MADE, "earn"), (MADE, "tier"), (MADE, "chained"), (JOINED, "earn"), (JOINED, "tier"), (JOINED, "chained"))  # fmt: skip
 _OPS = {
     "add": k.ADD,
@@ -231,7 +231,7 @@ class Compiler:
         )
         sizes[k.N_MADE], sizes[k.N_RULES] = 16 * len(rules) + 64, len(rules)
         sizes[k.M_RUNGS] = k.M_ASSETS + 4 * len(assets)
-        sizes[k.M_TRACKS] = sizes[k.M_RUNGS] + 2 * len(rungs)
+        sizes[k.M_TRACKS] = sizes[k.M_RUNGS] + 3 * len(rungs)
         sizes[k.M_LIMITS] = sizes[k.M_TRACKS] + 2 * len(self.tracks)
         return np.array(flat, np.int64)
 
@@ -293,8 +293,9 @@ class Compiler:
     def _fact(self, name: str) -> tuple[int, int, int, int, int]:
         fold = self.book.folds[name]
         if isinstance(fold, Sum):
-            track = self._track((NET if fold.column == "net" else VISITS), fold)
-            return k.F_SUM, track, 0, 0, 1 if fold.column == "net" else 2
+            if fold.column == "net":
+                return k.F_SUM, self._track(NET, fold), 0, 0, 1
+            return k.F_SUM, self._track(VISITS, fold), self._value(("fact", "visits")), 0, 2
         if isinstance(fold, SumLines):
             return k.F_SUM, self._track(("lines", fold.column, key(fold.where)), fold), 0, 0, 0
         if isinstance(fold, Share):

@@ -135,6 +135,7 @@ class Rows:
         progress(len(order), len(order))
         for code, member in self.members.items():
             self._settle(code, member, instant(self.names.until), -1)
+            self._rank(member, instant(self.names.until))
             for n, asset in enumerate(self.names.assets):
                 if not asset.startswith(ledger.LADDER):
                     self.totals.held[n, code] = member.account.available.get(asset, 0)
@@ -152,6 +153,7 @@ class Rows:
             if self.names.ladder:
                 self.totals.ranks[1, self._month(at)] += 1
         self._settle(code, member, at, row)
+        self._rank(member, at)
         kind = sales.kind[row]
         if kind == history.RETURNED:
             self._return(code, member, row)
@@ -347,7 +349,6 @@ class Rows:
         past.visits = visits
         if any(effect.asset.startswith(ledger.LADDER) for effect in taken):
             self._review(code, member, at + timedelta(microseconds=1), row)
-        self._rank(member, at)
 
     def _grace(self, at: datetime) -> datetime:
         days = self.book.returns.grace_days

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setia.engine.decide import Book, Step
+from setia.engine.vocabulary import Balance
 from setia.insights.backtest.outcome import Assumptions, Effects, Flow, Outcome
 from setia.insights.backtest.sales import MADE, NOBODY, RETURNED, Sales
 from setia.kit import time
@@ -37,9 +38,9 @@ class Names:
         """Those of a book over sales."""
         names = [name for name in book.ladders if book.ladders[name]]
         ladder = book.ladders[names[0]] if names else ()
-        assets = list(
-            dict.fromkeys([asset, *(rule.asset for rule in book.rules), *(s.asset for s in ladder)])
-        )
+        compared = [fold.asset for fold in book.folds.values() if isinstance(fold, Balance)]
+        given = [rule.asset for rule in book.rules]
+        assets = list(dict.fromkeys([asset, *given, *compared, *(step.asset for step in ladder)]))
         first, last = (date.fromordinal(int(d)) for d in (sales.day.min(), sales.day.max()))
         count = (last.year - first.year) * 12 + last.month - first.month + 1
         months = [divmod(first.year * 12 + first.month - 1 + n, 12) for n in range(count + 1)]
