@@ -1,6 +1,6 @@
 """A book compiled for the scan: registers, a tape and tables of numbers; what depends on a sale alone becomes columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
@@ -97,11 +97,35 @@ def not_by_columns(book: Book, sales: Sales) -> list[tuple[str, str]]:
         where = getattr(fold, "where", None)
         if where is not None and any(read.startswith(OWN) for read in where.reads()):
             found += [(rule.id, name) for rule in book.rules if name in rule.reads]
+    if any(rule.phase == "price" for rule in book.rules):
+        found += _lowered(book)
     returned = set(sales.target[sales.kind == k.RETURNED].tolist())
     spent = (sales.kind == k.SPENT) & (sales.target >= 0)
     if spent.any() and returned.intersection(sales.target[spent].tolist()):
         found.append(("", "paid_and_returned"))
     return found
+
+
+def _lowered(book: Book) -> Iterator[tuple[str, str]]:
+    """Rules that ask for a line's net after offers may have lowered it: no column can say which lines meet that."""
+    for rule in book.rules:
+        asked = [] if rule.phase == "price" else [key(rule.when), key(rule.amount)]
+        for name in rule.reads:
+            where = getattr(book.folds.get(name), "where", None)
+            asked += [("lines", "net", key(where))] if where is not None else []
+        if any(_asks_net(each) for each in asked):
+            yield rule.id, "lines.net"
+
+
+def _asks_net(key: Key) -> bool:
+    """Whether a sum over lines in a key has a condition on their net."""
+    if key[0] == "lines":
+        return _reads(key[2], NET)
+    return any(_asks_net(part) for part in parts(key))
+
+
+def _reads(key: Key, fact: Key) -> bool:
+    return key == fact or any(_reads(part, fact) for part in parts(key))
 
 
 def measure(names: Names) -> Sum | None:
