@@ -100,6 +100,7 @@ def history(random: Random) -> list[Event]:
                 if back:
                     left[id(of)] = back[1]
                     found.append(back[0])
+                    at += timedelta(microseconds=1)  # the review that it asks for comes then
             else:
                 found.append(Event(member, at, SPENT, [], amount=random.choice((1, 3, 10, 40))))
     return found
