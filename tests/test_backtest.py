@@ -1,0 +1,187 @@
+"""The backtest beside hand-worked histories: its sources, what its report says, and how it says no."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from setia.insights.backtest import files, history
+from setia.insights.backtest.sales import JOINED, MADE, NOBODY, RETURNED
+from setia.kit.refusals import Refusal
+
+
+def _csv(tmp_path: Path, text: str, name: str = "penjualan.csv", encoding: str = "utf-8") -> Path:
+    file = tmp_path / name
+    file.write_bytes(text.encode(encoding))
+    return file
+
+
+def _at(sales, row):
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(sales.at[row]))).isoformat()
+
+
+# Files
+
+
+def test_a_till_s_export_in_indonesian_is_read(tmp_path):
+    text = (
+        "Tanggal;Jam;No. Struk;Outlet;No HP;Nama Barang;Kategori;Jumlah;Total\r\n"
+        "16/11/2026;08.14;S1;Kemang;0812-3456-7890;Kopi Aren;COFFEE;2;Rp 38.000,00\r\n"
+        "16/11/2026;08.14;S1;Kemang;0812-3456-7890;Roti;BREAD;1;20.000\r\n"
+        "17/11/2026;17.05;S2;Senayan;;Kopi Aren;COFFEE;1;19000\r\n"
+        "18/11/2026;09.00;S3;Kemang;+6281234567890;Teh;TEA;0,5;12.500\r\n"
+    )
+    found = files.read(_csv(tmp_path, text, encoding="utf-8-sig"))
+    sales = found.sales
+    assert sales.members == ["+6281234567890"] and found.masked == ["0812••••7890"]
+    assert sales.kind.tolist() == [MADE, JOINED, MADE, MADE]
+    assert sales.member.tolist() == [NOBODY, 0, 0, 0]
+    assert sales.net.tolist() == [19_000, 0, 58_000, 12_500]
+    assert [_at(sales, row) for row in (1, 2)] == ["2026-11-16T01:14:00+00:00"] * 2
+    assert (sales.hour[2], sales.weekday[2], sales.day[2]) == (8, 0, datetime(2026, 11, 16).toordinal())
+    assert [sales.outlets[code] for code in sales.outlet[[0, 2, 3]]] == ["Senayan", "Kemang", "Kemang"]
+    assert sales.lines.sale.tolist() == [0, 2, 2, 3] and sales.lines.items.tolist() == [1, 2, 1, 1]
+    assert [sales.categories[code] for code in sales.lines.category] == ["COFFEE", "COFFEE", "BREAD", "TEA"]
+    assert found.lacks == {"channel"}
+
+
+def test_the_same_in_english_without_times_or_lines(tmp_path):
+    text = 'date,customer id,total\n2026-02-03,C-7,10000.50\n2026-02-04,C-9,"12,500"\n'
+    found = files.read(_csv(tmp_path, text))
+    assert found.sales.net.tolist() == [0, 10_001, 0, 12_500]
+    assert found.sales.members == ["C-7", "C-9"]
+    assert len(found.sales.lines) == 0
+    assert found.lacks == {"hour", "outlet", "channel", "sku", "category", "items", "lines"}
+
+
+@pytest.mark.parametrize(
+    ("written", "instant"),
+    [
+        ("2026-11-16 08:14", "2026-11-16T01:14"),
+        ("2026-11-16T08:14:30+08:00", "2026-11-16T00:14:30"),
+        ("20261116", "2026-11-16T05:00"),
+        ("16/11/26 08.14", "2026-11-16T01:14"),
+        ("Sen, 16 Nov 2026 08.14 WITA", "2026-11-16T00:14"),
+        ("17 Agustus 2026", "2026-08-17T05:00"),
+        ("3 Mei 2026 8:05 pm", "2026-05-03T13:05"),
+    ],
+)
+def test_dates_as_people_write_them(written, instant):
+    at, _ = files.moment_of(written, "Asia/Jakarta")
+    found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
+    assert found.isoformat().startswith(instant)
+
+
+def test_american_dates_are_seen_by_a_thirteenth(tmp_path):
+    text = "date,member,total\n02/03/2026,A,1000\n02/13/2026,A,1000\n"
+    found = files.read(_csv(tmp_path, text))
+    assert [datetime.fromordinal(day).month for day in found.sales.day] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("written", "amount"),
+    [("38.500", 38_500), ("Rp38.500,-", 38_500), ("38500,49", 38_500), ("38500.5", 38_501), ("(2.000)", -2_000),
+     ("12 rb", 12_000), (38500.5, 38_501), ("1,5.0", None), ("abc", None), ("", None), (float("nan"), None)],
+)  # fmt: skip
+def test_amounts_as_people_write_them(written, amount):
+    assert files.amount_of(written) == amount
+
+
+def test_a_discount_on_the_whole_receipt_is_shared_by_its_lines(tmp_path):
+    text = (
+        "order_id,at,member,sku,amount,total\n"
+        "1,2026-01-01 10:00,A,X,10000,25000\n1,2026-01-01 10:00,A,Y,10000,25000\n1,2026-01-01 10:00,A,Z,10000,25000\n"
+    )
+    sales = files.read(_csv(tmp_path, text)).sales
+    assert (sales.net.tolist(), sales.gross.tolist()) == ([0, 25_000], [0, 30_000])
+    assert sales.lines.net.tolist() == [8_334, 8_333, 8_333]
+    assert sales.lines.amount.tolist() == [10_000] * 3
+
+
+def test_a_negative_line_is_a_discount_and_a_negative_receipt_a_return_of_its_sale(tmp_path):
+    text = (
+        "order_id,at,member,sku,qty,total\n"
+        "7,2026-01-01 10:00,A,X,1,30000\n7,2026-01-01 10:00,A,DISKON,1,-6000\n"
+        "7,2026-01-03 10:00,,X,-1,-4000\n7,2026-01-09 10:00,,X,-1,-20000\n"
+    )
+    sales = files.read(_csv(tmp_path, text)).sales
+    assert sales.kind.tolist() == [JOINED, MADE, RETURNED, RETURNED]
+    assert sales.net.tolist() == [0, 24_000, -4_000, -20_000]
+    assert sales.visits.tolist() == [0, 1, 0, -1]
+    assert sales.target.tolist() == [NOBODY, NOBODY, 1, 1]
+    assert sales.lines.sale.tolist() == [1, 2, 3] and sales.lines.net.tolist() == [24_000, 20_000, 0]
+    assert sales.member.tolist() == [0, 0, 0, 0]
+
+
+def test_receipt_numbers_that_begin_anew_each_day_are_other_receipts(tmp_path):
+    text = "order_id,at,member,total\n1,2026-01-01 10:00,A,1000\n1,2026-01-02 10:00,B,2000\n"
+    sales = files.read(_csv(tmp_path, text)).sales
+    assert sorted(sales.net.tolist()) == [0, 0, 1_000, 2_000]
+
+
+def test_parquet_says_the_same_as_csv(tmp_path):
+    parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    at = [datetime(2026, 3, 1, 3, tzinfo=UTC), datetime(2026, 3, 2, 3, tzinfo=UTC)]
+    table = arrow.table({"tanggal": at, "kartu": [7, 8], "total": [1000, 2500.0]})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    text = "tanggal,kartu,total\n2026-03-01 10:00,7,1000\n2026-03-02 10:00,8,2500\n"
+    one, other = files.read(tmp_path / "x.parquet").sales, files.read(_csv(tmp_path, text)).sales
+    for name in ("member", "kind", "at", "day", "hour", "net", "visits"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+
+
+BAD = [
+    ("date,total\n2026-01-01,1000\n", "sales_columns", ["member"]),
+    ("", "sales_file", ["penjualan.csv"]),
+    ("date,member,total\n", "sales_file", ["penjualan.csv"]),
+    ("date,member,total\n2026-01-01,A,1000\n32/13/2026,A,1000\n", "bad_sales", ["row 3", "column date", "32/13/2026"]),
+    ("date,member,total\n2026-01-01,A,seribu\n", "bad_sales", ["row 2", "column total", "seribu"]),
+    ("date,member,total\n2026-01-01,A,1000\n2026-01-01,A,$12\n", "bad_sales", ["row 3", "$", "rupiah"]),
+    ("date,member,total,currency\n2026-01-01,A,1000,IDR\n2026-01-01,A,12,SGD\n", "bad_sales", ["row 3", "currency", "SGD"]),
+    ("date,member,total\n13/02/2026,A,1000\n02/13/2026,A,1000\n", "bad_sales", ["day/month"]),
+    ("date,member,total\n2026-01-01,A,1000,9\n", "bad_sales", ["row 2", "4 columns"]),
+    ("date,phone,total\n2026-01-01,hello,1000\n", "bad_sales", ["row 2", "column phone", "hello"]),
+    ("date,member,total\n2026-01-01,A,-1000\n", "bad_sales", ["row 2", "refund", "1,000"]),
+    ("order,date,member,total\n1,2026-01-01,A,10\n1,2026-01-01,B,10\n", "bad_sales", ["row 3", "two members"]),
+    ("order,date,member,sku,amount,total\n1,2026-01-01,A,X,10,20\n1,2026-01-01,A,Y,10,30\n", "bad_sales", ["row 3", "two totals"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "code", "says"), BAD)
+def test_a_file_that_can_t_be_read_says_where_and_what_to_do(tmp_path, text, code, says):
+    with pytest.raises(Refusal) as no:
+        files.read(_csv(tmp_path, text))
+    assert no.value.code == code
+    message = no.value.message("en").replace("Rp", "")
+    assert all(each in message for each in says), message
+    assert no.value.message("id") != message and no.value.fix("id")
+
+
+def test_only_the_first_problems_are_shown_and_all_are_counted(tmp_path):
+    text = "date,member,total\n" + "2026-01-01,A,x\n" * 50
+    with pytest.raises(Refusal) as no:
+        files.read(_csv(tmp_path, text))
+    lines = no.value.message("en").splitlines()
+    assert lines[0].startswith("50 ") and len(lines) == 1 + files.MOST_TOLD
+
+
+# Clocks and periods
+
+
+def test_days_and_hours_follow_a_zone_whose_clocks_move():
+    at = [datetime(2026, 3, 8, hour, 30, tzinfo=UTC) for hour in (9, 10, 11)]
+    found = history.local(np.array([history.micros(each) for each in at]), "America/Los_Angeles")
+    assert found[1].tolist() == [1, 3, 4] and found[2].tolist() == [6, 6, 6]
+    assert found[0].tolist() == [datetime(2026, 3, 8).toordinal()] * 3
+
+
+def test_a_period_takes_the_returns_of_its_own_sales_only(tmp_path):
+    text = (
+        "order_id,at,member,total\n1,2026-01-01 10:00,A,1000\n2,2026-01-05 10:00,A,2000\n"
+        "1,2026-01-06 10:00,A,-1000\n2,2026-01-07 10:00,A,-500\n"
+    )
+    sales = files.read(_csv(tmp_path, text)).sales
+    since, until = (history.micros(datetime(2026, 1, day, tzinfo=UTC)) for day in (4, 9))
+    part = history.between(sales, since, until)
+    assert part.net.tolist() == [2_000, -500] and part.target.tolist() == [NOBODY, 0]
