@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from setia.insights.backtest import files, history
-from setia.insights.backtest.sales import JOINED, MADE, NOBODY, RETURNED
+from setia.insights.backtest.sales import JOINED, MADE, NOBODY, RETURNED, SPENT
+from setia.kit import ids
 from setia.kit.refusals import Refusal
 
 
@@ -185,3 +186,54 @@ def test_a_period_takes_the_returns_of_its_own_sales_only(tmp_path):
     since, until = (history.micros(datetime(2026, 1, day, tzinfo=UTC)) for day in (4, 9))
     part = history.between(sales, since, until)
     assert part.net.tolist() == [2_000, -500] and part.target.tolist() == [NOBODY, 0]
+
+
+# The record
+
+
+def _week(day, hour=5):
+    return datetime(2026, 3, day, hour, tzinfo=UTC)
+
+
+def test_the_record_is_read_with_returns_spendings_claims_and_lines(shop):
+    from setia.insights.backtest import records
+
+    rani = shop.member("081234567890", _week(1))
+    shop.buy("A", 100_000, at=_week(2), items=[("KOPI", 60_000), ("SODA", 40_000)])
+    shop.buy("B", 50_000, at=_week(3), phone=None)
+    shop.spend("X", 20, at=_week(4), order_id="B")
+    shop.spend("Y", 5, at=_week(4, 6))
+    shop.give_back("A", at=_week(5), id="R1", items=[("SODA", {"qty": 1})])
+    shop.happens("points.adjusted", "adj", _week(6), "081234567890", points=5, reason="goodwill")
+    found = records.from_database(shop.programme, _week(1, 0), _week(9))
+    sales = found.sales
+    assert sales.members == [rani.public_id] and found.left_out == {"points.adjusted": 1}
+    assert sales.kind.tolist() == [MADE, JOINED, MADE, SPENT, SPENT, RETURNED]
+    assert sales.member.tolist() == [NOBODY, 0, 0, 0, 0, 0]
+    assert sales.net.tolist() == [50_000, 0, 100_000, 0, 0, -40_000]
+    assert sales.amount.tolist() == [0, 0, 0, 20, 5, 0]
+    assert sales.target.tolist() == [NOBODY, NOBODY, NOBODY, 0, NOBODY, 2]
+    assert sales.lines.sale.tolist() == [2, 2, 5, 5]
+    assert sales.lines.net.tolist() == [60_000, 40_000, 60_000, 0]
+    assert [sales.categories[code] for code in sales.lines.category] == ["COFFEE", "SOFT DRINKS"] * 2
+    assert sales.lines.items.tolist() == [1, 1, 1, 0]
+    assert (sales.hour[2], sales.weekday[2]) == (12, 0)
+    later = records.from_database(shop.programme, _week(3, 0), _week(9))
+    assert later.left_out == {"points.adjusted": 1, "purchase.returned": 1}
+    with pytest.raises(Refusal) as no:
+        records.from_database(shop.programme, _week(8), _week(9))
+    assert no.value.code == "no_sales"
+
+
+def test_a_voided_spending_never_was_and_a_claimed_sale_is_its_claimer_s(shop):
+    from setia.insights.backtest import records
+
+    shop.member("081234567890", _week(1))
+    shop.buy("A", 100_000, at=_week(2))
+    shop.buy("B", 50_000, at=_week(3), phone=None)
+    spent = shop.spend("X", 20, at=_week(4))
+    shop.happens("event.voided", "V", _week(5), event=ids.public("evt", spent.event_id), reason="mistake")
+    shop.happens("purchase.claimed", "C", _week(5), "081234567890", order_id="B")
+    sales = records.from_database(shop.programme, _week(1, 0), _week(9)).sales
+    assert sales.kind.tolist() == [JOINED, MADE, MADE]
+    assert sales.net.tolist() == [0, 100_000, 50_000]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from setia.insights.backtest.history import History, in_order, local, micros
 from setia.insights.backtest.sales import JOINED, MADE, NOBODY, RETURNED, Ints, Lines, Sales, coded
@@ -279,8 +280,8 @@ def amount_of(value: Any) -> int | None:
         text = (signed["inside"] or signed["behind"] or "").strip()
     found = money.parse(text)
     if found is None and (with_sen := _SEN.match(text)):
-        whole = money.parse(with_sen["whole"])
-        found = None if whole is None else whole + (int(with_sen["sen"].ljust(2, "0")) >= 50)
+        rupiah = money.parse(with_sen["whole"])
+        found = None if rupiah is None else rupiah + (int(with_sen["sen"].ljust(2, "0")) >= 50)
     if found is None or found > money.LARGEST:
         return None
     return -found if signed else found
@@ -534,7 +535,7 @@ def _in_receipts(rows: _Rows, orders: Sequence[str], zone: str) -> _Rows:
     order = np.lexsort((rows.row, *key[::-1]))
     key = key[:, order]
     starts = np.flatnonzero(np.r_[True, (key[:, 1:] != key[:, :-1]).any(axis=0)])
-    taken = {
+    taken: dict[str, Any] = {
         name: None if (column := getattr(rows, name)) is None else column[order]
         for name in _Rows.__dataclass_fields__
         if name != "start"
@@ -641,7 +642,7 @@ def _refunded(table: _Table, rows: _Rows, total: Ints) -> tuple[Ints, Ints]:
     return target, emptied
 
 
-def _lines(rows: _Rows, net: Ints, is_refund: Ints, target: Ints) -> Lines:
+def _lines(rows: _Rows, net: Ints, is_refund: NDArray[np.bool_], target: Ints) -> Lines:
     """The lines of receipts; what was taken off a whole receipt is shared by its lines, by largest remainder.
 
     Of a refund, what is left of its sale: each line less its part of the money that went back.

@@ -55,9 +55,11 @@ _BY_ROW = (
 )  # fmt: skip
 
 
-def in_order(sales: Sales, tie: Ints) -> Sales:
-    """The same sales with rows in their order: member, instant, sign-ups first, then `tie`. Rows keep their targets."""
+def in_order(sales: Sales, tie: Ints, rows: Ints | None = None) -> Sales:
+    """The same sales, or these rows of them, in their order: member, instant, sign-ups first, then `tie`."""
     order = np.lexsort((tie, sales.kind != JOINED, sales.at, sales.member))
+    if rows is not None:
+        order = order[np.isin(order, rows)]
     return _picked(sales, order)
 
 
