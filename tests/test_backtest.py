@@ -237,3 +237,115 @@ def test_a_voided_spending_never_was_and_a_claimed_sale_is_its_claimer_s(shop):
     sales = records.from_database(shop.programme, _week(1, 0), _week(9)).sales
     assert sales.kind.tolist() == [JOINED, MADE, MADE]
     assert sales.net.tolist() == [0, 100_000, 50_000]
+
+
+# What the report says, of an outcome worked out by hand
+
+
+def _outcome(months, members, **more):
+    from setia.insights.backtest.outcome import Assumptions, Flow, Outcome
+
+    def counts(*numbers):
+        return np.array(numbers, np.int64)
+
+    flow = Flow(*(counts(*column) for column in more.pop("points")))
+    return Outcome(
+        months,
+        {"points": flow},
+        discounts=counts(*more.pop("discounts", [0] * len(months))),
+        benefits={},
+        free_items={},
+        tiers={"silver": counts(*range(len(months)))},
+        members={name: counts(*column) for name, column in members.items()},
+        outlets={"Kemang": {"net": 100, "worth": 5, "points": 1}},
+        categories={},
+        rules={},
+        assumptions=Assumptions(values={"points": 100}),
+        **more,
+    )
+
+
+def _history(rows):
+    """Sales of (member, day of 2026, net), every sale at noon."""
+    text = "date,member,total\n" + "".join(f"{day},{who},{net}\n" for who, day, net in rows)
+    file = Path(__import__("tempfile").mkdtemp()) / "x.csv"
+    file.write_text(text)
+    return files.read(file)
+
+
+def test_months_cost_and_liability_in_rupiah():
+    from setia.engine.decide import Book
+    from setia.insights.backtest import report
+
+    past = _history(
+        [("A", "2026-01-05", 600_000), ("A", "2026-02-05", 300_000), ("B", "2026-02-06", 100_000)]
+    )
+    points = [
+        (60, 40),
+        (0, 10),
+        (20, 5),
+        (0, 8),
+        (40, 57),
+    ]  # issued, taken back, redeemed, expired, outstanding
+    outcome = _outcome(
+        ["2026-01", "2026-02"],
+        {"net": [900_000, 100_000], "worth": [8_000, 1_000]},
+        points=points,
+        discounts=[0, 700],
+    )
+    book = Book(1, "Asia/Jakarta", (), {}, {}, {"id": "Kartu", "en": "Card"})
+    made = report.made("a.yaml", book, past, outcome, 3_000)
+    assert [(m.month, m.sales, m.purchases) for m in made.months] == [
+        ("2026-01", 600_000, 1),
+        ("2026-02", 400_000, 2),
+    ]
+    assert [(m.cost, m.liability, m.burden) for m in made.months] == [
+        (2_000, 4_000, 6_000),
+        (1_200, 5_700, 2_900),
+    ]
+    assert made.total.burden == 8_900 == 100 * (100 - 10 - 8) + 700
+    assert made.total.assets["points"].outstanding == 57 and made.total.tiers == {"silver": 1}
+    assert [(p.who, p.visits, p.worth) for p in made.most] == [("A", 2, 8_000), ("B", 1, 1_000)]
+    assert [p.who for p in made.least] == ["A"]  # B came once
+    even = made.break_even
+    assert (even.cost, even.affected) == (8_900, 1_000_000)
+    assert even.uplift == 297  # 8,900 of 30 % of a million: 2.97 %
+    assert even.with_own == 306  # and 3.06 % when 0.89 % of the extra sales go back as well
+    assert even.why == "short"
+    assert report.of_json(report.json_of([made])) == [made]
+
+
+@pytest.mark.parametrize(("each", "days", "people", "why"), [(None, 120, 200, ""), (None, 60, 200, "short"),
+                                                           (None, 120, 50, "few"), (1_000_000, 120, 200, "wide")])  # fmt: skip
+def test_the_data_can_tell_or_not_by_a_stated_rule(each, days, people, why):
+    from setia.insights.backtest import report
+
+    start = datetime(2026, 1, 1)
+    rows = [
+        (f"M{i:03}", (start + timedelta(days=day)).date(), 100_000)
+        for i in range(people)
+        for day in (0, days - 1)
+    ]
+    past = _history(rows)
+    worth = [each if each and i == 0 else 0 if each else 2_000 for i in range(people)]
+    outcome = _outcome(
+        ["2026-01"], {"net": [200_000] * people, "worth": worth}, points=[(0,), (0,), (0,), (0,), (0,)]
+    )
+    found = report.break_even(past.sales, outcome, sum(worth), 3_000)
+    assert found.why == why
+    if not why:
+        assert found.low == found.high == found.uplift == 333
+    again = report.break_even(past.sales, outcome, sum(worth), 3_000)
+    assert again == found
+
+
+def test_whether_customers_come_back_often_enough():
+    from setia.insights.backtest import report
+
+    often = [("A", f"2026-{month:02}-10", 50_000) for month in (1, 4, 7, 10)]
+    past = _history(
+        [*often, ("B", "2026-01-01", 100_000), ("C", "2026-12-31", 100_000), ("", "2026-05-05", 9)]
+    )
+    found = report.sense(past.sales)
+    assert (found.days, found.seen, found.often) == (365, 3, 1)
+    assert (found.often_permille, found.sales_permille) == (333, 500)
