@@ -275,7 +275,7 @@ def _history(rows):
 
 def test_months_cost_and_liability_in_rupiah():
     from setia.engine.decide import Book
-    from setia.insights.backtest import report
+    from setia.insights.backtest import report, types
 
     past = _history(
         [("A", "2026-01-05", 600_000), ("A", "2026-02-05", 300_000), ("B", "2026-02-06", 100_000)]
@@ -312,7 +312,7 @@ def test_months_cost_and_liability_in_rupiah():
     assert even.uplift == 297  # 8,900 of 30 % of a million: 2.97 %
     assert even.with_own == 306  # and 3.06 % when 0.89 % of the extra sales go back as well
     assert even.why == "short"
-    assert report.of_json(report.json_of([made])) == [made]
+    assert types.of_json(types.json_of([made])) == [made]
 
 
 @pytest.mark.parametrize(("each", "days", "people", "why"), [(None, 120, 200, ""), (None, 60, 200, "short"),

@@ -43,6 +43,11 @@ def _add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
+def midnight(day: date, zone_name: str) -> datetime:
+    """When a day begins in a zone."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone(zone_name))
+
+
 def day(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
     """A date in full: 16 Nov 2026."""
     local = at.astimezone(zone(zone_name))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from setia.insights.backtest.history import History, in_order, local, micros
+from setia.insights.backtest.history import History, in_order, local, micros, places
 from setia.insights.backtest.sales import JOINED, MADE, NOBODY, RETURNED, Ints, Lines, Sales, coded
 from setia.kit import money, phones, texts, time
 from setia.kit.refusals import Refusal
@@ -485,7 +485,10 @@ def _assembled(table: _Table, zone: str) -> History:
     items = table.parsed("qty", _quantity, "row.qty") if "qty" in table.columns else [1] * table.rows
     names, member, shown = _people(table)
     _refuse(table)
-    told = {name: coded(table.texts(name)) for name in ("order", "outlet", "channel", "sku", "category")}
+    told = {name: coded(table.texts(name)) for name in ("order", "sku", "category")}
+    told["outlet"] = places(table.texts("outlet"))
+    channels, channel = coded(["", *table.texts("channel")])  # a sign-up has none
+    told["channel"] = channels, channel[1:]
     codes = {name: column for name, (_, column) in told.items()}
     has_lines = "amount" in numbers
     rows = _in_receipts(

@@ -1,12 +1,12 @@
 """Past sales with what is known of where they came from. `files` and `records` make one; nothing here reads anything."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
-from setia.insights.backtest.sales import JOINED, NOBODY, Ints, Lines, Sales
+from setia.insights.backtest.sales import JOINED, NOBODY, Ints, Lines, Sales, coded
 from setia.kit import time
 
 _EPOCH = 719_163  # proleptic ordinal of 1 January 1970
@@ -25,6 +25,14 @@ class History:
     masked: Sequence[str]
     lacks: frozenset[str] = frozenset()
     left_out: dict[str, int] = field(default_factory=dict)
+
+
+def places(values: Iterable[str]) -> tuple[list[str], Ints]:
+    """A dictionary of outlets and each value's code into it; `NOBODY` where none is told."""
+    names, codes = coded(values)
+    if names and not names[0]:
+        return names[1:], codes - np.int32(1)
+    return names, codes
 
 
 def local(at: Ints, zone: str) -> tuple[Ints, Ints, Ints]:
@@ -48,6 +56,11 @@ def local(at: Ints, zone: str) -> tuple[Ints, Ints, Ints]:
 def micros(at: datetime) -> int:
     """An instant as microseconds since 1970."""
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def days(sales: Sales) -> tuple[date, date]:
+    """The first and the last day of sales."""
+    return date.fromordinal(int(sales.day.min())), date.fromordinal(int(sales.day.max()))
 
 
 _BY_ROW = (

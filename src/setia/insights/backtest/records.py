@@ -15,7 +15,7 @@ from setia.engine.vocabulary import JOINED as JOINS
 from setia.engine.vocabulary import MADE as BUYS
 from setia.engine.vocabulary import RETURNED as GIVES_BACK
 from setia.engine.vocabulary import SPENT as SPENDS
-from setia.insights.backtest.history import History, in_order, local, micros
+from setia.insights.backtest.history import History, in_order, local, micros, places
 from setia.insights.backtest.sales import JOINED, MADE, NOBODY, RETURNED, SPENT, Lines, Sales, coded
 from setia.kit import ids
 from setia.kit.refusals import Refusal
@@ -167,7 +167,7 @@ def _sales(programme: Programme, reading: _Reading, members: Sequence[UUID], nam
     )
     place = {member: n for n, member in enumerate(members)}
     instants = np.array([micros(each) for each in at], np.int64)
-    outlets, at_outlet = coded(outlet)
+    outlets, at_outlet = places(outlet)
     channels, by_channel = coded(each or "" for each in channel)
     day, hour, weekday = local(instants, programme.zone)
     zones = np.array([each or programme.zone for each in zone], dtype=object)
@@ -221,10 +221,3 @@ def _lines(lines: Sequence[tuple[int, Line]]) -> tuple[list[str], list[str], Lin
             np.where(whole, many, many > 0).astype(np.int64),
         ),
     )
-
-
-def newest(programme: Programme) -> datetime | None:
-    """When the newest sale on record was."""
-    query = "SELECT max(at) FROM intake_event WHERE program_id = %(program)s AND kind = 'purchase.made'"
-    found: datetime | None = next(_rows(query, {"program": programme.id}))[0]
-    return found

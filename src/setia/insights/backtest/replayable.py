@@ -22,10 +22,8 @@ TOLD = frozenset(  # what every sale or sign-up carries, unless the history says
 class NotReplayable(Refusal):
     """A rule reads what the history doesn't tell; both are named."""
 
-    def __init__(self, rule: Rule, fact: str, source: str) -> None:
-        super().__init__(
-            "not_replayable", status=422, param="document", rule=rule.id, fact=fact, source=source
-        )
+    def __init__(self, rule: Rule, fact: str) -> None:
+        super().__init__("not_replayable", status=422, param="document", rule=rule.id, fact=fact)
         self.rule, self.fact = rule, fact
 
     def message(self, lang: str) -> str:
@@ -36,7 +34,6 @@ class NotReplayable(Refusal):
             lang,
             rule=self.rule.name.get(lang, self.rule.id),
             fact=f"{self.fact} ({label})",
-            source=self.values["source"],
         )
 
 
@@ -45,7 +42,7 @@ def check(book: Book, history: History) -> None:
     for rule in book.rules:
         for fact in _facts(book, rule):
             if fact in history.lacks or not _known(book, history, fact):
-                raise NotReplayable(rule, fact, history.source)
+                raise NotReplayable(rule, fact)
 
 
 def _known(book: Book, history: History, fact: str) -> bool:

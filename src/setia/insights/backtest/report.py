@@ -1,137 +1,34 @@
-"""What a backtest says: months, people, places, rules, and whether the programme can pay for itself. Numbers only.
-
-A `Report` is made once, kept as JSON, and shown by the terminal, the console and a file alike. Money is whole rupiah;
-shares are hundredths of a percent unless they say permille. Members are `mem_…` or masked cards, never names.
-"""
+"""Makes a report out of an outcome: months, people, places, rules, and whether the programme can pay for itself."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
-from typing import Any
 
-import msgspec
 import numpy as np
 
 from setia.engine.decide import Book
-from setia.insights.backtest.history import History
+from setia.insights.backtest.history import History, days
 from setia.insights.backtest.outcome import Assumptions, Counts, Outcome
 from setia.insights.backtest.sales import MADE, NOBODY, Ints, Sales
+from setia.insights.backtest.types import (
+    LEAST_DAYS,
+    LEAST_MEMBERS,
+    OFTEN,
+    PARTS,
+    PEOPLE,
+    RESAMPLES,
+    SEED,
+    WHOLE,
+    WIDEST,
+    Assumed,
+    BreakEven,
+    Flowed,
+    Month,
+    Part,
+    Person,
+    Report,
+    Sense,
+)
 
-OFTEN = 4  # visits a year by the same customer below which a programme has little to work on
-PEOPLE = 10  # who gain most and least
-PARTS = 50  # outlets, categories and rules beyond the largest are one row
-SEED, RESAMPLES, BLOCKS = 20_260_401, 2_000, 2_000
-LEAST_DAYS, LEAST_MEMBERS, WIDEST = 90, 100, 2  # below these, or with a wider interval, the data can't tell
-WHOLE = 10_000  # hundredths of a percent
-
-
-class Flowed(msgspec.Struct, frozen=True):
-    """Units of an asset: in a month, or in all with what is outstanding at the end."""
-
-    issued: int
-    taken_back: int
-    redeemed: int
-    expired: int
-    outstanding: int
-
-
-class Month(msgspec.Struct, frozen=True):
-    """One month. `cost` left the till in it, `liability` stands at its end, `burden` is cost and the change of liability."""
-
-    month: str
-    sales: int
-    purchases: int
-    assets: dict[str, Flowed]
-    discounts: int
-    cost: int
-    liability: int
-    burden: int
-    tiers: dict[str, int]
-
-
-class Person(msgspec.Struct, frozen=True):
-    """A member, what they paid and what that would have brought them."""
-
-    who: str
-    sales: int
-    visits: int
-    worth: int
-
-
-class Part(msgspec.Struct, frozen=True):
-    """An outlet, a category or a rule: what was sold there (None for a rule), what it gave in rupiah, how often."""
-
-    name: str
-    sales: int | None
-    worth: int
-    amounts: dict[str, int]
-    times: int | None = None
-
-
-class Sense(msgspec.Struct, frozen=True):
-    """Whether customers come back often enough: those with `OFTEN` visits a year and their part of what members paid."""
-
-    days: int
-    seen: int
-    often: int
-    often_permille: int
-    sales_permille: int
-
-
-class BreakEven(msgspec.Struct, frozen=True):
-    """By how much members' sales must rise for the programme to pay for itself, in hundredths of a percent.
-
-    `with_own` is the same when the extra sales are rewarded as well; None when their reward eats the whole margin.
-    `low` and `high` hold nineteen times out of twenty. `why` says what keeps the data from telling; empty when it can.
-    """
-
-    cost: int
-    affected: int
-    margin: int
-    uplift: int | None
-    with_own: int | None
-    low: int | None
-    high: int | None
-    why: str
-
-
-class Assumed(msgspec.Struct, frozen=True):
-    """What the numbers rest on."""
-
-    values: dict[str, int]  # rupiah a unit
-    spend_at: int | None  # None: as in history
-    spend_percent: int
-    margin: int
-    seed: int
-
-
-class Report(msgspec.Struct, frozen=True):
-    """A programme over a history."""
-
-    name: str
-    title: dict[str, str]
-    source: str
-    since: date
-    until: date  # the last day
-    members: int
-    purchases: int
-    sales: int
-    nobodys: int  # sales without a member
-    assumed: Assumed
-    sense: Sense
-    months: list[Month]
-    total: Month
-    most: list[Person]
-    least: list[Person]
-    outlets: list[Part]
-    categories: list[Part]
-    rules: list[Part]
-    free_items: dict[str, int]
-    benefits: dict[str, int]
-    break_even: BreakEven
-    left_out: dict[str, int]
-    refused: int  # spendings of the history for which there was too little
-    way: str
-    why_rows: list[tuple[str, str]]
+BLOCKS = 2_000  # members are drawn in so many random groups
 
 
 def assumptions(
@@ -151,7 +48,7 @@ def made(name: str, book: Book, history: History, outcome: Outcome, margin: int)
     sales, values = history.sales, outcome.assumptions.values
     months = _months(sales, outcome, values)
     total = _total(months)
-    day = _dates(sales)
+    day = days(sales)
     paid = sales.member != NOBODY
     return Report(
         name=name,
@@ -194,10 +91,6 @@ def made(name: str, book: Book, history: History, outcome: Outcome, margin: int)
 def month_of(days: Ints) -> Ints:
     """Months since 1970 of proleptic ordinals."""
     return (days.astype(np.int64) - 719_163).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-
-
-def _dates(sales: Sales) -> tuple[date, date]:
-    return date.fromordinal(int(sales.day.min())), date.fromordinal(int(sales.day.max()))
 
 
 def _months(sales: Sales, outcome: Outcome, values: Mapping[str, int]) -> list[Month]:
@@ -314,6 +207,7 @@ def _rules(book: Book, outcome: Outcome, values: Mapping[str, int]) -> list[Part
             row.get("worth", 0),
             {asset: n for asset, n in row.items() if asset not in ("worth", "times")},
             row.get("times", 0),
+            dict(rule.name),
         )
         for rule in book.rules
         for row in [outcome.rules.get(rule.id, {})]
@@ -325,16 +219,16 @@ def _rules(book: Book, outcome: Outcome, values: Mapping[str, int]) -> list[Part
 
 def sense(sales: Sales) -> Sense:
     """Who comes often enough: visits of the whole period, as for a year."""
-    since, until = _dates(sales)
-    days = (until - since).days + 1
+    since, until = days(sales)
+    length = (until - since).days + 1
     visits, net = _visits(sales), np.zeros(len(sales.members), np.int64)
     mine = sales.member != NOBODY
     np.add.at(net, sales.member[mine], sales.net[mine])
     came = visits > 0
-    often = visits * 365 >= OFTEN * days
+    often = visits * 365 >= OFTEN * length
     seen, many, paid = int(came.sum()), int((came & often).sum()), int(net[came].sum())
     return Sense(
-        days,
+        length,
         seen,
         many,
         many * 1000 // seen if seen else 0,
@@ -356,7 +250,7 @@ def break_even(sales: Sales, outcome: Outcome, cost: int, margin: int) -> BreakE
     rate = cost * WHOLE // affected
     with_own = _uplift(cost, affected, margin - rate) if rate < margin else None
     low, high = _interval(net, worth, cost, margin)
-    since, until = _dates(sales)
+    since, until = days(sales)
     why = ""
     if (until - since).days + 1 < LEAST_DAYS:
         why = "short"
@@ -387,13 +281,3 @@ def _interval(net: Counts, worth: Counts, cost: int, margin: int) -> tuple[int, 
     rate = got[fine] / paid[fine] * (cost / worth.sum())
     low, high = np.percentile(rate * WHOLE * WHOLE / margin, (2.5, 97.5))
     return round(float(low)), round(float(high))
-
-
-def json_of(reports: Sequence[Report]) -> Any:
-    """Reports as plain values, as the API and the command line write them."""
-    return msgspec.to_builtins(list(reports))
-
-
-def of_json(plain: Any) -> list[Report]:
-    """Reports out of what `json_of` made."""
-    return msgspec.convert(plain, list[Report])
