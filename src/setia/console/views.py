@@ -82,6 +82,7 @@ def _show(
         "may_void": tenancy.may(staff, "void"),
         "may_merge": tenancy.may(staff, "merge"),
         "may_imports": tenancy.may(staff, "imports"),
+        "may_programs": tenancy.may(staff, "programs"),
     }
     return render(request, f"console/{page}.html", {**shared, **values}, status=status)
 
