@@ -15,7 +15,12 @@ __all__ = ["browser"]
 
 
 @pytest.fixture(
-    params=[("phone", "id", "light"), ("desk", "en", "light"), ("phone", "en", "dark"), ("desk", "id", "dark")],
+    params=[
+        ("phone", "id", "light"),
+        ("desk", "en", "light"),
+        ("phone", "en", "dark"),
+        ("desk", "id", "dark"),
+    ],
     ids=lambda each: "-".join(each),
 )
 def place(request: Any, browser: Browser, served: Any) -> Iterator[tuple[Page, str]]:
@@ -39,7 +44,9 @@ def _fine(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
 
 
-def test_an_owner_tries_two_drafts_and_takes_the_report_along(place: Any, served: Any, tmp_path: Path) -> None:
+def test_an_owner_tries_two_drafts_and_takes_the_report_along(
+    place: Any, served: Any, tmp_path: Path
+) -> None:
     page, lang = place
     page.goto(f"/console/uji?lang={lang}")
     _fine(page)

@@ -1,6 +1,7 @@
 """The console's pages that try a programme over past sales: ask, watch, read the report, take it along."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,12 +15,15 @@ from setia.insights.backtest import service as backtest
 from setia.insights.backtest import shown
 from setia.insights.backtest.service import Job
 from setia.insights.backtest.types import DAYS, MARGIN, Report, Wishes, json_of
+from setia.kit import texts
 from setia.kit.refusals import NotFound, Refusal
 from setia.programs import service as programs
 from setia.tenancy.types import Programme
 from setia.web import pages
 
 FIELDS = ("since", "until", "point_value", "way", "percent", "at", "margin")
+VERSIONS = 4  # older ones that are offered
+Choice = tuple[str, str, str, str]  # the form's value, name, text, which draft
 LARGEST_FILE = 1_000_000  # bytes of a programme file
 
 
@@ -27,7 +31,7 @@ LARGEST_FILE = 1_000_000  # bytes of a programme file
 @allowed("programs")
 def asked(request: HttpRequest, programme: Programme) -> HttpResponse:
     """What was tried so far, and the form to try more."""
-    choices = _choices(programme)
+    choices = _choices(programme, pages.lang(request))
     values: dict[str, Any] = {"jobs": backtest.listed(programme), "choices": choices, "days": DAYS}
     try:
         values["since"], values["until"] = backtest.period(programme)
@@ -35,7 +39,10 @@ def asked(request: HttpRequest, programme: Programme) -> HttpResponse:
         return _show(request, "backtest", programme, {**values, "is_empty": True})
     if request.method == "GET":
         return _show(
-            request, "backtest", programme, {**values, "typed": _fresh(programme), "chosen": choices[:1]}
+            request,
+            "backtest",
+            programme,
+            {**values, "typed": _fresh(programme), "chosen": _wanted(request, choices)},
         )
     values["typed"] = {field: request.POST.get(field, "") for field in FIELDS}
     values["chosen"] = [each for each in choices if each[0] in request.POST.getlist("draft")]
@@ -44,6 +51,11 @@ def asked(request: HttpRequest, programme: Programme) -> HttpResponse:
     except Refusal as refusal:
         return _show(request, "backtest", programme, {**values, "wrong": wrong(request, refusal)}, status=422)
     return redirect("console:backtest_job", number)
+
+
+def _wanted(request: HttpRequest, choices: Sequence[Choice]) -> Sequence[Choice]:
+    """What the page before asked for, else what is in force."""
+    return [each for each in choices if each[0] in request.GET.getlist("draft")] or choices[:1]
 
 
 def _fresh(programme: Programme) -> dict[str, str]:
@@ -57,27 +69,36 @@ def _fresh(programme: Programme) -> dict[str, str]:
     }
 
 
-def _choices(programme: Programme) -> list[tuple[str, str, str]]:
-    """The texts that can be tried: (value, name, text), the one in force first."""
-    books = programs.shelf(programme.id).books
-    try:
-        live = programs.book(programme.id, programme.now())
-    except Refusal:
-        return []
-    others = sorted((book for book in books if book is not live), key=lambda book: -book.version)[:4]
-    return [(f"v{book.version}", f"v{book.version}", book.document) for book in (live, *others)]
+def _choices(programme: Programme, lang: str) -> list[Choice]:
+    """The texts that can be tried: the one in force first, then drafts, then the newest other versions."""
+    shelf, live = programs.refresh(programme.id), programs.refresh(programme.id).at(programme.now())
+    drafts = [
+        (
+            each.id,
+            each.note or texts.say("con.backtest.draft", lang, n=each.based_on),
+            each.text,
+            f"{each.id}@{each.revision}",
+        )
+        for each in programs.drafts(programme)
+    ]
+    others = sorted((book for book in shelf.books if book is not live), key=lambda book: -book.version)[
+        :VERSIONS
+    ]
+    known = [
+        (f"v{book.version}", f"v{book.version}", book.document, "")
+        for book in (*([live] if live else []), *others)
+    ]
+    return [*known[: bool(live)], *drafts, *known[bool(live) :]]
 
 
-def _ask(
-    request: HttpRequest, programme: Programme, chosen: list[tuple[str, str, str]], typed: dict[str, str]
-) -> int:
+def _ask(request: HttpRequest, programme: Programme, chosen: Sequence[Choice], typed: dict[str, str]) -> int:
     kind = backtest.IMPACT if request.POST.get("kind") == backtest.IMPACT else backtest.BACKTEST
-    drafts = [(name, text) for _, name, text in chosen]
+    drafts = [(name, text, which) for _, name, text, which in chosen]
     for file in request.FILES.getlist("file"):
         if (file.size or 0) > LARGEST_FILE:
             raise Refusal("draft_too_large", status=422, param="file", most=LARGEST_FILE)
         try:
-            drafts.append(((file.name or "-")[:80], file.read().decode("utf-8")))
+            drafts.append(((file.name or "-")[:80], file.read().decode("utf-8"), ""))
         except UnicodeDecodeError as error:
             raise Refusal("no_file", status=422, param="file", value=file.name) from error
     days = DAYS if kind == backtest.IMPACT and not typed["since"] else backtest.A_YEAR
@@ -95,7 +116,7 @@ def _ask(
         after = [draft for draft in drafts if draft[0] != f"v{live.version}"]
         if len(after) != 1:
             raise Refusal("one_draft", status=422, param="draft")
-        drafts = [(f"v{live.version}", live.document), *after]
+        drafts = [(f"v{live.version}", live.document, ""), *after]
     staff: Any = request.user
     return backtest.ask(programme, f"staff:{staff.id}", kind, drafts, wishes)
 
@@ -113,6 +134,8 @@ def job(request: HttpRequest, programme: Programme, number: int) -> HttpResponse
     """How far it is, and then its report: of several drafts the comparison and one of them."""
     found, lang = backtest.get(programme, number), pages.lang(request)
     values: dict[str, Any] = {"job": found}
+    if found.state == "done":
+        backtest.seen(programme, found)
     if found.reports:
         place = _place(request, found)
         report = found.reports[place]

@@ -15,7 +15,7 @@ class Backtest(models.Model):
     program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=16, help_text="backtest or impact")
-    drafts = models.JSONField(help_text="[name, text] of each")
+    drafts = models.JSONField(help_text="[name, text, which draft] of each")
     wishes = models.JSONField(help_text="period and assumptions, as `types.Wishes`")
     asked_at = models.DateTimeField(default=time.now)
     asked_by = models.CharField(max_length=64)

@@ -64,11 +64,12 @@ def _days_to_birthday(row: Row, at: datetime, day: date) -> int:
     if not row.birthday:
         return UNKNOWN_BIRTHDAY
     month, day_of = map(int, row.birthday.split("-"))
-    coming = (_birthday(year, month, day_of) for year in (day.year, day.year + 1))
+    coming = (birthday_in(year, month, day_of) for year in (day.year, day.year + 1))
     return next((each - day).days for each in coming if each >= day)
 
 
-def _birthday(year: int, month: int, day: int) -> date:
+def birthday_in(year: int, month: int, day: int) -> date:
+    """The day of a birthday in a year."""
     try:
         return date(year, month, day)
     except ValueError:

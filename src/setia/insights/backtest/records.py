@@ -7,32 +7,39 @@ from uuid import UUID
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from django.db import connection
 
 from setia.catalog import service as catalog
-from setia.engine.vocabulary import CAPTURED, CLAIMED, EXPIRED, HELD, LAPSED, RELEASED, VOIDED
+from setia.engine.vocabulary import (
+    BIRTHDAY,
+    CAPTURED,
+    CLAIMED,
+    HELD,
+    LAPSED,
+    RELEASED,
+    UNKNOWN_BIRTHDAY,
+    VOIDED,
+)
 from setia.engine.vocabulary import JOINED as JOINS
 from setia.engine.vocabulary import MADE as BUYS
 from setia.engine.vocabulary import RETURNED as GIVES_BACK
 from setia.engine.vocabulary import SPENT as SPENDS
-from setia.insights.backtest.history import History, in_order, local, micros, places
+from setia.insights.backtest.history import History, days, in_order, local, micros, places
 from setia.insights.backtest.sales import JOINED, MADE, NOBODY, RETURNED, SPENT, Lines, Sales, coded
+from setia.intake import lookups
 from setia.kit import ids
 from setia.kit.refusals import Refusal
+from setia.programs import service as programs
 from setia.tenancy.types import Programme
 
 _KINDS = (JOINS, BUYS, GIVES_BACK, SPENDS, CAPTURED, VOIDED)
-_QUIET = (
-    CLAIMED,
-    HELD,
-    RELEASED,
-    LAPSED,
-    EXPIRED,
-)  # they are seen in what they speak of, or follow by themselves
+_DAY = 86_400_000_000
+_QUIET = (CLAIMED, HELD, RELEASED, LAPSED)  # they are seen in what they speak of
 
 # A sale that was claimed is its claimer's from the beginning; whoever was merged is who they were merged into.
 _EVENTS = """
-SELECT e.id, e.kind, coalesce(m.merged_into_id, m.id, e.member_id), e.at, e.net, e.total, e.visits, o.code, o.time_zone,
+SELECT e.id, e.kind, coalesce(m.merged_into_id, m.id, e.member_id), e.at, e.net, e.total, e.visits, o.code, o.time_zone, o.city,
   e.payload->>'channel', (e.payload->>'amount')::bigint, (e.payload->'lines')::text, (e.facts->'categories')::text,
   e.corrects_id, p.id
 FROM intake_event e
@@ -78,6 +85,7 @@ class _Reading:
             visits,
             outlet,
             zone,
+            city,
             channel,
             amount,
             lines,
@@ -106,7 +114,21 @@ class _Reading:
         self.lines += ((here, line) for line in self.left.get(sale if code == RETURNED else here, ()))
         target = self.place.get(paid, NOBODY) if code == SPENT else sale if code == RETURNED else NOBODY
         self.rows.append(
-            (code, member, at, net, total, gross, visits, outlet or "", zone, channel, amount or 0, target)
+            (
+                code,
+                member,
+                at,
+                net,
+                total,
+                gross,
+                visits,
+                outlet or "",
+                zone,
+                city or "",
+                channel,
+                amount or 0,
+                target,
+            )
         )
 
     def _leave_out(self, kind: str) -> None:
@@ -143,7 +165,9 @@ def from_database(programme: Programme, since: datetime, until: datetime) -> His
         reading.take(row)
     if not any(row[0] == MADE for row in reading.rows):
         raise Refusal("no_sales", status=422, param="since")
-    others = dict(_rows(_OTHERS, {**where, "kinds": [*_KINDS, *_QUIET]}))
+    known = programs.words().events.values()
+    by_itself = [kind.name for kind in known if kind.scope == "internal" and kind.name != BIRTHDAY]
+    others = dict(_rows(_OTHERS, {**where, "kinds": [*_KINDS, *_QUIET, *by_itself]}))
     members = sorted({row[1] for row in reading.rows if row[1]})
     names = [ids.public("mem", member) for member in members]
     return History(
@@ -162,7 +186,7 @@ def _rows(query: str, where: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def _sales(programme: Programme, reading: _Reading, members: Sequence[UUID], names: list[str]) -> Sales:
-    code, who, at, net, total, gross, visits, outlet, zone, channel, amount, target = zip(
+    code, who, at, net, total, gross, visits, outlet, zone, city, channel, amount, target = zip(
         *reading.rows, strict=True
     )
     place = {member: n for n, member in enumerate(members)}
@@ -197,9 +221,39 @@ def _sales(programme: Programme, reading: _Reading, members: Sequence[UUID], nam
         target=np.array(target, np.int64),
     )
     sales.skus, sales.categories, sales.lines = _lines(reading.lines)
+    sales.given = _looked_up(sales, members, np.array(city, dtype=object))
     keep = np.ones(len(sales), bool)
     keep[list(reading.taken_back)] = False
     return in_order(sales, np.arange(len(sales)), np.flatnonzero(keep))
+
+
+def _looked_up(sales: Sales, members: Sequence[UUID], outlet_city: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """The facts that are looked up, by row, as members and outlets are known today."""
+    rows = lookups.several(members)
+    told = [*(rows.get(member, lookups.NOBODY) for member in members), lookups.NOBODY]
+    city = np.array([row.city for row in told], dtype=object)[sales.member]
+    born = np.array([row.birthday for row in told], dtype=object)[sales.member]
+    since = np.array([micros(row.told_at) if row.told_at else 0 for row in told], np.int64)[sales.member]
+    known = (born != "") & (since != 0)
+    to = np.full(len(sales), UNKNOWN_BIRTHDAY, np.int64)
+    first, last = days(sales)
+    for birthday in set(born) - {""}:
+        month, day = map(int, birthday.split("-"))
+        dates = [lookups.birthday_in(year, month, day) for year in range(first.year, last.year + 2)]
+        ordinals = np.array([each.toordinal() for each in dates])
+        where = np.flatnonzero(born == birthday)
+        on = sales.day[where]
+        to[where] = ordinals[np.searchsorted(ordinals, on)] - on
+    here, there = (
+        np.array([each.casefold() for each in column], dtype=object) for column in (city, outlet_city)
+    )
+    return {
+        "member.days_to_birthday": to,
+        "member.birthday_known_days": np.where(known, np.maximum(0, (sales.at - since) // _DAY), 0),
+        "member.city": city,
+        "outlet.city": outlet_city,
+        "member.out_of_town": ((here != "") & (there != "") & (here != there)).astype(np.int64),
+    }
 
 
 def _lines(lines: Sequence[tuple[int, Line]]) -> tuple[list[str], list[str], Lines]:

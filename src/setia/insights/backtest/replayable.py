@@ -6,7 +6,17 @@ from typing import Any
 
 from setia.engine.decide import Book, Rule
 from setia.engine.nodes import LineSum
-from setia.engine.vocabulary import LINE_FIELDS, Distinct, Often, Share, SumLines
+from setia.engine.vocabulary import (
+    CLAIMED,
+    JOINED,
+    LINE_FIELDS,
+    MADE,
+    Distinct,
+    LookUp,
+    Often,
+    Share,
+    SumLines,
+)
 from setia.insights.backtest.history import History
 from setia.kit import texts
 from setia.kit.refusals import Refusal
@@ -46,13 +56,20 @@ def check(book: Book, history: History) -> None:
 
 
 def _known(book: Book, history: History, fact: str) -> bool:
-    return (
-        fact in TOLD
-        or fact in LINE_FIELDS
-        or fact in book.folds
-        or fact in history.sales.given
-        or fact.startswith("balance.")
-    )
+    if isinstance(book.folds.get(fact), LookUp):
+        return fact in history.sales.given
+    known = TOLD | LINE_FIELDS.keys() | book.folds.keys() | history.sales.given.keys()
+    return fact in known or fact.startswith("balance.")
+
+
+def silent(book: Book) -> list[tuple[str, str]]:
+    """The rules that only fire on what no history of sales holds, each with that kind of event."""
+    seen = (MADE, CLAIMED, JOINED)
+    return [
+        (rule.id, rule.on[0])
+        for rule in book.rules
+        if not any(kind in seen or kind.startswith("given:") for kind in rule.on)
+    ]
 
 
 def _facts(book: Book, rule: Rule) -> Iterator[str]:

@@ -7,6 +7,7 @@ import numpy as np
 from setia.engine.decide import Book
 from setia.insights.backtest.history import History, days
 from setia.insights.backtest.outcome import Assumptions, Counts, Outcome
+from setia.insights.backtest.replayable import silent
 from setia.insights.backtest.sales import MADE, NOBODY, Ints, Sales
 from setia.insights.backtest.types import (
     LEAST_DAYS,
@@ -82,6 +83,7 @@ def made(name: str, book: Book, history: History, outcome: Outcome, margin: int)
         refused=outcome.refused,
         way=outcome.way,
         why_rows=list(outcome.why),
+        silent=silent(book),
     )
 
 

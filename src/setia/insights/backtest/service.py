@@ -43,6 +43,7 @@ class Job:
     number: int
     kind: str
     drafts: Sequence[str]
+    which: Sequence[str]  # the drafts among them, `drf_…@revision`
     wishes: Wishes
     asked_at: datetime
     asked_by: str
@@ -123,14 +124,17 @@ def _day(param: str, text: str) -> date | None:
 # As a job
 
 
-def ask(programme: Programme, by: str, kind: str, drafts: Sequence[tuple[str, str]], wishes: Wishes) -> int:
+Text = tuple[str, str, str]  # its name, what it says, and which draft it is: `drf_…@revision`, or nothing
+
+
+def ask(programme: Programme, by: str, kind: str, drafts: Sequence[Text], wishes: Wishes) -> int:
     """Ask for texts to be tried (of an impact: the one before and the one after). The job's number.
 
     Refuses what `programs.check` does, so that nothing waits in vain. What is small is done at once.
     """
     if not 1 <= len(drafts) <= MOST_DRAFTS:
         raise Refusal("no_drafts", status=422, param="draft", most=MOST_DRAFTS)
-    for _, text in drafts:
+    for _, text, _ in drafts:
         programs.check(text, programme.zone)
     row = _new(programme, by, kind, drafts, wishes)
     if _events(programme, wishes) <= AT_ONCE and (taken := _take(row.id)):
@@ -139,7 +143,7 @@ def ask(programme: Programme, by: str, kind: str, drafts: Sequence[tuple[str, st
 
 
 def _new(
-    programme: Programme, by: str, kind: str, drafts: Sequence[tuple[str, str]], wishes: Wishes
+    programme: Programme, by: str, kind: str, drafts: Sequence[Text], wishes: Wishes
 ) -> Backtest:
     for _ in range(5):  # two people asking at once take successive numbers
         top = Backtest.objects.filter(program_id=programme.id).aggregate(top=Max("number"))["top"] or 0
@@ -223,7 +227,7 @@ def _answer(row: Backtest) -> Any:
 
     programme = tenancy.programme_by_id(row.program_id)
     wishes = msgspec.convert(row.wishes, Wishes)
-    drafts = [(name, programs.check(text, programme.zone)) for name, text in row.drafts]
+    drafts = [(name, programs.check(text, programme.zone)) for name, text, _ in row.drafts]
     last = time.now()
 
     def told(done: int, of: int) -> None:
@@ -252,6 +256,13 @@ def listed(programme: Programme, most: int = 20) -> list[Job]:
     return [_job(row, whole=False) for row in rows]
 
 
+def seen(programme: Programme, job: Job) -> None:
+    """Somebody reads the answer: the drafts it speaks of were tried."""
+    for each in filter(None, job.which):
+        id, _, revision = each.partition("@")
+        programs.tried(programme, id, int(revision))
+
+
 def _job(row: Backtest, whole: bool = True) -> Job:
     state = (
         "failed" if row.refused else "done" if row.ended_at else "running" if row.touched_at else "waiting"
@@ -260,7 +271,8 @@ def _job(row: Backtest, whole: bool = True) -> Job:
     return Job(
         row.number,
         row.kind,
-        [name for name, _ in row.drafts],
+        [name for name, *_ in row.drafts],
+        [which for *_, which in row.drafts],
         msgspec.convert(row.wishes, Wishes),
         row.asked_at,
         row.asked_by,
@@ -271,14 +283,6 @@ def _job(row: Backtest, whole: bool = True) -> Job:
         of_json(row.answer) if is_done and row.kind == BACKTEST else (),
         msgspec.convert(row.answer, Impact) if is_done and row.kind == IMPACT else None,
     )
-
-
-def text_of(programme: Programme, number: int, place: int) -> str:
-    """The text of a draft as it was tried. Refuses `not_found`."""
-    row = Backtest.objects.filter(program_id=programme.id, number=number).first()
-    if row is None or not 0 <= place < len(row.drafts):
-        raise NotFound("backtest", str(number))
-    return str(row.drafts[place][1])
 
 
 def names(programme: Programme, who: Sequence[str]) -> dict[str, str]:

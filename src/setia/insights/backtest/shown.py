@@ -335,6 +335,10 @@ def assumed(report: Report, lang: str) -> list[str]:
         texts.say("backtest.assumed.left_out", lang, n=n, kind=_event(kind, lang))
         for kind, n in report.left_out.items()
     ]
+    said += [
+        texts.say("backtest.assumed.silent", lang, rule=rule, event=_event(kind, lang))
+        for rule, kind in report.silent
+    ]
     said += [texts.say("backtest.assumed.rows", lang, rule=rule, why=why) for rule, why in report.why_rows]
     return said
 

@@ -130,6 +130,7 @@ class Report(msgspec.Struct, frozen=True):
     refused: int  # spendings of the history for which there was too little
     way: str
     why_rows: list[tuple[str, str]]
+    silent: list[tuple[str, str]]  # rules on events that the history doesn't hold, with the kind
 
 
 class Wishes(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=setia.kit.ids.new, primary_key=True, serialize=False)),
                 ('number', models.PositiveIntegerField()),
                 ('kind', models.CharField(help_text='backtest or impact', max_length=16)),
-                ('drafts', models.JSONField(help_text='[name, text] of each')),
+                ('drafts', models.JSONField(help_text='[name, text, which draft] of each')),
                 ('wishes', models.JSONField(help_text='period and assumptions, as `types.Wishes`')),
                 ('asked_at', models.DateTimeField(default=setia.kit.time.now)),
                 ('asked_by', models.CharField(max_length=64)),
