@@ -99,6 +99,7 @@ def _picked(sales: Sales, rows: Ints) -> Sales:
         sales,
         **{name: getattr(sales, name)[rows] for name in _BY_ROW},
         target=place[sales.target[rows]],
+        memo={},
         given={name: column[rows] for name, column in sales.given.items()},
         lines=Lines(
             at[mine], *(getattr(lines, name)[mine] for name in ("sku", "category", "net", "amount", "items"))

@@ -15,7 +15,13 @@ from setia.insights.backtest.run import run
 from setia.insights.backtest.sales import MADE, NOBODY
 from setia.insights.backtest.types import LED_BY, Change, Impact
 
+Told = Callable[[int, int], None]
 EXAMPLES = 5  # of who gain and of who lose
+
+
+def shifted(told: Told, base: int, of: int) -> Told:
+    """Progress of a part that begins after `base` of `of`."""
+    return lambda done, _: told(base + done, of)
 
 
 def impact(
@@ -25,7 +31,7 @@ def impact(
     start: int,
     since: date,
     assumed: Assumptions,
-    told: Callable[[int, int], None],
+    told: Told,
 ) -> Impact:
     """Compare two books over a history from an instant `start` (microseconds, the day `since`) on."""
     sales = history.sales
@@ -37,8 +43,7 @@ def impact(
         nonlocal done
         found: list[Outcome] = []
         for part in (sales, led):
-            base = done
-            found.append(run(book, part, assumed, lambda so_far, of, base=base: told(base + so_far, steps)))
+            found.append(run(book, part, assumed, shifted(told, done, steps)))
             done += len(part)
         return found[0].members["worth"] - found[1].members["worth"]
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from django.db import connection
+from numpy.typing import NDArray
 
 from setia.catalog import service as catalog
 from setia.engine.vocabulary import (

@@ -142,9 +142,7 @@ def ask(programme: Programme, by: str, kind: str, drafts: Sequence[Text], wishes
     return row.number
 
 
-def _new(
-    programme: Programme, by: str, kind: str, drafts: Sequence[Text], wishes: Wishes
-) -> Backtest:
+def _new(programme: Programme, by: str, kind: str, drafts: Sequence[Text], wishes: Wishes) -> Backtest:
     for _ in range(5):  # two people asking at once take successive numbers
         top = Backtest.objects.filter(program_id=programme.id).aggregate(top=Max("number"))["top"] or 0
         try:

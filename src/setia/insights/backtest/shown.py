@@ -170,7 +170,7 @@ def rules(report: Report, lang: str) -> Table:
     """What each rule did."""
     rows = [
         [Cell((p.title or {}).get(lang, p.name)), Cell(p.times, "count"), Cell(p.worth, "rupiah"),
-         Cell(", ".join(f"{money.number(n, lang)} {asset}" for asset, n in p.amounts.items()) or None)]
+         Cell(", ".join(f"{money.number(n, lang)} {asset}" for asset, n in p.amounts.items() if n) or None)]
         for p in report.rules
     ]  # fmt: skip
     return Table("rules", ("rule", "times", "worth", "amounts"), rows)

@@ -1,6 +1,6 @@
 """Runs drafts over a history: reports of each, or what a change means. The heavy half, needed only where one is run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from setia.engine.decide import Book
@@ -12,30 +12,29 @@ from setia.insights.backtest.types import LED_BY, Impact, Report, Wishes
 from setia.kit import time
 from setia.tenancy.types import Programme
 
-Told = Callable[[int, int], None]
 
-
-def tried(drafts: Sequence[tuple[str, Book]], history: History, wishes: Wishes, told: Told) -> list[Report]:
+def tried(
+    drafts: Sequence[tuple[str, Book]], history: History, wishes: Wishes, told: impacts.Told
+) -> list[Report]:
     """A report of each draft over the same history. Refuses `not_replayable`, before any of them is run."""
     for _, book in drafts:
         replayable.check(book, history)
     done, made = 0, []
     for name, book in drafts:
-        base = done
         assumed = report.assumptions(book, wishes.point_value, wishes.spend)
-        outcome = run(
-            book,
-            history.sales,
-            assumed,
-            lambda so_far, _, base=base: told(base + so_far, len(drafts) * len(history.sales)),
-        )
+        whole = len(drafts) * len(history.sales)
+        outcome = run(book, history.sales, assumed, impacts.shifted(told, done, whole))
         made.append(report.made(name, book, history, outcome, wishes.margin))
         done += len(history.sales)
     return made
 
 
 def weighed(
-    programme: Programme, before: tuple[str, Book], after: tuple[str, Book], wishes: Wishes, told: Told
+    programme: Programme,
+    before: tuple[str, Book],
+    after: tuple[str, Book],
+    wishes: Wishes,
+    told: impacts.Told,
 ) -> Impact:
     """What a change means over the days of the wishes. Refuses `not_replayable` and `no_sales`."""
     start = time.midnight(wishes.since, programme.zone)
