@@ -349,3 +349,313 @@ def test_whether_customers_come_back_often_enough():
     found = report.sense(past.sales)
     assert (found.days, found.seen, found.often) == (365, 3, 1)
     assert (found.often_permille, found.sales_permille) == (333, 500)
+
+
+# Facts that can't be replayed
+
+
+RULES = """
+program: {id: Kartu, en: Card}
+assets: {points: {expire: 12 months, value: 100}}
+rules:
+  - {id: basic, name: {id: Dasar, en: Basic}, on: purchase.made, give: {asset: points, amount: {per: 10000, points: 1, of: net}}}
+"""
+MORE = """
+  - {{id: odd, name: {{id: Aneh, en: Odd}}, on: purchase.made, when: {when}, give: {{asset: points, amount: {amount}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "amount", "fact"),
+    [
+        ("{fact: hour, at_least: 16}", "1", "hour"),
+        ("{fact: outlet, is: kemang}", "1", "outlet"),
+        ("{fact: channel, is: web}", "1", "channel"),
+        ("{fact: net, at_least: 1}", "{per: 10000, points: 1, of: {sum_lines: net, where: {fact: category, is: COFFEE}}}", "lines"),
+        ("{fact: member.days_to_birthday, is: 0}", "1", "member.days_to_birthday"),
+        ("{fact: member.outlets_90d, at_least: 2}", "1", "outlet"),
+        ("{fact: outlet.city, is: Bandung}", "1", "outlet.city"),
+    ],
+)  # fmt: skip
+def test_a_fact_that_can_t_be_replayed_is_refused_by_rule_and_name(when, amount, fact):
+    from setia.insights.backtest import replayable
+    from setia.programs import service as programs
+
+    past = _history([("A", "2026-01-05", 600_000)])
+    replayable.check(programs.check(RULES, "Asia/Jakarta"), past)
+    with pytest.raises(Refusal) as no:
+        replayable.check(programs.check(RULES + MORE.format(when=when, amount=amount), "Asia/Jakarta"), past)
+    assert no.value.code == "not_replayable"
+    assert fact in no.value.message("en") and "“Odd”" in no.value.message("en")
+    assert "“Aneh”" in no.value.message("id")
+
+
+def test_a_rule_on_what_no_sale_tells_is_silent_and_said_to_be(shop):
+    from setia.insights.backtest import records, shown, trying, types
+    from setia.programs import service as programs
+
+    birthday = """
+  - {id: hbd, name: {id: Ulang tahun, en: Birthday}, on: member.birthday, give: {asset: points, amount: 50}}
+"""
+    shop.member("081234567890", _week(1))
+    shop.buy("A", 100_000, at=_week(2))
+    past = records.from_database(shop.programme, _week(1, 0), _week(9))
+    wishes = types.Wishes(_week(1).date(), _week(8).date())
+    (found,) = trying.tried(
+        [("x", programs.check(RULES + birthday, "Asia/Jakarta"))], past, wishes, lambda done, of: None
+    )
+    assert found.silent == [("hbd", "member.birthday")]
+    assert any("hbd" in said for said in shown.assumed(found, "en"))
+
+
+# A whole backtest, worked out by hand
+
+
+def _tried(rows, rules=RULES, **wishes):
+    from setia.insights.backtest import trying, types
+    from setia.programs import service as programs
+
+    past = _history(rows)
+    asked = types.Wishes(*history.days(past.sales), **wishes)
+    (found,) = trying.tried(
+        [("a.yaml", programs.check(rules, "Asia/Jakarta"))], past, asked, lambda done, of: None
+    )
+    return found
+
+
+def test_points_run_out_and_are_spent_as_assumed():
+    rows = [
+        ("A", "2025-01-10", 100_000),
+        ("A", "2025-06-10", 50_000),
+        ("A", "2026-02-10", 200_000),
+        ("B", "2026-03-01", 9_000),
+    ]
+    found = _tried(rows)
+    (first, last) = found.months[0], found.months[-1]
+    assert (first.month, last.month, len(found.months)) == ("2025-01", "2026-03", 15)
+    total = found.total.assets["points"]
+    assert (total.issued, total.redeemed, total.expired, total.outstanding) == (35, 0, 10, 25)
+    january = next(month for month in found.months if month.month == "2026-01")
+    assert january.assets["points"].expired == 10 and january.burden == -1_000
+    assert found.total.burden == 2_500 and found.total.cost == 0 and found.total.liability == 2_500
+    spent = _tried(rows, spend=(100, 5)).total
+    points = spent.assets["points"]  # five at each of A's later purchases; what a sale earns can't pay for it
+    assert (points.redeemed, points.expired, spent.cost, spent.burden) == (10, 5, 1_000, 3_000)
+
+
+def test_the_worth_of_a_point_is_as_given_else_as_written():
+    rows = [("A", "2026-01-10", 100_000)]
+    assert _tried(rows).total.liability == 1_000
+    assert _tried(rows, point_value=25).total.liability == 250
+
+
+# The command
+
+
+@pytest.fixture
+def command():
+    from tests.test_command import run
+
+    return lambda *args: run(*map(str, args), SETIA_LANG="en")
+
+
+def _month_of_sales(tmp_path):
+    rows = [f"2026-03-{day:02},C{day % 5},{10_000 * day}" for day in range(1, 29)]
+    return _csv(tmp_path, "date,card,total\n" + "\n".join(rows) + "\n")
+
+
+def test_the_command_compares_drafts_over_a_file_and_leaves_files(command, tmp_path):
+    import csv as tables
+    import json
+
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(RULES)
+    two.write_text(RULES.replace("points: 1", "points: 3"))
+    page, folder = tmp_path / "r.html", tmp_path / "tables"
+    done = command(
+        "backtest", one, two, "--from", _month_of_sales(tmp_path), "--json", "--html", page, "--csv", folder
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout)["reports"]
+    assert first["total"]["assets"]["points"]["issued"] == sum(range(1, 29)) == 406
+    assert second["total"]["burden"] == 3 * first["total"]["burden"] == 3 * 406 * 100
+    assert first["break_even"]["why"] == "short"
+    assert (
+        page.read_text().count("<svg") >= 6 and "••••" not in page.read_text()
+    )  # short cards are shown whole
+    rows = list(tables.DictReader((folder / "compared.csv").read_text("utf-8-sig").splitlines()))
+    assert [row["burden"] for row in rows] == ["40600", "121800"]
+    assert (folder / "1-one" / "months.csv").exists() and (folder / "2-two" / "most.csv").exists()
+
+
+def test_the_command_says_what_it_assumes_and_what_it_can_t(command, tmp_path):
+    one = tmp_path / "one.yaml"
+    one.write_text(RULES)
+    sales = _month_of_sales(tmp_path)
+    said = command("backtest", one, "--from", sales, "--redeem", "0.5@10", "--margin", "20").stdout
+    for each in (
+        "The data cannot tell: less than 90 days",
+        "10 points or more",
+        "chance of 50%",
+        "margin 20.00%",
+    ):
+        assert each in said, said
+    assert "--redeem 0.3@500" in command("backtest", one, "--from", sales).stdout
+    for more, code in (
+        (["--redeem", "often"], "not a way in which points are spent"),
+        (["--since", "2026-04-01", "--until", "2026-03-01"], "first day is after"),
+        (["--since", "soon"], "not a date"),
+    ):
+        no = command("backtest", one, "--from", sales, *more)
+        assert no.returncode == 5 and code in no.stderr, no.stderr
+    no = command("backtest", "--from", sales)
+    assert no.returncode == 5 and "one to 6 drafts" in no.stderr
+    no = command("backtest", tmp_path / "none.yaml", "--from", sales)
+    assert no.returncode == 3 and "none.yaml" in no.stderr
+
+
+def test_the_command_tries_the_version_in_force_over_the_record(command, shop):
+    import json
+
+    shop.member("081234567890", _week(1))
+    shop.buy("A", 100_000, at=_week(2))
+    shop.spend("X", 20, at=_week(3))
+    slug = shop.programme.slug
+    done = command("backtest", "--program", slug, "--since", "2026-03-01", "--until", "2026-03-05", "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["reports"]
+    points = found["total"]["assets"]["points"]
+    assert found["name"] == f"{slug} v1" and found["assumed"]["values"] == {
+        "points": shop.programme.point_value
+    }
+    assert (points["issued"], points["redeemed"], points["outstanding"]) == (45, 20, 25)
+    assert found["most"][0]["who"].startswith("mem_")
+    assert "0812••••7890" in command("backtest", "--program", slug, "--since", "2026-03-01").stdout
+
+
+# A change
+
+
+def test_a_change_is_weighed_for_each_member_with_tiers_as_they_stand(command, shop, tmp_path):
+    import json
+
+    from setia.kit import time
+
+    now = time.now()
+    for phone, name in (("081211110000", "Ani Wati"), ("081222220000", "Budi"), ("081233330000", "Citra")):
+        shop.member(phone, now - timedelta(days=300), name)
+    for i, (phone, days, amount) in enumerate(
+        [("081211110000", 200, 12_000_000), ("081211110000", 10, 100_000), ("081222220000", 9, 100_000), ("081233330000", 120, 90_000)]
+    ):  # fmt: skip
+        shop.buy(f"S{i}", amount, phone=phone, at=now - timedelta(days=days))
+    changed = tmp_path / "new.yaml"
+    text = (Path(__file__).parent.parent / "src/setia/project/demo/program.yaml").read_text("utf-8")
+    changed.write_text(
+        text.replace("points: 2, of: net", "points: 5, of: net").replace(
+            "per: 10000, points: 1", "per: 20000, points: 1"
+        )
+    )
+    done = command("program", "impact", changed, "--program", shop.programme.slug, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    value = shop.programme.point_value
+    assert (found["members"], found["gain"], found["lose"]) == (
+        2,
+        1,
+        1,
+    )  # Ani is Silver by a purchase 200 days ago
+    (up,), (down,) = found["gainers"], found["losers"]
+    assert (up["before"], up["after"]) == (20 * value, 50 * value)
+    assert (down["before"], down["after"]) == ((25 + 10) * value, (25 + 5) * value)
+    assert found["cost_after"] - found["cost_before"] == (30 - 5) * value
+    said = command("program", "impact", changed, "--program", shop.programme.slug)
+    for each in (
+        "1 members gain, 1 lose",
+        "Ani W. 0812••••0000",
+        "lot keeps the terms",
+        "Nothing is published",
+    ):
+        assert each in said.stdout + said.stderr, said
+
+
+# Jobs
+
+
+def _wishes():
+    from setia.insights.backtest import types
+
+    return types.Wishes(_week(1).date(), _week(30).date())
+
+
+def test_what_is_small_is_done_at_once_and_what_isn_t_by_the_worker(shop, monkeypatch):
+    from setia.insights.backtest import service
+
+    shop.member("081234567890", _week(1))
+    shop.buy("A", 100_000, at=_week(2))
+    ask = lambda: service.ask(shop.programme, "staff:1", "backtest", [("x", RULES, "")], _wishes())  # noqa: E731
+    assert service.get(shop.programme, ask()).state == "done"
+    monkeypatch.setattr(service, "AT_ONCE", 0)
+    waiting = ask()
+    assert service.get(shop.programme, waiting).state == "waiting"
+    assert service.work() == 1
+    found = service.get(shop.programme, waiting)
+    assert found.state == "done" and found.reports[0].total.assets["points"].issued == 10
+    assert service.work() == 0
+    assert [job.number for job in service.listed(shop.programme)] == [2, 1]
+
+
+def test_a_job_whose_worker_died_is_done_by_another_and_a_hopeless_one_ends(shop, monkeypatch):
+    from setia.insights.backtest import service
+    from setia.insights.models import Backtest
+    from setia.kit import time
+
+    shop.member("081234567890", _week(1))
+    shop.buy("A", 100_000, at=_week(2))
+    monkeypatch.setattr(service, "AT_ONCE", 0)
+    number = service.ask(shop.programme, "staff:1", "backtest", [("x", RULES, "")], _wishes())
+    row = Backtest.objects.filter(program_id=shop.programme.id, number=number)
+    row.update(touched_at=time.now(), tries=1)
+    assert service.work() == 0  # somebody is at it
+    row.update(touched_at=time.now() - service.QUIET - timedelta(seconds=1))
+    assert service.work() == 1 and service.get(shop.programme, number).state == "done"
+    other = service.ask(shop.programme, "staff:1", "backtest", [("x", RULES, "")], _wishes())
+    monkeypatch.setattr(service, "_answer", lambda row: 1 / 0)
+    assert service.work() == service.TRIES
+    assert service.get(shop.programme, other).state == "failed"
+
+
+def test_a_job_that_is_refused_says_why_and_a_bad_text_is_never_queued(shop):
+    from setia.insights.backtest import service, types
+
+    shop.member("081234567890", _week(1))
+    shop.buy("A", 100_000, at=_week(2))
+    empty = types.Wishes(_week(20).date(), _week(30).date())
+    number = service.ask(shop.programme, "staff:1", "backtest", [("x", RULES, "")], empty)
+    found = service.get(shop.programme, number)
+    assert found.state == "failed" and found.refused and "tidak ada penjualan" in found.refused["id"].lower()
+    with pytest.raises(Refusal) as no:
+        service.ask(shop.programme, "staff:1", "backtest", [("x", "rules: [", "")], empty)
+    assert no.value.code == "bad_document" and len(service.listed(shop.programme)) == 1
+
+
+# What is owed ahead
+
+
+def test_the_liability_ahead_by_lots_and_behaviour(shop):
+    from setia.insights.backtest import forecast
+
+    shop.member("081234567890", datetime(2026, 3, 1, 5, tzinfo=UTC))  # 10 points until March 2027
+    shop.buy("A", 1_000_000, at=datetime(2026, 4, 10, 5, tzinfo=UTC))  # 125 until April 2027
+    shop.spend("X", 27, at=datetime(2026, 5, 10, 5, tzinfo=UTC))  # of 135 owed as May began
+    found = forecast.forecast(shop.programme, 13, now=datetime(2026, 6, 15, tzinfo=UTC))
+    assert (found.outstanding, found.looked_back) == (108, 2)  # April began with 10 owed, May with 135
+    assert found.rate == 27 * 10_000 // 145 and found.given == 125 // 2 and found.lasts == 12
+    told = forecast.forecast(shop.programme, 13, rate=0, now=datetime(2026, 6, 15, tzinfo=UTC))
+    assert [each.expired for each in told.months][-4:] == [0, 108, 0, 0]  # the ten of March were spent in May
+    assert [each.owed for each in told.months][-4:] == [108, 0, 0, 0]
+    assert told.months[0].owed_with_new == 108 + 62
+    quick = forecast.forecast(shop.programme, 2, rate=5_000, now=datetime(2026, 6, 15, tzinfo=UTC))
+    assert [(each.redeemed, each.owed) for each in quick.months] == [(54, 54), (27, 27)]
+    with pytest.raises(Refusal) as no:
+        forecast.forecast(shop.programme, now=datetime(2026, 3, 15, tzinfo=UTC))
+    assert no.value.code == "no_behaviour"

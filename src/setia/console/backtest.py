@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from setia.console.corrections import wrong
 from setia.console.views import _show, allowed
+from setia.insights.backtest import forecast as ahead
 from setia.insights.backtest import service as backtest
 from setia.insights.backtest import shown
 from setia.insights.backtest.service import Job
@@ -197,3 +198,19 @@ def _file(text: str, kind: str, name: str) -> HttpResponse:
     answer = HttpResponse(text, content_type=f"{kind}; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
+
+
+@require_GET
+@allowed("reports")
+def liability(request: HttpRequest, programme: Programme) -> HttpResponse:
+    """What is owed in points in the months ahead."""
+    lang, text = pages.lang(request), request.GET.get("rate", "").strip()
+    values: dict[str, Any] = {"typed": text}
+    try:
+        if text and not (text.isascii() and text.isdecimal() and int(text[:4]) <= 100):
+            raise Refusal("not_a_number", status=422, param="rate", value=text[:40])
+        found = ahead.forecast(programme, rate=int(text) * 100 if text else None)
+    except Refusal as refusal:
+        return _show(request, "liability", programme, {**values, "wrong": wrong(request, refusal)})
+    values |= {"picture": shown.forecast(found, lang), "says": shown.forecast_says(found, lang)}
+    return _show(request, "liability", programme, values)

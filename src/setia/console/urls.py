@@ -45,5 +45,6 @@ urlpatterns = [
     path("uji/<int:number>", backtest.job, name="backtest_job"),
     path("uji/<int:number>.json", backtest.as_json, name="backtest_json"),
     path("uji/<int:number>/<slug:table>.csv", backtest.as_csv, name="backtest_csv"),
+    path("kewajiban", backtest.liability, name="liability"),
     path("qr", views.poster, name="poster"),
 ]

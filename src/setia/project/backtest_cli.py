@@ -181,3 +181,38 @@ def impact(
     names = service.names(programme, [each.who for each in (*found.gainers, *found.losers)])
     typer.echo(shown.impact_text(found, lang(), names))
     note(texts.say("impact.next", lang(), file=str(file)))
+
+
+liability = typer.Typer(no_args_is_help=True, help="What is owed to members in points.")
+app.add_typer(liability, name="liability")
+
+
+@command(liability, "forecast")
+def forecast(
+    months: Annotated[int, typer.Option(help="How many months ahead.", min=1, max=60)] = 12,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Percent of the points at a month's beginning that are spent in it; else as lately.",
+            min=0,
+            max=100,
+        ),
+    ] = None,
+    slug: Slug = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """The points owed month by month ahead: today's lots with their dates, and how points have been spent.
+
+    Examples:  setia liability forecast    ·    setia liability forecast --months 24 --rate 8 --json
+    """
+    from setia.insights.backtest import forecast as ahead
+    from setia.insights.backtest import shown
+
+    found = ahead.forecast(_programme(slug), months, None if rate is None else round(rate * 100))
+    if as_json:
+        import msgspec
+
+        out(msgspec.to_builtins(found))
+    else:
+        typer.echo(shown.forecast_text(found, lang()))

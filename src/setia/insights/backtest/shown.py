@@ -12,6 +12,7 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+from setia.insights.backtest.forecast import Forecast
 from setia.insights.backtest.types import (
     LEAST_DAYS,
     LEAST_MEMBERS,
@@ -567,6 +568,56 @@ def impact_text(found: Impact, lang: str, names: Names) -> str:
     for table in impact_tables(found, names):
         said += ["", texts.say(f"backtest.{table.key}", lang), *_columns(table, lang)]
     return "\n".join(said)
+
+
+# What is owed ahead
+
+
+def forecast_says(found: Forecast, lang: str) -> list[str]:
+    """The forecast's finding, and what it rests on."""
+    last = found.months[-1]
+    rate = charts.measure(found.rate, "percent", lang)
+    said = [
+        texts.say(
+            "forecast.says", lang, now=found.outstanding, worth=found.outstanding * found.value, month=month(last.month, lang),
+            owed=last.owed, owed_worth=last.owed * found.value, new=last.owed_with_new, new_worth=last.owed_with_new * found.value,
+        ),
+        texts.say("forecast.rate.told" if found.is_told else "forecast.rate", lang, rate=rate, n=found.looked_back),
+        texts.say("forecast.value", lang, value=found.value),
+    ]  # fmt: skip
+    if found.lasts is None:
+        return [*said, texts.say("forecast.given.ever", lang, given=found.given)]
+    return [*said, texts.say("forecast.given", lang, given=found.given, months=found.lasts)]
+
+
+def forecast(found: Forecast, lang: str) -> Picture:
+    """The months ahead as a chart and a table."""
+    names = ("redeemed", "expired", "owed", "owed_worth", "owed_with_new", "owed_with_new_worth")
+    rows = [
+        [Cell(each.month, "month"), Cell(each.redeemed, "count"), Cell(each.expired, "count"), Cell(each.owed, "count"),
+         Cell(each.owed * found.value, "rupiah"), Cell(each.owed_with_new, "count"), Cell(each.owed_with_new * found.value, "rupiah")]
+        for each in found.months
+    ]  # fmt: skip
+    series = [
+        charts.Series(
+            texts.say(f"backtest.col.{name}", lang),
+            [getattr(each, name) * found.value for each in found.months],
+        )
+        for name in ("owed", "owed_with_new")
+    ]
+    says = forecast_says(found, lang)[0]
+    stops = [month(each.month, lang) for each in found.months]
+    return Picture(
+        "forecast",
+        says,
+        charts.lines(series, stops, "rupiah", says, lang),
+        Table("forecast", ("month", *names), rows),
+    )
+
+
+def forecast_text(found: Forecast, lang: str) -> str:
+    """The months ahead as a terminal shows them."""
+    return "\n".join([*forecast_says(found, lang), "", *_columns(forecast(found, lang).table, lang)])
 
 
 def heading(name: str, lang: str) -> str:
