@@ -391,7 +391,8 @@ def _effect(book: Book, rule: Rule, known: Mapping[str, Any], round: int) -> Eff
         return None
     inputs = {name: known[name] for name in book.shown[rule.id]}
     if "lines" in rule.reads:
-        inputs["of"] = rule.amount.of.row(known) if hasattr(rule.amount, "of") else wanted
+        of = getattr(rule.amount, "of", None)  # of several numbers, such as a sum's, what came of them is kept
+        inputs["of"] = of.row(known) if hasattr(of, "row") else wanted
     for place, (name, limit) in enumerate(book.counters[rule.id]):
         amount = limit.room(known[name], amount)
         inputs["used" if place == 0 else f"used#{place}"] = known[name]

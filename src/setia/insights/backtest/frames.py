@@ -18,7 +18,9 @@ from setia.engine.nodes import Node
 from setia.engine.vocabulary import WEEKDAYS
 from setia.insights.backtest.sales import RETURNED, Sales
 
-Key = tuple[Any, ...]  # ("fact", name), ("number", n), ("value", fact, text), ("lines", field, where), (operation, …)
+Key = tuple[
+    Any, ...
+]  # ("fact", name), ("number", n), ("value", fact, text), ("lines", field, where), (operation, …)
 
 
 class Symbol:
@@ -241,8 +243,9 @@ class Frame(_Arrays):
     def fact(self, name: str) -> Any:
         """A fact's column: whole numbers, and codes for choices."""
         sales = self.sales
-        if name in ("net", "total", "visits"):
-            return self._left(getattr(sales, name).astype(np.int64))
+        if name in ("net", "total", "gross", "visits left"):
+            column = {"gross": "net", "visits left": "visits"}.get(name, name)
+            return self._left(getattr(sales, column).astype(np.int64))
         if name == "items":
             return self.total("items", ("number", 1))
         if name in ("month", "day"):

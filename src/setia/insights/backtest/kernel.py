@@ -29,10 +29,11 @@ except ImportError:  # pragma: no cover - the extra isn't installed
         return lambda function: function
 
 
-JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+JIT = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+HOT = {**JIT, "forceinline": True}  # passing a dozen arrays on costs more than what these do
 FAR = 1 << 62  # no expiry, and not before an event says so
 DAY = 86_400_000_000
-YEAR = 365 * DAY
+THIS_YEAR = -1  # how far back a tier is measured, instead of microseconds
 NO_VISIT = 36_500  # days since a visit where there was none
 
 JOINED, MADE, RETURNED, SPENT = 0, 1, 2, 3  # kinds of row, as in `sales`
@@ -45,9 +46,11 @@ ROUNDS = 8
 WIDTH = 16  # of the tables
 # Row 0 of the tables, the settings; row 1, where each table begins.
 (S_PRICED, S_GUARD, S_DEBT, S_PENDING_ONLY, S_SPEND_AT, S_SPENT, S_UNTIL, S_DAY, S_SHARED, S_LISTED, S_NET, S_TOTAL,
- S_GIVEN, S_NET_COLUMN, S_VISITS_COLUMN) = range(15)  # fmt: skip
+ S_GIVEN, S_VISITS_COLUMN, S_MEASURE, S_MEASURED) = range(16)  # fmt: skip
 (O_LISTS, O_ORDER, O_RULES, O_LIMITS, O_FACTS, O_TAPE, O_TRACKS, O_COLUMNS, O_RUNGS, O_ASSETS) = range(10)
-(N_ASSETS, N_RUNGS, N_FACTS, N_TRACKS, N_COLUMNS, N_LISTS, N_MADE, N_RULES, M_RUNGS, M_TRACKS, M_LIMITS) = range(11)  # row 2
+(N_ASSETS, N_RUNGS, N_FACTS, N_TRACKS, N_COLUMNS, N_LISTS, N_MADE, N_RULES, M_RUNGS, M_TRACKS, M_LIMITS) = (
+    range(11)
+)  # row 2
 (R_ASSET, R_ASK, R_EXPIRY, R_PENDING, R_WAIT, R_GROUP, R_LIMIT, R_LIMITS, R_WHEN, R_END, R_RESULT, R_WHERE, R_RUNG,
  R_GATE) = range(14)  # fmt: skip
 NO_ASK, DISCOUNT, OTHER_ASK = 0, 1, 2
@@ -60,17 +63,23 @@ T_COLUMN, T_SORT, T_SIZE = range(3)
 EVER, DAYS, THIS = 0, 1, 2
 C_SORT, C_BIT = range(2)  # how a column of what counts is found anew after discounts
 C_FIXED, C_NET, C_LINES = 0, 1, 2
-U_ASSET, U_LEAST, U_KEEP, U_RULE = range(4)  # of rungs
-A_WAITS, A_BALANCE, A_BEST, A_VALUE = range(4)  # of assets: can it be pending, its register, worth for groups, in rupiah
-(VAL, ADD, SUB, MUL, FLOORDIV, MOD, EQ, GE, AND, OR, NOT, MIN, MAX, CHOOSE, LINES, NEED) = range(16)  # the tape
+U_ASSET, U_LEAST, U_KEEP, U_RULE, U_STEP = range(5)  # of rungs; whether one falls from it by one step
+A_WAITS, A_BALANCE, A_BEST, A_VALUE = range(
+    4
+)  # of assets: can it be pending, its register, worth for groups, in rupiah
+(VAL, ADD, SUB, MUL, FLOORDIV, MOD, EQ, GE, AND, OR, NOT, MIN, MAX, CHOOSE, LINES, NEED) = range(
+    16
+)  # the tape
 
-CALENDARS = 4  # rows of `days` before those of expiry
+CALENDARS = 5  # rows of `days` before those of expiry: first days of periods, and when the day begins
+D_YEAR, D_BEGINS = 3, 4
 T_AT, T_AMOUNT = range(2)
 H_MEMBER, H_DAY, H_MONTH, H_OUTLET, H_TARGET, H_SLOT, H_SAYS = range(7)
 B_KIND, B_EMPTY, B_SPENDS, B_SOLD, B_GATES = range(5)
 N_NET, N_BITS, N_SKU, N_CATEGORY = range(4)
-# A member: the first row + 1, the rank; then four numbers an asset, two a rung, two a track, two a limit of their own
-M_FIRST, M_RANK, M_ASSETS = range(3)
+# A member: the first row + 1, the rank, whether it changes in a moment; then four numbers an asset, three a rung (its end,
+# its entry, its start), two a track, two a limit of their own
+M_FIRST, M_RANK, M_SOON, M_ASSETS = range(4)
 A_HEAD, A_TAIL, A_LEFT, A_DEBT = range(4)
 X_LEFT, X_ENDS, X_STARTS, X_BEFORE, X_AFTER, X_ENTRY = range(6)
 E_RULE, E_AMOUNT, E_UNDONE, E_EXPIRED, E_LOT, E_COUNTS, E_NEXT, E_REAL, E_DUE = range(9)
@@ -83,7 +92,7 @@ FINE, FULL, LOOP = 0, 1, 2
 U_TIMES, U_GIVEN, U_REFUSED = range(3)  # of `rules`
 
 
-@njit(**JIT)
+@njit(**HOT)
 def play(p, b, v, lines, ends, r, w, start, end, row, count):  # type: ignore[no-untyped-def]
     """Play a stretch of tape for a row. False as soon as a condition doesn't hold."""
     for i in range(p[1, O_TAPE] + start, p[1, O_TAPE] + end):
@@ -131,7 +140,7 @@ def play(p, b, v, lines, ends, r, w, start, end, row, count):  # type: ignore[no
 # Time passing
 
 
-@njit(**JIT)
+@njit(**HOT)
 def month_of(starts, at):  # type: ignore[no-untyped-def]
     """The month an instant falls in; the first and the last take what is beyond."""
     low, high = 0, len(starts) - 1
@@ -144,7 +153,7 @@ def month_of(starts, at):  # type: ignore[no-untyped-def]
     return low
 
 
-@njit(**JIT)
+@njit(**HOT)
 def list_effect(p, w, listed, row, rule, verb, asset, amount, wanted):  # type: ignore[no-untyped-def]
     """Write an effect down, when they are asked for one by one."""
     if p[0, S_LISTED]:
@@ -154,7 +163,7 @@ def list_effect(p, w, listed, row, rule, verb, asset, amount, wanted):  # type: 
         w[W_NOW, N_LISTED] = n + 1
 
 
-@njit(**JIT)
+@njit(**HOT)
 def unlink(m, x, w, who, asset, lot):  # type: ignore[no-untyped-def]
     """A lot with nothing left leaves its list; one that no entry speaks of can be used anew."""
     place = M_ASSETS + asset * 4
@@ -172,7 +181,7 @@ def unlink(m, x, w, who, asset, lot):  # type: ignore[no-untyped-def]
         w[W_NOW, N_FREE] = lot
 
 
-@njit(**JIT)
+@njit(**HOT)
 def add_lot(m, x, y, w, who, asset, amount, begins, stops, entry):  # type: ignore[no-untyped-def]
     """A lot takes its place: soonest expiry first, then oldest, then as they came."""
     lot = w[W_NOW, N_FREE]
@@ -219,7 +228,7 @@ def expire(starts, m, x, y, w, flows, who, asset, at):  # type: ignore[no-untype
         lot = after
 
 
-@njit(**JIT)
+@njit(**HOT)
 def spendable(p, m, x, who, asset, at):  # type: ignore[no-untyped-def]
     """Units that can be spent now; what ran out has gone before."""
     place = M_ASSETS + asset * 4
@@ -234,18 +243,18 @@ def spendable(p, m, x, who, asset, at):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(**JIT)
+@njit(**HOT)
 def held_rank(p, m, who, at):  # type: ignore[no-untyped-def]
     """The rank of the highest rung held at an instant."""
     count, place = p[2, N_RUNGS], p[2, M_RUNGS]
     for n in range(1, count):
         rung = count - n
-        if m[who, place + rung * 2] > at:
+        if m[who, place + rung * 3] > at and m[who, place + rung * 3 + 2] <= at:
             return rung + 1
     return min(count, 1)
 
 
-@njit(**JIT)
+@njit(**HOT)
 def new_rank(p, starts, m, ranks, who, at):  # type: ignore[no-untyped-def]
     """Who stands on another rung now is counted there."""
     rank, old = held_rank(p, m, who, at), m[who, M_RANK]
@@ -257,9 +266,10 @@ def new_rank(p, starts, m, ranks, who, at):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def reached(p, t, b, c, first, until, at, least):  # type: ignore[no-untyped-def]
-    """The last sale by an instant at which the spend of the 365 days before, it included, was enough; -1 for none."""
-    column, last, low, high, spent = p[0, S_NET_COLUMN], -1, first, first, 0
+def reached(p, days, t, h, b, c, first, until, at, least):  # type: ignore[no-untyped-def]
+    """The last sale by an instant at which what is measured, it included, was enough; -1 for none."""
+    column, size = p[0, S_MEASURE], p[0, S_MEASURED]
+    last, low, high, total = -1, first, first, 0
     for i in range(first, until):
         if t[T_AT, i] > at:
             break
@@ -267,42 +277,80 @@ def reached(p, t, b, c, first, until, at, least):  # type: ignore[no-untyped-def
             continue
         while high < until and t[T_AT, high] <= t[T_AT, i]:
             if b[B_KIND, high] == MADE:
-                spent += c[column, high]
+                total += c[column, high]
             high += 1
-        while t[T_AT, low] < t[T_AT, i] - YEAR:
+        since = t[T_AT, i] - size
+        if size == THIS_YEAR:
+            since = days[D_YEAR, h[H_DAY, i] - p[0, S_DAY]]
+        while (h[H_DAY, low] if size == THIS_YEAR else t[T_AT, low]) < since:
             if b[B_KIND, low] == MADE:
-                spent -= c[column, low]
+                total -= c[column, low]
             low += 1
-        if b[B_SOLD, i] and spent >= least:
+        if b[B_SOLD, i] and total >= least:
             last = i
     return last
 
 
 @njit(**JIT)
+def day_of(p, days, at):  # type: ignore[no-untyped-def]
+    """The place in `days` of the day an instant falls in."""
+    low, high = 0, days.shape[1]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if days[D_BEGINS, middle] <= at:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(**JIT)
 def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, until):  # type: ignore[no-untyped-def]
-    """A tier is judged anew: what is deserved by the last sale whose year of spend reached it. Rows before `until`."""
-    place, rungs = p[2, M_RUNGS], p[1, O_RUNGS]
+    """A tier is judged anew: what is deserved by the last sale that reached it, or a step below what ran out, where one
+    falls by steps. Rows before `until`."""
+    place, rungs, above_ended = p[2, M_RUNGS], p[1, O_RUNGS], False
+    ended = 0
     for rung in range(1, p[2, N_RUNGS]):
-        if 0 < m[who, place + rung * 2] <= at:
-            entry = m[who, place + rung * 2 + 1]
+        if 0 < m[who, place + rung * 3] <= at:
+            entry = m[who, place + rung * 3 + 1]
             if entry >= 0:
                 y[entry, E_EXPIRED] += 1
-            m[who, place + rung * 2] = 0
+            m[who, place + rung * 3] = 0
+            ended |= 1 << rung
     rank = held_rank(p, m, who, at)
     for n in range(1, p[2, N_RUNGS]):
         rung = p[2, N_RUNGS] - n
         if rung < rank:
             break
-        last = reached(p, t, b, c, m[who, M_FIRST] - 1, until, at, p[rungs + rung, U_LEAST])
+        table = rungs + rung
+        if p[table, U_RULE] < 0:  # staff give it
+            continue
+        last = reached(p, days, t, h, b, c, m[who, M_FIRST] - 1, until, at, p[table, U_LEAST])
+        stops, keep = at, CALENDARS + p[table, U_KEEP]
         if last >= 0:
-            stops = days[CALENDARS + p[rungs + rung, U_KEEP], h[H_DAY, last] - p[0, S_DAY]]
-            if stops > at:
-                m[who, place + rung * 2] = stops
-                m[who, place + rung * 2 + 1] = -1
-                asset = p[rungs + rung, U_ASSET]
-                list_effect(p, w, listed, row, p[rungs + rung, U_RULE], GIVE, asset, 1, 1)
-                break
+            stops = max(at, days[keep, h[H_DAY, last] - p[0, S_DAY]])
+        if above_ended:
+            stops = max(stops, days[keep, day_of(p, days, at)])
+        if stops > at:
+            m[who, place + rung * 3], m[who, place + rung * 3 + 1], m[who, place + rung * 3 + 2] = stops, -1, at
+            list_effect(p, w, listed, row, p[table, U_RULE], GIVE, p[table, U_ASSET], 1, 1)
+            break
+        above_ended = p[table, U_STEP] == 1 and ended >> rung & 1 == 1
     new_rank(p, starts, m, ranks, who, at)
+
+
+@njit(**HOT)
+def something_ends(p, m, x, who, at):  # type: ignore[no-untyped-def]
+    """Whether a lot or a rung ran out by an instant."""
+    for asset in range(p[2, N_ASSETS]):
+        lot = m[who, M_ASSETS + asset * 4 + A_HEAD]
+        if lot >= 0 and x[lot, X_ENDS] <= at:
+            return True
+    if m[who, M_RANK] > 1 or m[who, M_SOON]:
+        for rung in range(1, p[2, N_RUNGS]):
+            if 0 < m[who, p[2, M_RUNGS] + rung * 3] <= at:
+                return True
+    return False
 
 
 @njit(**JIT)
@@ -313,10 +361,10 @@ def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, a
         if lot >= 0 and x[lot, X_ENDS] <= at:
             expire(starts, m, x, y, w, flows, who, asset, at)
     place = p[2, M_RUNGS]
-    while m[who, M_RANK] > 1:
+    while True:
         end = FAR
         for rung in range(1, p[2, N_RUNGS]):
-            stops = m[who, place + rung * 2]
+            stops = m[who, place + rung * 3]
             if 0 < stops < end:
                 end = stops
         if end > at:
@@ -327,7 +375,7 @@ def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, a
 # What is known
 
 
-@njit(**JIT)
+@njit(**HOT)
 def window(p, days, t, h, b, c, m, who, track, row):  # type: ignore[no-untyped-def]
     """A sum over a window that ends before a row. What leaves it is taken off once."""
     place, table = p[2, M_TRACKS] + track * 2, p[1, O_TRACKS] + track
@@ -406,7 +454,7 @@ def distinct(p, days, t, h, b, c, lines, ends, w, first, of, sort, size, row):  
     return count
 
 
-@njit(**JIT)
+@njit(**HOT)
 def limit_used(p, days, h, m, used, who, limit, row, outlet):  # type: ignore[no-untyped-def]
     """How much of a limit is used in the period of a row."""
     period, place = p[limit, L_PERIOD], p[limit, L_PLACE]
@@ -418,7 +466,7 @@ def limit_used(p, days, h, m, used, who, limit, row, outlet):  # type: ignore[no
     return used[place, where, 1] if used[place, where, 0] == now else 0
 
 
-@njit(**JIT)
+@njit(**HOT)
 def use_limit(p, days, h, m, used, who, limit, row, outlet, amount):  # type: ignore[no-untyped-def]
     """So much more is used of a limit, in the period of a row; only the newest period is kept."""
     period, place = p[limit, L_PERIOD], p[limit, L_PLACE]
@@ -437,7 +485,7 @@ def use_limit(p, days, h, m, used, who, limit, row, outlet, amount):  # type: ig
         used[place, where, 1] += amount
 
 
-@njit(**JIT)
+@njit(**HOT)
 def know(p, days, t, h, b, v, c, lines, ends, m, x, r, w, used, who, row, kind):  # type: ignore[no-untyped-def]
     """Every fact of a row's event that depends on more than the sale goes into its register."""
     first = m[who, M_FIRST] - 1
@@ -470,7 +518,7 @@ def know(p, days, t, h, b, v, c, lines, ends, m, x, r, w, used, who, row, kind):
 # Deciding
 
 
-@njit(**JIT)
+@njit(**HOT)
 def among(p, lines, ends, rule, row, n):  # type: ignore[no-untyped-def]
     """Whether a discount makes the nth line cheaper."""
     bit = p[rule, R_WHERE]
@@ -506,7 +554,7 @@ def take_off(p, lines, ends, w, rule, row, count, amount):  # type: ignore[no-un
             w[W_PRICE, n] -= w[W_PART, n]
 
 
-@njit(**JIT)
+@njit(**HOT)
 def within(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-untyped-def]
     """How much of an amount a rule's limits, and the price that is left, still allow."""
     for limit in range(p[1, O_LIMITS] + p[rule, R_LIMIT], p[1, O_LIMITS] + p[rule, R_LIMITS]):
@@ -526,7 +574,7 @@ def within(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-u
     return amount
 
 
-@njit(**JIT)
+@njit(**HOT)
 def book(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-untyped-def]
     """An effect takes place: the limits and the price of this and later rules know of it."""
     if p[rule, R_ASK] == DISCOUNT:
@@ -538,13 +586,15 @@ def book(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-unt
             r[p[limit, L_REG]] += amount
 
 
-@njit(**JIT)
+@njit(**HOT)
 def tried(p, b, v, lines, ends, r, w, rule, row, count, n):  # type: ignore[no-untyped-def]
     """What a rule would give, as the nth effect. False when its condition doesn't hold or it comes to nothing."""
     table = p[1, O_RULES] + rule
     if p[table, R_GATE] >= 0 and not b[p[table, R_GATE], row]:
         return False
-    if n == p[2, N_MADE] or not play(p, b, v, lines, ends, r, w, p[table, R_WHEN], p[table, R_END], row, count):
+    if n == p[2, N_MADE] or not play(
+        p, b, v, lines, ends, r, w, p[table, R_WHEN], p[table, R_END], row, count
+    ):
         return False
     wanted = r[p[table, R_RESULT]]
     if wanted <= 0:
@@ -632,12 +682,16 @@ def decide(p, b, v, c, lines, ends, r, w, row, kind):  # type: ignore[no-untyped
     if p[tier + 1, 0] > p[tier, 0]:
         for f in range(p[1, O_FACTS], p[1, O_FACTS] + p[2, N_FACTS]):
             if kind == MADE and p[f, F_COUNTS] and p[f, F_KINDS] >> kind & 1:
-                if p[f, F_COUNTS] == 1 and p[0, S_PRICED]:
+                if p[f, F_COUNTS] == 2:
+                    r[p[f, F_REG]] += v[p[f, F_B], row]
+                elif p[0, S_PRICED]:
                     r[p[f, F_REG]] += r[p[0, S_NET]]
                 else:
                     r[p[f, F_REG]] += c[p[p[1, O_TRACKS] + p[f, F_A], T_COLUMN], row]
         n = fire(p, b, v, lines, ends, r, w, base + TIER, row, count, n)
-    n = fire(p, b, v, lines, ends, r, w, base + CHAINED, row, count, n)
+    chained = p[1, O_LISTS] + base + CHAINED
+    if p[chained + 1, 0] > p[chained, 0]:
+        n = fire(p, b, v, lines, ends, r, w, base + CHAINED, row, count, n)
     given = p[1, O_LISTS] + GIVEN
     if p[given, 0] == p[p[1, O_LISTS] + p[2, N_LISTS], 0]:
         return n
@@ -664,8 +718,31 @@ def decide(p, b, v, c, lines, ends, r, w, row, kind):  # type: ignore[no-untyped
 # Booking
 
 
-@njit(**JIT)
-def give(p, days, t, h, m, x, y, w, kept, flows, people, places, rules, worth, listed, who, row, of, rule, amount, wanted, slot):  # type: ignore[no-untyped-def]
+@njit(**HOT)
+def give(
+    p,
+    days,
+    t,
+    h,
+    m,
+    x,
+    y,
+    w,
+    kept,
+    flows,
+    people,
+    places,
+    rules,
+    worth,
+    listed,
+    who,
+    row,
+    of,
+    rule,
+    amount,
+    wanted,
+    slot,
+):  # type: ignore[no-untyped-def]
     """An effect of a row, judged as sale `of`, becomes what the member holds. Owed units are paid first."""
     table = p[1, O_RULES] + rule
     asset, ask, at = p[table, R_ASSET], p[table, R_ASK], t[T_AT, row]
@@ -691,8 +768,9 @@ def give(p, days, t, h, m, x, y, w, kept, flows, people, places, rules, worth, l
     sort, rung, pending = p[table, R_EXPIRY], p[table, R_RUNG], p[table, R_PENDING]
     stops = days[CALENDARS + sort, h[H_DAY, of] - p[0, S_DAY]] if sort >= 0 else FAR
     if rung >= 0:
-        m[who, p[2, M_RUNGS] + rung * 2] = stops
-        m[who, p[2, M_RUNGS] + rung * 2 + 1] = entry
+        m[who, p[2, M_RUNGS] + rung * 3] = stops
+        m[who, p[2, M_RUNGS] + rung * 3 + 1] = entry
+        m[who, p[2, M_RUNGS] + rung * 3 + 2] = at
         return
     begins = at
     if pending == AFTER:
@@ -738,7 +816,7 @@ def spend(p, t, h, m, x, w, flows, rules, listed, who, row, amount):  # type: ig
     list_effect(p, w, listed, row, -1, TAKE, asset, amount, amount)
 
 
-@njit(**JIT)
+@njit(**HOT)
 def count_in(p, b, c, lines, ends, m, r, w, who, row, of):  # type: ignore[no-untyped-def]
     """What a sale, or what is left of one, counts in sums from now on."""
     place, tracks, columns = p[2, M_TRACKS], p[1, O_TRACKS], p[1, O_COLUMNS]
@@ -764,7 +842,7 @@ def count_in(p, b, c, lines, ends, m, r, w, who, row, of):  # type: ignore[no-un
                         m[who, place + track * 2] += new - old
 
 
-@njit(**JIT)
+@njit(**HOT)
 def sell(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used, flows, ranks, people, places, rules,
          worth, listed, who, row, kind):  # type: ignore[no-untyped-def]  # fmt: skip
     """A purchase or a sign-up: what is known, what follows, what is remembered."""
@@ -789,7 +867,7 @@ def sell(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
             use_limit(p, days, h, m, used, who, limit, row, h[H_OUTLET, row], more)
     if kind == MADE:
         count_in(p, b, c, lines, ends, m, r, w, who, row, row)
-        if p[0, S_PRICED] and r[p[0, S_NET]] <= 0:
+        if p[0, S_PRICED] and r[p[0, S_NET]] <= 0 and p[0, S_MEASURE] != p[0, S_VISITS_COLUMN]:
             b[B_SOLD, row] = 0
     if n and p[2, N_RUNGS]:
         new_rank(p, starts, m, ranks, who, t[T_AT, row])
@@ -804,7 +882,9 @@ def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, 
     if not b[B_EMPTY, row]:
         for f in range(p[2, N_FACTS]):
             fact = p[1, O_FACTS] + f
-            r[p[fact, F_REG]] = v[p[fact, F_A], row] if p[fact, F_SORT] == F_VALUE else kept[slot, K_FACTS + f]
+            r[p[fact, F_REG]] = (
+                v[p[fact, F_A], row] if p[fact, F_SORT] == F_VALUE else kept[slot, K_FACTS + f]
+            )
         n = decide(p, b, v, c, lines, ends, r, w, row, MADE)
         if n < 0:
             w[W_NOW, N_STATUS] = LOOP
@@ -818,7 +898,9 @@ def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, 
         if p[p[1, O_RULES] + w[W_RULE, i], R_ASK] == NO_ASK:
             w[W_DUE, w[W_RULE, i]] -= w[W_AMOUNT, i]
     is_rung = allow(p, m, x, y, w, kept, who, at, slot)
-    take_back(p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot)
+    take_back(
+        p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot
+    )
     for i in range(n):
         rule = w[W_RULE, i]
         table = p[1, O_RULES] + rule
@@ -837,8 +919,7 @@ def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, 
     h[H_SAYS, of] = row
     if is_rung:
         review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at + 1, row, row)
-    if p[2, N_RUNGS]:
-        new_rank(p, starts, m, ranks, who, at)
+        m[who, M_SOON] = 1  # what a review gives begins after the return: another sale of its instant may not have it
 
 
 @njit(**JIT)
@@ -877,7 +958,9 @@ def allow(p, m, x, y, w, kept, who, at, slot):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def take_back(p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot):  # type: ignore[no-untyped-def]
+def take_back(
+    p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot
+):  # type: ignore[no-untyped-def]
     """Take what is allowed: out of the entry's own lot first, then as spending does, then what is coming; the rest is owed."""
     entry = kept[slot, K_HEAD]
     while entry >= 0:
@@ -898,8 +981,8 @@ def take_back(p, days, t, h, m, x, y, w, kept, used, flows, people, places, rule
                 back = whole if p[limit, L_TIMES] else amount
                 use_limit(p, days, h, m, used, who, limit, y[entry, E_COUNTS], h[H_OUTLET, of], -back)
             if rung >= 0:
-                if amount and m[who, p[2, M_RUNGS] + rung * 2 + 1] == entry:
-                    m[who, p[2, M_RUNGS] + rung * 2] = 0
+                if amount and m[who, p[2, M_RUNGS] + rung * 3 + 1] == entry:
+                    m[who, p[2, M_RUNGS] + rung * 3] = 0
             elif amount:
                 draw_back(m, x, y, w, who, asset, amount, t[T_AT, row], entry)
         entry = y[entry, E_NEXT]
@@ -924,7 +1007,7 @@ def draw_back(m, x, y, w, who, asset, amount, at, entry):  # type: ignore[no-unt
 # The scan
 
 
-@njit(**JIT)
+@njit(**HOT)
 def open_member(p, h, m, ranks, who, row):  # type: ignore[no-untyped-def]
     """A member's first row."""
     m[who, :] = 0
@@ -943,6 +1026,7 @@ def open_member(p, h, m, ranks, who, row):  # type: ignore[no-untyped-def]
 def close_member(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed, who, code, until):  # type: ignore[no-untyped-def]
     """Time passes until the last instant; what is held then. Rows before `until`."""
     settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, p[0, S_UNTIL], -1, until)
+    new_rank(p, starts, m, ranks, who, p[0, S_UNTIL])
     assets = p[2, N_ASSETS]
     for asset in range(assets):
         people[assets + asset, code] = m[who, M_ASSETS + asset * 4 + A_LEFT]
@@ -978,7 +1062,13 @@ def scan(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
                              w[W_NOW, N_MEMBER], row)  # fmt: skip
             w[W_NOW, N_MEMBER], w[W_NOW, N_LOTS], w[W_NOW, N_FREE], w[W_NOW, N_ENTRIES] = code, 0, -1, 0
             open_member(p, h, m, ranks, who, row)
-        settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, t[T_AT, row], row, row)
+        if something_ends(p, m, x, who, t[T_AT, row]):
+            settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, t[T_AT, row], row, row)
+        if m[who, M_SOON]:
+            m[who, M_SOON] = 0
+            new_rank(p, starts, m, ranks, who, t[T_AT, row])
+            if t[T_AT, row] < t[T_AT, row - 1] + 1:
+                m[who, M_SOON] = 1
         kind = b[B_KIND, row]
         if kind <= MADE:
             if b[B_SPENDS, row]:
@@ -1002,4 +1092,6 @@ def finish(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed
     for who in range(len(m)):
         code = who if p[0, S_SHARED] else w[W_NOW, N_MEMBER]
         if m[who, M_FIRST]:
-            close_member(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed, who, code, last[code])
+            close_member(
+                p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed, who, code, last[code]
+            )

@@ -1,6 +1,6 @@
 """A book compiled for the scan: registers, a tape and tables of numbers; what depends on a sale alone becomes columns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setia.engine.decide import DISCOUNT, Book, Limit, Rule, expiry
-from setia.engine.nodes import ALWAYS, OWN, Node
+from setia.engine.nodes import OWN
 from setia.engine.vocabulary import (
     JOINED,
     MADE,
     Balance,
     Distinct,
+    Earned,
     Held,
+    LookUp,
     Often,
-    Reached,
     Share,
     Shared,
     Since,
@@ -28,7 +29,7 @@ from setia.engine.vocabulary import (
     Used,
 )
 from setia.insights.backtest import kernel as k
-from setia.insights.backtest.frames import BOOLEAN, Frame, Key, conjuncts, key, parts
+from setia.insights.backtest.frames import Key, conjuncts, key, parts
 from setia.insights.backtest.outcome import Assumptions
 from setia.insights.backtest.sales import Sales
 from setia.insights.backtest.tally import Names, values
@@ -36,13 +37,26 @@ from setia.kit import time
 from setia.kit.refusals import Refusal
 
 CARRIED = frozenset(
-    {"net", "total", "gross", "visits", "items", "outlet", "channel", "hour", "weekday", "day", "month", "date"}
+    {
+        "net",
+        "total",
+        "gross",
+        "visits",
+        "items",
+        "outlet",
+        "channel",
+        "hour",
+        "weekday",
+        "day",
+        "month",
+        "date",
+    }
 )
 PASSING = ("given", "held", "held_after")  # what a chained rule knows of its cause
 MARGIN = 400  # days of calendar before the first sale
 MOST_BITS = 62
 PERIODS = ("day", "week", "month", "year")
-NET, VISITS = ("fact", "net"), ("fact", "visits")
+NET, VISITS = ("fact", "net"), ("fact", "visits left")
 _LISTS = ((MADE, "price"), (MADE, "earn"), (MADE, "tier"), (MADE, "chained"), (JOINED, "earn"), (JOINED, "tier"), (JOINED, "chained"))  # fmt: skip
 _OPS = {
     "add": k.ADD,
@@ -63,7 +77,8 @@ _OPS = {
 
 def refuse_unknown(book: Book, sales: Sales) -> None:
     """Refuses `not_replayable`: rules that read what neither the sales nor the members' history say, each by name."""
-    known = CARRIED | {"lines", *PASSING} | set(sales.given) | set(book.folds)
+    folded = {name for name, fold in book.folds.items() if not isinstance(fold, LookUp)}
+    known = CARRIED | {"lines", *PASSING} | set(sales.given) | folded
     for rule in book.rules:
         for name in rule.reads:
             if name not in known:
@@ -74,7 +89,7 @@ def not_by_columns(book: Book, sales: Sales) -> list[tuple[str, str]]:
     """The rules that only the way by rows can do, with the reason; a reason without a rule is the history's."""
     found = []
     for rule in book.rules:
-        often = [name for name in rule.reads if isinstance(book.folds.get(name), Often)]
+        often = [name for name in rule.reads if isinstance(book.folds.get(name), Often | Earned)]
         found += [(rule.id, name) for name in often]
         if rule.asset.startswith("tier/") and rule.phase != "tier":
             found.append((rule.id, rule.asset))
@@ -82,11 +97,42 @@ def not_by_columns(book: Book, sales: Sales) -> list[tuple[str, str]]:
         where = getattr(fold, "where", None)
         if where is not None and any(read.startswith(OWN) for read in where.reads()):
             found += [(rule.id, name) for rule in book.rules if name in rule.reads]
+    if any(rule.phase == "price" for rule in book.rules):
+        found += _lowered(book)
     returned = set(sales.target[sales.kind == k.RETURNED].tolist())
     spent = (sales.kind == k.SPENT) & (sales.target >= 0)
     if spent.any() and returned.intersection(sales.target[spent].tolist()):
         found.append(("", "paid_and_returned"))
     return found
+
+
+def _lowered(book: Book) -> Iterator[tuple[str, str]]:
+    """Rules that ask for a line's net after offers may have lowered it: no column can say which lines meet that."""
+    for rule in book.rules:
+        asked = [] if rule.phase == "price" else [key(rule.when), key(rule.amount)]
+        for name in rule.reads:
+            where = getattr(book.folds.get(name), "where", None)
+            asked += [("lines", "net", key(where))] if where is not None else []
+        if any(_asks_net(each) for each in asked):
+            yield rule.id, "lines.net"
+
+
+def _asks_net(key: Key) -> bool:
+    """Whether a sum over lines in a key has a condition on their net."""
+    if key[0] == "lines":
+        return _reads(key[2], NET)
+    return any(_asks_net(part) for part in parts(key))
+
+
+def _reads(key: Key, fact: Key) -> bool:
+    return key == fact or any(_reads(part, fact) for part in parts(key))
+
+
+def measure(names: Names) -> Sum | None:
+    """The sum that the ladder is measured by, if it is one that the scan knows."""
+    facts = [step.fact for step in names.ladder if step.fact]
+    fold = names.book.folds.get(facts[0]) if facts else None
+    return fold if isinstance(fold, Sum) else None
 
 
 @dataclass
@@ -120,7 +166,7 @@ class Compiler:
     gates: list[Key] = field(default_factory=list)
     tracks: list[tuple[int, int, int]] = field(default_factory=list)
     tape: list[tuple[int, int, int, int, int]] = field(default_factory=list)
-    expiries: list[int] = field(default_factory=list)
+    expiries: list[tuple[int, int]] = field(default_factory=list)
     limits: list[list[int]] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
     next_register: int = 0
@@ -160,10 +206,16 @@ class Compiler:
         at[k.S_UNTIL], at[k.S_DAY], at[k.S_SHARED] = self.names.until, self.day, int(is_shared)
         at[k.S_NET], at[k.S_TOTAL] = self.registers.get("net", 0), self.registers.get("total", 0)
         at[k.S_GIVEN] = self.registers["given"]
-        at[k.S_NET_COLUMN], at[k.S_VISITS_COLUMN] = net, visits
+        at[k.S_VISITS_COLUMN] = visits
+        measure = self.measure
+        if measure:
+            at[k.S_MEASURE] = net if measure.column == "net" else visits
+            at[k.S_MEASURED] = measure.days * k.DAY if measure.days else k.THIS_YEAR
         return at
 
-    def _tables(self, rules: list[list[int]], facts: list[list[int]], settings: list[int]) -> NDArray[np.int64]:
+    def _tables(
+        self, rules: list[list[int]], facts: list[list[int]], settings: list[int]
+    ) -> NDArray[np.int64]:
         """All tables one under the other, and above them where each begins."""
         order, lists = self._lists()
         worth = values(self.names, self.assumptions).tolist()
@@ -180,8 +232,9 @@ class Compiler:
             [
                 self.names.assets.index(step.asset),
                 step.at_least,
-                self.expiries.index(step.keep_months) if step.keep_months else -1,
+                self._expires(step.keep_months, step.grace_days),
                 self.names.rules.index(step.asset.replace("/", ".")) if step.fact else -1,
+                step.falls == "one_step",
             ]
             for step in self.names.ladder
         ]
@@ -195,10 +248,14 @@ class Compiler:
             starts[n] = len(flat)
             flat += [[*map(int, row), *[0] * (k.WIDTH - len(row))] for row in table]
         sizes[k.N_ASSETS], sizes[k.N_RUNGS], sizes[k.N_FACTS] = len(assets), len(rungs), len(facts)
-        sizes[k.N_TRACKS], sizes[k.N_COLUMNS], sizes[k.N_LISTS] = len(self.tracks), len(self.sorts), len(lists) - 1
+        sizes[k.N_TRACKS], sizes[k.N_COLUMNS], sizes[k.N_LISTS] = (
+            len(self.tracks),
+            len(self.sorts),
+            len(lists) - 1,
+        )
         sizes[k.N_MADE], sizes[k.N_RULES] = 16 * len(rules) + 64, len(rules)
         sizes[k.M_RUNGS] = k.M_ASSETS + 4 * len(assets)
-        sizes[k.M_TRACKS] = sizes[k.M_RUNGS] + 2 * len(rungs)
+        sizes[k.M_TRACKS] = sizes[k.M_RUNGS] + 3 * len(rungs)
         sizes[k.M_LIMITS] = sizes[k.M_TRACKS] + 2 * len(self.tracks)
         return np.array(flat, np.int64)
 
@@ -260,8 +317,9 @@ class Compiler:
     def _fact(self, name: str) -> tuple[int, int, int, int, int]:
         fold = self.book.folds[name]
         if isinstance(fold, Sum):
-            track = self._track((NET if fold.column == "net" else VISITS), fold)
-            return k.F_SUM, track, 0, 0, 1 if fold.column == "net" else 2
+            if fold.column == "net":
+                return k.F_SUM, self._track(NET, fold), 0, 0, 1
+            return k.F_SUM, self._track(VISITS, fold), self._value(("fact", "visits")), 0, 2
         if isinstance(fold, SumLines):
             return k.F_SUM, self._track(("lines", fold.column, key(fold.where)), fold), 0, 0, 0
         if isinstance(fold, Share):
@@ -325,7 +383,9 @@ class Compiler:
         gate: list[Key] = []
         tests: list[Key] = []
         if rule.group:
-            group = groups.setdefault(rule.group, len(groups)) * 3 + ("best", "first", "all").index(rule.group.choose)
+            group = groups.setdefault(rule.group, len(groups)) * 3 + ("best", "first", "all").index(
+                rule.group.choose
+            )
         for test in conjuncts(key(rule.when)):
             is_moving = self._moves(test, asks)
             (tests if is_moving or rule.group else gate).append(test)
@@ -346,7 +406,7 @@ class Compiler:
         return [
             self.names.assets.index(rule.asset),
             ask,
-            self._expires(rule.expire_months),
+            self._expires(rule.expire_months, rule.grace_days),
             *wait,
             group,
             first,
@@ -365,18 +425,27 @@ class Compiler:
             self.gates.append(whole)
         return self.gates.index(whole)
 
-    def _expires(self, months: int | None) -> int:
+    def _expires(self, months: int | None, more_days: int) -> int:
         if not months:
             return -1
-        if months not in self.expiries:
-            self.expiries.append(months)
-        return self.expiries.index(months)
+        if (months, more_days) not in self.expiries:
+            self.expiries.append((months, more_days))
+        return self.expiries.index((months, more_days))
+
+    @property
+    def measure(self) -> Sum | None:
+        """What tiers are measured by."""
+        return measure(self.names)
 
     def _moves(self, key: Key, asks: bool) -> bool:
         """Whether a key depends on the member's history, or on a price that offers have lowered."""
         if key[0] == "fact":
             name = key[1]
-            return name in self.book.folds or name in PASSING or (self.priced and not asks and name in ("net", "total"))
+            return (
+                name in self.book.folds
+                or name in PASSING
+                or (self.priced and not asks and name in ("net", "total"))
+            )
         if key[0] == "lines":
             return self.priced and not asks and key[1] == "net"
         if key[0] == "value":
@@ -418,7 +487,10 @@ class Compiler:
         lists = [0]
         numbers = {rule.id: n for n, rule in enumerate(self.book.rules)}
         kinds: Iterable[tuple[str, Sequence[str]]] = [(kind, (phase,)) for kind, phase in _LISTS]
-        for kind, phases in [*kinds, *((f"given:{asset}", ("earn", "tier", "chained")) for asset in self.names.assets)]:
+        for kind, phases in [
+            *kinds,
+            *((f"given:{asset}", ("earn", "tier", "chained")) for asset in self.names.assets),
+        ]:
             for phase, rules in self.book.steps.get(kind, ()):
                 if phase in phases:
                     order += [numbers[rule.id] for rule in rules]
@@ -433,7 +505,7 @@ class Compiler:
     def _by_day(self) -> NDArray[np.int64]:
         """For each day the first one of its period, by sort, and when what is given then for so many months ends."""
         for step in self.names.ladder:
-            self._expires(step.keep_months)
+            self._expires(step.keep_months, step.grace_days)
         days = [date.fromordinal(day) for day in range(self.day, int(self.sales.day.max()) + 2)]
         rows = [
             [day.toordinal() for day in days],
@@ -441,8 +513,10 @@ class Compiler:
             [day.replace(day=1).toordinal() for day in days],
             [day.replace(month=1, day=1).toordinal() for day in days],
         ]
-        for months in self.expiries:
-            rows.append([_microseconds(expiry(day, months, self.book.zone)) for day in days])
+        zone = time.zone(self.book.zone)
+        rows.append([_microseconds(datetime(d.year, d.month, d.day, tzinfo=zone)) for d in days])
+        for months, more in self.expiries:
+            rows.append([_microseconds(expiry(day, months, self.book.zone, more)) for day in days])
         return np.array(rows, np.int64)
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 
 from setia.engine import decide as engine
-from setia.engine.decide import DISCOUNT, Book, Effect
+from setia.engine.decide import DISCOUNT, Effect
 from setia.engine.vocabulary import (
     JOINED,
     MADE,
@@ -21,6 +21,7 @@ from setia.engine.vocabulary import (
     WEEKDAYS,
     Balance,
     Distinct,
+    Earned,
     Fold,
     Held,
     Often,
@@ -40,7 +41,7 @@ from setia.insights.backtest.sales import NOBODY, Sales
 from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal import undo
-from setia.journal.types import Account, Lot, Plan, Standing
+from setia.journal.types import Account, Lot, Plan
 from setia.kit import time
 from setia.programs import service as programs
 
@@ -48,7 +49,6 @@ REVIEW = "tier.review"
 _PROGRAM = UUID(int=0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR = timedelta(days=365)
-_NUMBERS = {None: 0}
 
 
 def instant(microseconds: int) -> datetime:
@@ -69,9 +69,22 @@ class Past:
     day: date
     outlet: str
     sold: int  # net when it was made
+    came: int  # visits when it was made
     net: int
     visits: int
     lines: Sequence[Mapping[str, Any]]
+
+
+@dataclass(slots=True)
+class Gift:
+    """What a rule gave, or less than nothing where it was taken back, and when that counts."""
+
+    rule: str
+    asset: str
+    at: datetime
+    day: date
+    amount: int
+    times: int
 
 
 @dataclass(slots=True)
@@ -80,7 +93,7 @@ class Member:
 
     account: Account
     past: dict[int, Past] = field(default_factory=dict)  # by row
-    gave: list[tuple[str, date, str, int, int]] = field(default_factory=list)  # rule, day, outlet, amount, times
+    gave: list["Gift"] = field(default_factory=list)
     kept: dict[int, dict[str, Any]] = field(default_factory=dict)  # by row of a sale that is returned
     entries: dict[int, list[journal.EntryRow]] = field(default_factory=dict)
     paid: dict[int, list[UUID]] = field(default_factory=dict)
@@ -122,6 +135,7 @@ class Rows:
         progress(len(order), len(order))
         for code, member in self.members.items():
             self._settle(code, member, instant(self.names.until), -1)
+            self._rank(member, instant(self.names.until))
             for n, asset in enumerate(self.names.assets):
                 if not asset.startswith(ledger.LADDER):
                     self.totals.held[n, code] = member.account.available.get(asset, 0)
@@ -133,10 +147,13 @@ class Rows:
         member = self.members.get(code)
         at = instant(sales.at[row])
         if member is None:
-            member = self.members[code] = Member(Account(UUID(int=code + 1)), rank=1 if self.names.ladder else 0)
+            member = self.members[code] = Member(
+                Account(UUID(int=code + 1)), rank=1 if self.names.ladder else 0
+            )
             if self.names.ladder:
                 self.totals.ranks[1, self._month(at)] += 1
         self._settle(code, member, at, row)
+        self._rank(member, at)
         kind = sales.kind[row]
         if kind == history.RETURNED:
             self._return(code, member, row)
@@ -204,9 +221,12 @@ class Rows:
                 return member.rank
             return steps[member.rank - 1].name if steps else ""
         if isinstance(fold, Used):
-            own = [gave for gave in member.gave if gave[0] == fold.rule]
             now = period(day, fold.every)
-            return sum(gave[4 if fold.count == "times" else 3] for gave in own if period(gave[1], fold.every) == now)
+            own = [g for g in member.gave if g.rule == fold.rule and period(g.day, fold.every) == now]
+            return sum(gift.times if fold.count == "times" else gift.amount for gift in own)
+        if isinstance(fold, Earned):
+            gifts = [gift for gift in member.gave if gift.asset == fold.asset]
+            return sum(gift.amount for gift in gifts if _inside(fold, gift, at, day))
         if isinstance(fold, Shared):
             where = carried["outlet"] if fold.each == "outlet" else ""
             return self.shared.get((name, period(day, fold.every), where), 0)
@@ -241,11 +261,11 @@ class Rows:
         effects = engine.decide(self.book, kind, {**carried, **kept})
         self._write(code, member, row, row, at, effects, row if row in self.returned else None)
         for effect in effects:
-            self._count(member, effect, carried["date"], carried["outlet"], effect.amount, bool(effect.amount))
+            self._count(member, effect, at, carried["outlet"], effect.amount, bool(effect.amount))
         if kind == MADE:
             net, lines = self._after(carried, effects)
             member.past[row] = Past(
-                at, carried["date"], carried["outlet"], net, net, carried["visits"], lines
+                at, carried["date"], carried["outlet"], net, carried["visits"], net, carried["visits"], lines
             )
         if row in self.returned:
             member.kept[row] = kept
@@ -263,12 +283,15 @@ class Rows:
         after = [{**line, "net": net} for line, net in zip(lines, price.left, strict=False)]
         return sum(price.left), after
 
-    def _count(self, member: Member, effect: Effect, day: date, outlet: str, amount: int, times: int) -> None:
+    def _count(
+        self, member: Member, effect: Effect, at: datetime, outlet: str, amount: int, times: int
+    ) -> None:
         """What a rule gave, for its limits; less than nothing where it is taken back."""
         rule = self.book.by_id.get(effect.rule)
         if rule is None:
             return
-        member.gave.append((rule.id, day, outlet, amount, int(times)))
+        day = at.astimezone(self.zone).date()
+        member.gave.append(Gift(rule.id, effect.asset, at, day, amount, int(times)))
         for name, limit in self.book.counters[rule.id]:
             if limit.each != "member":
                 key = name, period(day, limit.every), outlet if limit.each == "outlet" else ""
@@ -315,19 +338,17 @@ class Rows:
         outlet, standing = carried["outlet"], {entry.key: entry for entry in earned}
         for effect in taken:
             if effect.verb == "give":
-                self._count(member, effect, at.astimezone(self.zone).date(), outlet, effect.amount, 1)
+                self._count(member, effect, at, outlet, effect.amount, 1)
             else:
                 assert effect.reverses is not None
                 entry = standing[effect.reverses]
                 whole = entry.undone + effect.wanted == entry.amount
-                day = entry.counts_at.astimezone(self.zone).date()
-                self._count(member, effect, day, outlet, -effect.amount, -int(whole))
+                self._count(member, effect, entry.counts_at, outlet, -effect.amount, -int(whole))
         past = member.past[of]
         past.net, past.lines = self._after(carried, asked) if net or total or carried["lines"] else (0, [])
         past.visits = visits
         if any(effect.asset.startswith(ledger.LADDER) for effect in taken):
             self._review(code, member, at + timedelta(microseconds=1), row)
-        self._rank(member, at)
 
     def _grace(self, at: datetime) -> datetime:
         days = self.book.returns.grace_days
@@ -370,15 +391,33 @@ class Rows:
     def _reached(self, member: Member, before: datetime) -> dict[str, datetime]:
         """When the spend of the 365 days up to a sale last was enough for each step."""
         found: dict[str, datetime] = {}
-        earlier = [sale for sale in member.past.values() if sale.at <= before]
-        for sale in earlier:
-            if sale.sold <= 0:
+        asked = [step for step in self.names.ladder if step.fact]
+        fold = self.book.folds.get(asked[0].fact or "") if asked else None
+        for at, day, gained, _ in (events := self._measured(member, fold, before)):
+            if gained <= 0:
                 continue
-            spent = sum(each.net for each in earlier if sale.at - _YEAR <= each.at <= sale.at)
-            for step in self.names.ladder:
-                if step.fact and spent >= step.at_least:
-                    found[step.name] = sale.at
+            now = period(day, "year")
+            total = sum(
+                more
+                for when, on, _, more in events
+                if when <= at and (when >= at - _YEAR if fold and fold.days else period(on, "year") == now)  # type: ignore[union-attr]
+            )
+            for step in asked:
+                if total >= step.at_least:
+                    found[step.name] = at
         return found
+
+    def _measured(self, member: Member, fold: Any, before: datetime) -> list[tuple[datetime, date, int, int]]:
+        """What tiers are measured by: when, what was gained then, and what is left of it."""
+        if isinstance(fold, Earned):
+            gifts = sorted(
+                (g for g in member.gave if g.asset == fold.asset and g.at <= before), key=lambda g: g.at
+            )
+            return [(gift.at, gift.day, gift.amount, gift.amount) for gift in gifts]
+        earlier = [sale for sale in member.past.values() if sale.at <= before]
+        if fold and fold.column == "visits":
+            return [(sale.at, sale.day, sale.came, sale.visits) for sale in earlier]
+        return [(sale.at, sale.day, sale.sold, sale.net) for sale in earlier]
 
     def _held(self, member: Member, at: datetime) -> int:
         """The rank of the highest rung held at an instant."""
@@ -449,8 +488,15 @@ class Rows:
     def _stood(self, member: Member, of: int) -> journal.Stood:
         lots = [
             journal.LotRow(
-                *lot.key, lot.holder, lot.asset, lot.amount, lot.remaining, lot.expired, lot.available_from,
-                lot.expires_at, *(lot.root if lot.root != lot.key[:2] else (None, None)),
+                *lot.key,
+                lot.holder,
+                lot.asset,
+                lot.amount,
+                lot.remaining,
+                lot.expired,
+                lot.available_from,
+                lot.expires_at,
+                *(lot.root if lot.root != lot.key[:2] else (None, None)),
             )  # fmt: skip
             for lot in member.account.lots
         ]
@@ -489,10 +535,37 @@ class Rows:
 
 def _entries(event: UUID, account: Account, plan: Plan) -> list[journal.EntryRow]:
     found = []
-    for n, version, rule, round, verb, asset, amount, wanted, _, _, counts_at, reverses, reverses_n, _ in plan.entries:
+    for (
+        n,
+        version,
+        rule,
+        round,
+        verb,
+        asset,
+        amount,
+        wanted,
+        _,
+        _,
+        counts_at,
+        reverses,
+        reverses_n,
+        _,
+    ) in plan.entries:
         found.append(
             journal.EntryRow(
-                event, n, account.holder, verb, asset, amount, wanted, rule, version, round, counts_at, reverses, reverses_n
+                event,
+                n,
+                account.holder,
+                verb,
+                asset,
+                amount,
+                wanted,
+                rule,
+                version,
+                round,
+                counts_at,
+                reverses,
+                reverses_n,
             )
         )
     return found
@@ -516,7 +589,7 @@ def period(day: date, every: str) -> Any:
     return day if every == "day" else None
 
 
-def _inside(fold: Any, sale: Past, at: datetime, day: date) -> bool:
+def _inside(fold: Any, sale: Past | Gift, at: datetime, day: date) -> bool:
     if fold.days:
         return bool(sale.at >= at - timedelta(days=fold.days))
     return not fold.this or bool(sale.day >= period(day, fold.this))

@@ -12,7 +12,7 @@ from setia.insights.backtest import kernel as k
 from setia.insights.backtest import tally
 from setia.insights.backtest.frames import Frame, Key
 from setia.insights.backtest.outcome import Assumptions, Effects, Outcome
-from setia.insights.backtest.program import Compiled, compile_book, not_by_columns, refuse_unknown
+from setia.insights.backtest.program import Compiled, compile_book, measure, not_by_columns, refuse_unknown
 from setia.insights.backtest.rows import by_rows
 from setia.insights.backtest.sales import NOBODY, Sales
 from setia.kit.refusals import Refusal
@@ -42,9 +42,10 @@ def run(
     why = not_by_columns(book, sales)
     progress = progress or (lambda done, of: None)
     if way == "rows" or (why and way != "columns"):
+        began = clock.process_time()
         totals, effects = by_rows(names, sales, assumptions, progress, list_effects)
         found = tally.outcome(names, sales, assumptions, totals, effects)
-        found.way, found.why = "rows", why
+        found.way, found.why, found.timings = "rows", why, {"rows": clock.process_time() - began}
         return found
     began = clock.process_time()
     scanned = Scan(names, sales, assumptions, list_effects)
@@ -78,7 +79,9 @@ class Scan:
         self.totals = tally.Totals.of(names, sales)
         self.starts, self.t, self.h = names.starts, _instants(sales), _numbers(names, sales, frame)
         self.b = _bytes(compiled, sales, frame, tally.spendings(sales, assumptions))
-        self.v, self.c = _matrix(frame, compiled.values), _matrix(frame, compiled.counted)
+        measured = measure(names)
+        self.b[k.B_SOLD] = (sales.visits if measured and measured.column == "visits" else sales.net) > 0
+        self.v, self.c = _matrices(frame, compiled.values, compiled.counted)
         wants_lines = bool(compiled.bits) or self.p[0, k.S_PRICED] or k.F_DISTINCT in self._sorts()
         self.lines = _lines(compiled, sales, frame) if wants_lines else np.zeros((4, 0), np.int64)
         self.ends = frame.lines.ends if wants_lines else np.zeros(0, np.int64)
@@ -185,19 +188,22 @@ def _bytes(compiled: Compiled, sales: Sales, frame: Frame, spends: NDArray[np.ui
     if len(rows):
         nothing = (frame.column(("fact", "net"))[rows] == 0) & (frame.column(("fact", "total"))[rows] == 0)
         found[k.B_EMPTY, rows] = nothing & (frame.lines.ends[rows + 1] == frame.lines.ends[rows])
-    found[k.B_KIND], found[k.B_SPENDS], found[k.B_SOLD] = sales.kind, spends, sales.net > 0
+    found[k.B_KIND], found[k.B_SPENDS] = sales.kind, spends
     for n, gate in enumerate(compiled.gates):
         found[k.B_GATES + n] = frame.compact(gate)
     return found
 
 
-def _matrix(frame: Frame, keys: list[Key]) -> NDArray[Any]:
-    """Columns side by side, in as few bytes as hold them."""
-    columns = [frame.compact(key) for key in keys]
-    large = any(getattr(column, "dtype", None) == np.int64 for column in columns)
-    found = np.zeros((len(keys), len(frame.sales)), np.int64 if large else np.int32)
-    for n, column in enumerate(columns):
-        found[n] = column
+def _matrices(frame: Frame, *wanted: list[Key]) -> list[NDArray[Any]]:
+    """Columns side by side, all in as few bytes as hold any of them: each width is a kernel of its own."""
+    columns = [[frame.compact(key) for key in keys] for keys in wanted]
+    large = any(getattr(column, "dtype", None) == np.int64 for part in columns for column in part)
+    found = []
+    for part in columns:
+        matrix = np.zeros((len(part), len(frame.sales)), np.int64 if large else np.int32)
+        for n, column in enumerate(part):
+            matrix[n] = column
+        found.append(matrix)
     return found
 
 

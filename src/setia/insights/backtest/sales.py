@@ -86,4 +86,3 @@ def coded(values: Iterable[str]) -> tuple[list[str], Ints]:
     """A dictionary of texts, sorted, and each value's code into it."""
     names, codes = np.unique(np.asarray(list(values), dtype=object).astype(str), return_inverse=True)
     return [str(name) for name in names], codes.astype(np.int32)
-

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setia.engine.decide import Book, Step
+from setia.engine.vocabulary import Balance
 from setia.insights.backtest.outcome import Assumptions, Effects, Flow, Outcome
 from setia.insights.backtest.sales import MADE, NOBODY, RETURNED, Sales
 from setia.kit import time
@@ -37,7 +38,9 @@ class Names:
         """Those of a book over sales."""
         names = [name for name in book.ladders if book.ladders[name]]
         ladder = book.ladders[names[0]] if names else ()
-        assets = list(dict.fromkeys([asset, *(rule.asset for rule in book.rules), *(s.asset for s in ladder)]))
+        compared = [fold.asset for fold in book.folds.values() if isinstance(fold, Balance)]
+        given = [rule.asset for rule in book.rules]
+        assets = list(dict.fromkeys([asset, *given, *compared, *(step.asset for step in ladder)]))
         first, last = (date.fromordinal(int(d)) for d in (sales.day.min(), sales.day.max()))
         count = (last.year - first.year) * 12 + last.month - first.month + 1
         months = [divmod(first.year * 12 + first.month - 1 + n, 12) for n in range(count + 1)]
@@ -63,7 +66,9 @@ class Totals:
 
     flows: NDArray[np.int64]  # asset, flow, month
     ranks: NDArray[np.int64]  # rank, month: how many more stand on it
-    people: NDArray[np.int64]  # by member: units of each asset given for good, held and owed at the end; the rank
+    people: NDArray[
+        np.int64
+    ]  # by member: units of each asset given for good, held and owed at the end; the rank
     outlets: NDArray[np.int64]  # asset, outlet; the last is none
     rules: NDArray[np.int64]  # by rule: times, units given for good; then how many spendings were refused
     worth: NDArray[np.int64]  # by row, or empty
@@ -129,7 +134,9 @@ def outcome(
         flows[names.assets[n]] = Flow(
             issued, taken, redeemed, gone, np.cumsum(issued - taken - redeemed - gone)
         )
-    asked = {names.assets[n]: totals.flows[n, ISSUED] for n in range(len(names.assets)) if names.assets[n] in asks}
+    asked = {
+        names.assets[n]: totals.flows[n, ISSUED] for n in range(len(names.assets)) if names.assets[n] in asks
+    }
     named = _by_prefix(asked)
     mine = sales.member != NOBODY
     buys = mine & np.isin(sales.kind, (MADE, RETURNED))
@@ -171,6 +178,9 @@ def outcome(
         purchases=int(np.count_nonzero(mine & (sales.kind == MADE))),
         refused=int(totals.rules[2, 0]),
         effects=effects,
+        held={names.assets[n]: totals.held[n] for n in shown},
+        owed={names.assets[n]: totals.owed[n] for n in shown},
+        rank=totals.people[-1],
     )
 
 
