@@ -570,7 +570,7 @@ def test_a_change_is_weighed_for_each_member_with_tiers_as_they_stand(command, s
     assert found["cost_after"] - found["cost_before"] == (30 - 5) * value
     said = command("program", "impact", changed, "--program", shop.programme.slug)
     for each in (
-        "1 members gain, 1 lose",
+        "1 member gains, 1 lose",
         "Ani W. 0812••••0000",
         "lot keeps the terms",
         "Nothing is published",

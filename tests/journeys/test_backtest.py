@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import DEMO
+from tests.conftest import DEMO, found_shop
 from tests.journeys.test_journeys import RULES, SIZES, Axe, Browser, Page, browser, expect, sign_in
 
 __all__ = ["browser"]
@@ -114,3 +114,67 @@ def test_a_change_is_weighed_before_anything_is_published(place: Any, served: An
 
     with ThreadPoolExecutor(1) as aside:  # the browser's own loop keeps Django from this thread
         assert aside.submit(programs.refresh, served.shop.programme.id).result().newest == 1
+
+
+def test_a_draft_is_weighed_from_its_own_page_and_led_back_to(place: Any, served: Any) -> None:
+    page, lang = place
+    page.goto(f"/console/program?lang={lang}")
+    page.click("form[action$='/draf'] button")
+    draft = page.url.rpartition("/")[2].partition("?")[0]
+    page.click("a[href*='/console/uji?draft=']")
+    expect(page.locator(f"input[value={draft}]")).to_be_checked()
+    page.click("button[value=impact]")
+    page.wait_for_url("**/console/uji/*")
+    expect(page.locator("main")).to_contain_text("Tidak ada member" if lang == "id" else "No member gets")
+    _fine(page)
+    page.click("a[href*='/program/draf/']")
+    page.wait_for_url(f"**/program/draf/{draft}*")
+
+
+def test_what_is_owed_ahead_and_a_job_that_waits(
+    place: Any, served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from setia.insights.backtest import service
+
+    page, lang = place
+    page.goto(f"/console/kewajiban?lang={lang}")
+    expect(page.locator("svg.chart:visible")).to_be_visible()
+    page.click("details summary")
+    _fine(page)
+    page.fill("#rate", "8")
+    page.click("main form .button")
+    expect(page.locator("main")).to_contain_text("8,00 %" if lang == "id" else "8.00%")
+    page.fill("#rate", "banyak")
+    page.click("main form .button")
+    expect(page.locator("#wrong")).to_contain_text("banyak")
+    monkeypatch.setattr(service, "AT_ONCE", 0)
+    page.goto(f"/console/uji?lang={lang}")
+    page.click("button[value=backtest]")
+    page.wait_for_url("**/console/uji/*")
+    expect(page.locator("progress")).to_be_visible()
+    _fine(page)
+    with ThreadPoolExecutor(1) as aside:
+        assert aside.submit(service.work).result() == 1
+    expect(page.locator("svg.chart:visible").first).to_be_visible(timeout=10_000)  # it looks again by itself
+    _fine(page)
+
+
+def test_before_the_first_sale_the_page_says_what_to_do(browser: Browser, served: Any) -> None:
+    from setia.tenancy import service as tenancy
+
+    def found() -> tuple[str, str]:
+        shop = found_shop()
+        email = f"{shop.programme.slug}@demo.test"
+        return email, tenancy.hire(shop.programme.merchant_id, email, "Baru", "owner")
+
+    with ThreadPoolExecutor(1) as aside:
+        email, code = aside.submit(found).result()
+    context = browser.new_context(base_url=served.url, locale="id", viewport=SIZES["phone"])
+    page = context.new_page()
+    page.goto("/console/masuk?next=/console/uji")
+    page.fill("#email", email)
+    page.fill("#code", code)
+    page.click("main form .button")
+    expect(page.locator("main")).to_contain_text("Belum ada penjualan")
+    _fine(page)
+    context.close()

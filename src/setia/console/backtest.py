@@ -151,6 +151,7 @@ def job(request: HttpRequest, programme: Programme, number: int) -> HttpResponse
         names = backtest.names(programme, who)
         values |= {
             "impact": found.impact,
+            "draft": found.which[-1].partition("@")[0],
             "says": shown.impact_says(found.impact, lang),
             "tables": shown.impact_tables(found.impact, names),
         }

@@ -530,7 +530,7 @@ def impact_says(found: Impact, lang: str) -> list[str]:
     more = money.rupiah_short(abs(found.more), lang)
     way = "more" if found.more > 0 else "less" if found.more < 0 else "same"
     return [
-        texts.say("impact.says", lang, gain=found.gain, lose=found.lose, same=found.members - found.gain - found.lose)
+        texts.say("impact.says", lang, n=found.gain, lose=found.lose, same=max(0, found.members - found.gain - found.lose))
         if found.gain or found.lose
         else texts.say("impact.none", lang),
         texts.say(f"impact.{way}", lang, by=more, before=found.cost_before, after=found.cost_after),
