@@ -332,7 +332,11 @@ def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, un
         if above_ended:
             stops = max(stops, days[keep, day_of(p, days, at)])
         if stops > at:
-            m[who, place + rung * 3], m[who, place + rung * 3 + 1], m[who, place + rung * 3 + 2] = stops, -1, at
+            m[who, place + rung * 3], m[who, place + rung * 3 + 1], m[who, place + rung * 3 + 2] = (
+                stops,
+                -1,
+                at,
+            )
             list_effect(p, w, listed, row, p[table, U_RULE], GIVE, p[table, U_ASSET], 1, 1)
             break
         above_ended = p[table, U_STEP] == 1 and ended >> rung & 1 == 1
@@ -919,7 +923,9 @@ def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, 
     h[H_SAYS, of] = row
     if is_rung:
         review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at + 1, row, row)
-        m[who, M_SOON] = 1  # what a review gives begins after the return: another sale of its instant may not have it
+        m[who, M_SOON] = (
+            1  # what a review gives begins after the return: another sale of its instant may not have it
+        )
 
 
 @njit(**JIT)
