@@ -1,0 +1,310 @@
+"""A shop that is only in memory: what would follow from whatever people do there, by the road's own decisions.
+
+It is the record of `past`, of events that nobody told: each is decided by `service.again` from what stands here, and then
+booked here. No database is read or written. It is quick to copy, so one can try what else might have been done.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from setia.engine.decide import Book
+from setia.engine.folds import Memory, period_of
+from setia.engine.vocabulary import (
+    EXPIRED,
+    HELD,
+    LAPSED,
+    MERGED,
+    POOL_JOINED,
+    RETURNED,
+    TRANSFERRED,
+    VOIDED,
+    Balance,
+    Held,
+    Reached,
+    Used,
+)
+from setia.intake import corrections, gather, service
+from setia.intake.deeds import DEEDS
+from setia.intake.gather import Known
+from setia.intake.models import Event
+from setia.intake.past import Past
+from setia.intake.service import Case
+from setia.intake.types import Told
+from setia.journal import service as journal
+from setia.journal.rules import LADDER
+from setia.journal.types import AVAILABLE, Account, Lot, LotKey
+from setia.kit import ids, time
+from setia.programs import service as programs
+from setia.tenancy.types import Caller, Programme
+
+_TICK = timedelta(seconds=1)  # between two things that happen
+_INSTANT = timedelta(microseconds=1)
+_SOURCE = "shop"
+
+
+class Shop(Past):
+    """The shop and its record. `now` is its clock; `rows` are all events, `decided` the last one's case and plan."""
+
+    def __init__(self, program: UUID, book: Book, now: datetime) -> None:
+        super().__init__(program)
+        self.rules, self.now = book, now
+        programme = Programme(program, program, "", "", "", "IDR", book.zone, True, 0)
+        self.caller = Caller(programme, "shop", "", _SOURCE, frozenset())
+        self.count = 0
+        self.rows: dict[UUID, Event] = {}
+        self.numbers: dict[str, UUID] = {}  # of each event by the number it was told under
+        self.entries: dict[UUID, list[journal.EntryRow]] = {}
+        self.postings: dict[UUID, list[journal.PostingRow]] = {}
+
+    def copy(self) -> "Shop":
+        """Another shop with the same past."""
+        other: Shop = object.__new__(Shop)
+        other.__dict__.update(self.__dict__)
+        lots = {key: replace(lot) for key, lot in self.lots.items()}
+        other.lots = lots
+        other.open = {holder: {key: lots[key] for key in inside} for holder, inside in self.open.items()}
+        other.stems = {event: [lots[lot.key] for lot in made] for event, made in self.stems.items()}
+        other.accounts = {
+            holder: Account(holder, dict(one.available), dict(one.held), dict(one.debt))
+            for holder, one in self.accounts.items()
+        }
+        for name in ("versions", "ended", "dates", "merged_into", "absorbed", "pool_of"):
+            setattr(other, name, dict(getattr(self, name)))
+        for name in ("rows", "numbers", "entries", "postings"):
+            setattr(other, name, dict(getattr(self, name)))
+        for name in ("corrected", "paid", "left"):
+            setattr(other, name, {key: list(rows) for key, rows in getattr(self, name).items()})
+        other.pools = {pool: dict(inside) for pool, inside in self.pools.items()}
+        return other
+
+    # What happens
+
+    def new(self) -> UUID:
+        """An id; later ones are larger."""
+        self.count += 1
+        return UUID(int=self.count)
+
+    def tell(self, told: Told, at: datetime | None = None) -> Case:
+        """Something happens now. What was decided; refuses what the road does, and then nothing has happened."""
+        self.now = at or self.now + _TICK
+        id = self.new()
+        told.source, told.external_id, told.at = _SOURCE, f"{self.count:06}", self.now
+        row = self._row(id, told)
+        case = Case(self.caller, told)
+        case.event_id, case.now, case.at, case.counts_at, case.book = (
+            id,
+            self.now,
+            self.now,
+            self.now,
+            self.rules,
+        )
+        plan, row.payload, row.facts = service.again(case, self._known(case, row))
+        deed = DEEDS.get(told.kind)
+        if deed and deed.after:
+            deed.after(case)
+        self.end(plan.draws)
+        row.member_id, row.other_id, row.order_ref = case.known.named, service.other_of(case), told.order
+        row.counts_at, row.net, row.total, row.visits = case.counts_at, told.net, told.total, told.visits
+        self._keep(row, plan.entries, plan.postings)
+        holders = {case.known.member} | case.versions.keys() if case.known.member else set(case.versions)
+        self.book_in(row, holders, [(*posting, self.program) for posting in plan.postings], plan.lots)
+        for _, ask, words in plan.promises:
+            if ask in programs.judging():
+                self._judge(ask, UUID(words["member"]), self.now + _INSTANT)
+        return case
+
+    def _row(self, id: UUID, told: Told) -> Event:
+        corrects = self.numbers.get(told.corrects) if told.corrects else None
+        member, other = (ids.parse("mem", who[1]) if who else None for who in (told.member, told.other))
+        self.numbers[told.external_id] = self.numbers[ids.public("evt", id)] = id
+        return Event(
+            id=id,
+            program_id=self.program,
+            kind=told.kind,
+            source=told.source,
+            external_id=told.external_id,
+            member_id=member,
+            other_id=other,
+            corrects_id=corrects,
+            order_ref=told.order,
+            at=told.at,
+            counts_at=told.at,
+            received_at=told.at,
+            booked_at=told.at,
+            rule_version=self.rules.version,
+            facts={},
+        )
+
+    def _keep(self, row: Event, entries: Iterable[Any], postings: Iterable[Any]) -> None:
+        self.rows[row.id] = row
+        self.entries[row.id] = [
+            journal.EntryRow(
+                row.id, n, row.member_id, verb, asset, amount, wanted, rule, version, round, counts_at, of, m
+            )  # fmt: skip
+            for n, version, rule, round, verb, asset, amount, wanted, _, _, counts_at, of, m, _ in entries
+        ]
+        self.postings[row.id] = [
+            journal.PostingRow(row.id, n, source, target, amount, event, lot_n, k)
+            for n, _, _, source, _, target, _, amount, event, lot_n, k in postings
+        ]
+
+    def pass_time(self, until: datetime) -> None:
+        """Let time pass, and all happen that falls due: rungs of ladders are judged, holds end, units run out."""
+        for ends, member in self._ladder_ends(until):
+            for kind in programs.judging():
+                self._judge(kind, member, ends)
+        self.now = max(self.now, until)
+        for held in [row for row in self.rows.values() if row.kind == HELD]:
+            if time.parse(held.payload["until"]) <= self.now and not self._is_over(held):
+                self.tell(Told(LAPSED, "", "", b"", corrects=ids.public("evt", held.id)))
+        for holder in [*self.open]:
+            lots = self.open[holder].values()
+            if any(lot.expires_at and lot.expires_at <= self.now and not _climbs(lot) for lot in lots):
+                self.tell(Told(EXPIRED, "", "", b"", ("id", ids.public("mem", holder))))
+
+    def _ladder_ends(self, until: datetime) -> list[tuple[datetime, UUID]]:
+        return sorted(
+            (lot.expires_at, holder)
+            for holder, inside in self.open.items()
+            for lot in inside.values()
+            if _climbs(lot) and lot.expires_at and lot.expires_at <= until
+        )
+
+    def _is_over(self, held: Event) -> bool:
+        return corrections.resolved(held.id, self.corrected.get(held.id, ())) is not None
+
+    def _judge(self, kind: str, member: UUID, at: datetime) -> None:
+        self.tell(Told(kind, "", "", b"", ("id", ids.public("mem", member))), at)
+
+    # What the look-up says
+
+    def book(self, number: int, at: datetime) -> Book:
+        """The only one there is."""
+        return self.rules
+
+    def _known(self, case: Case, row: Event) -> Known:
+        told = case.told
+        target = self.rows.get(row.corrects_id) if row.corrects_id else None
+        deed, kind = DEEDS.get(told.kind), programs.kind(told.kind)
+        named = self.named(row, target)
+        member = self.meant(named)
+        account = self.account(member, row.at, row.received_at) if member else None
+        if account and kind and kind.needs_lots:
+            account.lots = journal.lots_of_rows(self.lots_of(account.holder))
+        pool, is_pool = self.pool_of.get(member) if member else None, named in self.pools
+        needs = self.rules.needs.get(told.kind, frozenset()) | frozenset(kind.needs if kind else ())
+        return Known(
+            0,
+            None,
+            None,
+            None,
+            None,
+            member,
+            self.versions.get(member, 0) if member else None,
+            None,
+            self.rules.zone,
+            {},
+            account,
+            False,
+            named,
+            pool if not is_pool else None,
+            self.pools[pool].get(member, "") if pool and member and not is_pool else "",
+            is_pool,
+            self.folded(member, needs, row.at) if member else {},
+            self.deeds(row, target, bool(deed and deed.all_lots))
+            if deed or pool or row.corrects_id
+            else None,
+            None,
+            self,
+        )
+
+    def folded(self, member: UUID, needs: Iterable[str], at: datetime) -> dict[str, Any]:
+        """The folded facts of a member before an instant; balances are the account's to say."""
+        folds = {name: self.rules.folds[name] for name in needs}
+        if not folds:
+            return {}
+        zone = time.zone(self.rules.zone)
+        mine = [row for row in self.rows.values() if row.member_id in self.selves(member) and row.at < at]
+        memory = Memory.of(folds)
+        for row in mine:
+            memory.step(self.rules, row.counts_at, at.date(), row.net, row.visits, ())
+        found = memory.read(self.rules, folds, at, at.date())
+        today = at.astimezone(zone).date()
+        for name, fold in folds.items():
+            if isinstance(fold, Used):
+                found[name] = self._used(fold, mine, today, zone)
+            elif isinstance(fold, Held):
+                found[name] = self._held(fold, member, at)
+            elif isinstance(fold, Reached):
+                found[name] = self._reached(fold, mine)
+            elif isinstance(fold, Balance):
+                found.pop(name, None)
+        return found
+
+    def _used(self, fold: Used, mine: Iterable[Event], today: Any, zone: Any) -> int:
+        period = period_of(today, fold.every)
+        return sum(
+            entry.amount if entry.verb == "give" else -entry.amount
+            for row in mine
+            for entry in self.entries[row.id]
+            if entry.rule == fold.rule
+            and period_of(entry.counts_at.astimezone(zone).date(), fold.every) == period
+        )
+
+    def _held(self, fold: Held, member: UUID, at: datetime) -> Any:
+        steps = self.rules.ladders.get(fold.ladder, ())
+        held = {
+            lot.asset
+            for lot in self.lots.values()
+            if lot.holder == member and lot.spendable(at) and self.ended.get(lot.key, _NEVER) > at
+        }
+        step = next((each for each in reversed(steps) if each.asset in held), steps[0] if steps else None)
+        return (step.rank if step else 0) if fold.give == "rank" else (step.name if step else "")
+
+    def _reached(self, fold: Reached, mine: Sequence[Event]) -> dict[str, datetime]:
+        found: dict[str, datetime] = {}
+        counted = [row for row in mine if row.net]
+        for row in counted:
+            since = row.counts_at - timedelta(days=365)
+            spent = sum(each.net for each in counted if since <= each.counts_at <= row.counts_at)
+            for step in self.rules.ladders.get(fold.ladder, ()):
+                if step.fact and row.net > 0 and spent >= step.at_least:
+                    found[step.name] = max(row.counts_at, found.get(step.name, row.counts_at))
+        return found
+
+    # What the record says
+
+    def did(self, events: Sequence[UUID]) -> journal.Stood:
+        """The entries and postings of some events."""
+        order = sorted(set(events))
+        return journal.Stood(
+            [entry for event in order for entry in self.entries.get(event, ())],
+            [posting for event in order for posting in self.postings.get(event, ())],
+        )
+
+    def sale_told(self, source: str, number: str) -> UUID | None:
+        """The sale of this number."""
+        return self.numbers.get(number)
+
+    def naming(self, program: UUID, members: Sequence[UUID], events: Sequence[UUID]) -> set[UUID]:
+        """Those of some events that named one of these members."""
+        return {
+            id
+            for id in events
+            if (row := self.rows[id])
+            and (row.other_id if row.kind == TRANSFERRED else row.member_id) in members
+        }
+
+    def came_from(self, holder: UUID, lots: Iterable[LotKey]) -> dict[LotKey, LotKey]:
+        """Nothing is ever extended here."""
+        return {}
+
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def _climbs(lot: Lot) -> bool:
+    return lot.asset.startswith(LADDER)
