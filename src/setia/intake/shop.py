@@ -4,7 +4,7 @@ It is the record of `past`, of events that nobody told: each is decided by `serv
 booked here. No database is read or written. It is quick to copy, so one can try what else might have been done.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,17 +16,13 @@ from setia.engine.vocabulary import (
     EXPIRED,
     HELD,
     LAPSED,
-    MERGED,
-    POOL_JOINED,
-    RETURNED,
     TRANSFERRED,
-    VOIDED,
     Balance,
     Held,
     Reached,
     Used,
 )
-from setia.intake import corrections, gather, service
+from setia.intake import corrections, service
 from setia.intake.deeds import DEEDS
 from setia.intake.gather import Known
 from setia.intake.models import Event
@@ -35,7 +31,7 @@ from setia.intake.service import Case
 from setia.intake.types import Told
 from setia.journal import service as journal
 from setia.journal.rules import LADDER
-from setia.journal.types import AVAILABLE, Account, Lot, LotKey
+from setia.journal.types import Account, Lot, LotKey
 from setia.kit import ids, time
 from setia.programs import service as programs
 from setia.tenancy.types import Caller, Programme
