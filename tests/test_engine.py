@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from setia.engine import nodes
-from setia.engine.decide import decide
+from setia.engine.decide import decide, spread
 from setia.engine.folds import Rolling
 from setia.intake import gather
 from setia.intake.types import Item
@@ -172,10 +172,20 @@ BAD = {
     "  - {id: a, on: purchase.made, give: {asset: points, amount: 1}}",
     "not_ordered": "  - {id: a, on: purchase.made, when: {fact: outlet, at_least: x}, give: {asset: points, amount: 1}}",
     "no_comparison": "  - {id: a, on: purchase.made, when: {fact: net}, give: {asset: points, amount: 1}}",
-    "unknown_choice": "  - {id: a, on: purchase.made, give: {asset: points, amount: 1}, limit: {every: week, at_most: 1}}",
+    "unknown_choice": "  - {id: a, on: purchase.made, give: {asset: points, amount: 1}, limit: {every: fortnight, at_most: 1}}",
     "not_a_list": "  - {id: a, on: purchase.made, when: {fact: outlet, one_of: x}, give: {asset: points, amount: 1}}",
     "not_months": "  - {id: a, on: purchase.made, give: {asset: points, amount: 1, expire: 12 bulan}}",
     "bad_id": "  - {id: 'A B', on: purchase.made, give: {asset: points, amount: 1}}",
+    "not_a_date": "  - {id: a, on: purchase.made, when: {fact: date, at_least: besok}, give: {asset: points, amount: 1}}",
+    "divides_by_zero": "  - {id: a, on: purchase.made, give: {asset: points, amount: {per: 0, points: 1, of: net}}}",
+    "not_a_percentage": "  - {id: a, on: purchase.made, discount: {percent: 12.345}}",
+    "not_a_choice": "  - {id: a, on: purchase.made, discount: {percent: {by: net, gold: 5}}}",
+    "one_of_these": "  - {id: a, on: purchase.made, discount: {percent: 5}, give: {asset: points, amount: 1}}",
+    "only_on_sales": "  - {id: a, on: member.joined, benefit: free_shipping}",
+    "unknown_budget": "  - {id: a, on: purchase.made, give: {asset: points, amount: 1}, budget: ramadhan}",
+    "group_apart": "  - {id: a, on: purchase.made, give: {asset: points, amount: 1}, group: {name: g, choose: best}}\n"
+    "  - {id: b, on: purchase.made, give: {asset: points, amount: 1}, group: {name: g, choose: first}}",
+    "not_yes_or_no": "  - {id: a, on: purchase.made, give: {asset: points, amount: 1}, limit: {every: day, times: 1, or_nothing: ya}}",
     "not_countable": "  - {id: a, on: purchase.made, give: {asset: points, amount: {fact: outlet}}}",
 }
 
@@ -208,3 +218,193 @@ def test_every_problem_is_told_at_once():
     with pytest.raises(programs.BadDocument) as refused:
         book("\n".join([BAD["unknown_fact"], BAD["unknown_event"].replace("id: a", "id: b")]))
     assert {problem.code for problem in refused.value.problems} == {"unknown_fact", "unknown_event"}
+
+
+# The language, whole
+
+WHOLE = """
+program: Uji
+assets: {points: {expire: 12 months, value: 100}, stamps: {}}
+tiers: [{tier: bronze}, {tier: silver, from_spend: 10000000, keep: 12 months}, {tier: gold, from_spend: 30000000, keep: 12 months}]
+facts:
+  kopi: {sum: net, days: 90, where: {fact: category, is: kopi}}
+  rajin: {streak: net, every: month, at_least: 1000000}
+  sering: {often: sku, days: 90}
+budgets: {gajian: {at_most: 100, every: month}}
+%s
+rules:
+%s
+"""
+
+
+def whole(rules: str, more: str = ""):
+    return programs.check(WHOLE % (more, rules), "Asia/Jakarta", 1)
+
+
+def line(net, category="kopi", sku="A", items=1, **more):
+    return {"sku": sku, "category": category, "net": net, "amount": net, "items": items, **more}
+
+
+def basket(of, *lines, **known):
+    net = sum(each["net"] for each in lines)
+    return facts(of, net=net, gross=net, total=net, lines=list(lines), items=len(lines), **known)
+
+
+def got(of, known, kind="purchase.made"):
+    return {effect.rule: effect.amount for effect in decide(of, kind, known)}
+
+
+TABLE = (  # MISSION C1: discount, points and shipping by tier
+    "  - {id: potongan, on: purchase.made, discount: {percent: {by: member.tier, bronze: 5, silver: 10, gold: 15}}}\n"
+    "  - id: poin\n    on: purchase.made\n"
+    "    give: {asset: points, amount: {per: 10000, points: {by: member.tier, bronze: 1, silver: 2, gold: 3}, of: net}}\n"
+    "  - id: ongkir\n    on: purchase.made\n    benefit: free_shipping\n"
+    "    when: {any: [{fact: member.tier_rank, at_least: 2}, {fact: net, at_least: 50000}]}\n"
+    "  - {id: kilat, on: purchase.made, when: {fact: member.tier, is: gold}, benefit: fast_shipping}"
+)
+
+
+@pytest.mark.parametrize(
+    ("tier", "rank", "spent", "expected"),
+    [
+        ("bronze", 1, 40_000, {"potongan": 2_000, "poin": 3}),
+        ("bronze", 1, 50_000, {"potongan": 2_500, "poin": 4, "ongkir": 1}),
+        ("silver", 2, 40_000, {"potongan": 4_000, "poin": 6, "ongkir": 1}),
+        ("gold", 3, 40_000, {"potongan": 6_000, "poin": 9, "ongkir": 1, "kilat": 1}),
+    ],
+)
+def test_the_table_of_bronze_silver_and_gold(tier, rank, spent, expected):
+    of = whole(TABLE)
+    assert got(of, basket(of, line(spent), **{"member.tier": tier, "member.tier_rank": rank})) == expected
+
+
+def test_points_are_earned_on_what_is_left_after_discounts():
+    of = whole(TABLE)
+    known = basket(of, line(100_000), **{"member.tier": "gold", "member.tier_rank": 3})
+    earned = next(effect for effect in decide(of, "purchase.made", known) if effect.rule == "poin")
+    assert (earned.amount, earned.inputs["net"]) == (24, 85_000)  # 3 for each full Rp10.000 of Rp85.000
+
+
+def test_of_a_group_the_best_wins_and_the_loser_says_to_whom():
+    rule = "  - {id: %s, on: purchase.made, give: {asset: points, amount: %d}, group: {name: g, choose: %s}}"
+    for choose, expected in (("best", {"a": 0, "b": 9, "c": 0}), ("first", {"a": 5, "b": 0, "c": 0})):
+        of = whole("\n".join(rule % (id, n, choose) for id, n in (("a", 5), ("b", 9), ("c", 9))))
+        effects = decide(of, "purchase.made", basket(of, line(1)))
+        assert {effect.rule: effect.amount for effect in effects} == expected
+        winner = max(effects, key=lambda effect: effect.amount)
+        assert all(e.inputs["lost_to"] == winner.rule for e in effects if e is not winner)
+        assert all(e.inputs["ours"] == e.wanted for e in effects if e is not winner)
+
+
+def test_a_group_compares_what_is_given_within_limits_and_what_it_is_worth():
+    of = whole(
+        "  - {id: a, on: purchase.made, give: {asset: points, amount: 50}, limit: {every: day, at_most: 3}, group: {name: g, choose: best}}\n"
+        "  - {id: b, on: purchase.made, give: {asset: points, amount: 4}, group: {name: g, choose: best}}\n"
+        "  - {id: c, on: purchase.made, give: {asset: stamps, amount: 399}, group: {name: g, choose: best}}"
+    )
+    assert got(of, basket(of, line(1))) == {"a": 0, "b": 4, "c": 0}  # 4 points are worth Rp400
+
+
+def test_discounts_on_one_line_share_what_is_left_of_it():
+    of = whole(
+        "  - {id: a, on: purchase.made, discount: {percent: 80, of: {sum_lines: net, where: {fact: category, is: kopi}}}}\n"
+        "  - {id: b, on: purchase.made, discount: {amount: 50000, where: {fact: category, is: kopi}}}\n"
+        "  - {id: c, on: purchase.made, discount: {percent: 10, at_most: 3000}}\n"
+        "  - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}"
+    )
+    found = got(of, basket(of, line(20_000), line(30_000, "roti")))
+    assert found == {"a": 16_000, "b": 4_000, "c": 3_000, "poin": 27}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50_000), st.sampled_from(["kopi", "roti"])), max_size=6),
+    st.integers(0, 100),
+    st.integers(1, 80_000),
+    st.integers(0, 100),
+)
+def test_discounts_never_come_to_more_than_the_guard_allows(lines, percent, amount, most):
+    of = whole(
+        f"  - {{id: a, on: purchase.made, discount: {{percent: {percent}}}}}\n"
+        f"  - {{id: b, on: purchase.made, discount: {{amount: {amount}, where: {{fact: category, is: kopi}}}}}}\n"
+        "  - {id: n, on: purchase.made, give: {asset: points, amount: net}}",
+        f"discounts: {{at_most_percent: {most}}}",
+    )
+    known = basket(of, *(line(net, category) for net, category in lines))
+    found = got(of, known)
+    off = found.get("a", 0) + found.get("b", 0)
+    assert 0 <= off <= known["net"] * most // 100
+    assert found.get("n", 0) == known["net"] - off
+    assert found.get("b", 0) <= sum(net for net, category in lines if category == "kopi")
+
+
+def test_no_discount_eats_the_margin_where_costs_are_told():
+    of = whole(
+        "  - {id: a, on: purchase.made, discount: {percent: 50}}", "discounts: {keep_margin_percent: 10}"
+    )
+    assert got(of, basket(of, line(10_000, cost=8_000))) == {"a": 1_200}
+    assert got(of, basket(of, line(10_000, cost=9_500))) == {"a": 0}
+    assert got(of, basket(of, line(10_000))) == {"a": 5_000}
+
+
+def test_a_recorded_sale_takes_up_only_what_the_till_applied():
+    of = whole(TABLE)
+    known = basket(of, line(95_000, gross=100_000), **{"member.tier": "bronze", "member.tier_rank": 1})
+    known["gross"] = 100_000
+    assert got(of, {**known, "applied": {}}) == {"poin": 9}
+    assert got(of, {**known, "applied": {"potongan": 5_000}}) == {"potongan": 5_000, "poin": 9}
+    assert got(of, {**known, "applied": {"potongan": None, "ongkir": None}})["ongkir"] == 1
+    for applied, code in (({"potongan": 5_001}, "discount_too_large"), ({"kilat": None}, "not_offered")):
+        with pytest.raises(Refusal) as refused:
+            decide(of, "purchase.made", {**known, "applied": applied})
+        assert refused.value.code == code
+
+
+def test_limits_by_times_by_outlet_and_by_a_shared_budget():
+    of = whole(
+        "  - {id: a, on: purchase.made, give: {asset: points, amount: 30}, limit: [{every: week, times: 1}, {each: outlet, every: day, at_most: 70}]}\n"
+        "  - {id: b, on: purchase.made, give: {asset: points, amount: 40}, budget: gajian}\n"
+        "  - {id: c, on: purchase.made, give: {asset: points, amount: 40}, budget: gajian}\n"
+        "  - {id: d, on: purchase.made, give: {asset: points, amount: 40}, limit: {every: day, at_most: 50, or_nothing: true}}"
+    )
+    empty = dict.fromkeys(("used.a", "used.a#1", "used.d", "budget.gajian"), 0)
+    assert got(of, basket(of, line(1), **empty)) == {"a": 30, "b": 40, "c": 40, "d": 40}
+    used = {"used.a": 0, "used.a#1": 55, "used.d": 20, "budget.gajian": 50}
+    assert got(of, basket(of, line(1), **used)) == {"a": 15, "b": 40, "c": 10, "d": 0}
+    assert got(of, basket(of, line(1), **{**used, "used.a": 1}))["a"] == 0
+
+
+def test_conditions_on_dates_amounts_and_every_tenth_visit():
+    of = whole(
+        "  - {id: ramadan, on: purchase.made, when: {fact: date, at_least: 2026-02-18, at_most: 2026-03-19}, give: {asset: points, amount: 1}}\n"
+        "  - {id: dua-kopi, on: purchase.made, when: {amount: {sum_lines: items, where: {fact: category, is: kopi}}, at_least: 2}, give: {asset: points, amount: 1}}\n"
+        "  - {id: kesepuluh, on: purchase.made, when: {fact: member.purchases, completes: 10}, give: {asset: points, amount: 1}}\n"
+        "  - {id: sering, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: {sum_lines: net, where: {fact: my.sering, at_least: 3}}}}}\n"
+        "  - {id: rajin, on: purchase.made, when: {fact: my.rajin, at_least: 3}, discount: {percent: 15}}"
+    )
+    lines = line(5_000, items=1, **{"my.sering": 3}), line(9_000, items=1, **{"my.sering": 2})
+    base = {"my.rajin": 2, "my.sering": {}, "member.purchases": 9}
+    assert got(of, basket(of, *lines, date=date(2026, 3, 20), **base)) == {
+        "dua-kopi": 1,
+        "kesepuluh": 1,
+        "sering": 5,
+    }
+    lucky = got(of, basket(of, lines[0], date=date(2026, 2, 18), **{**base, "my.rajin": 3}))
+    assert lucky == {"ramadan": 1, "kesepuluh": 1, "sering": 4, "rajin": 750}
+
+
+def test_reaching_a_number_of_points_gives_once():
+    of = whole(
+        "  - {id: a, on: purchase.made, give: {asset: points, amount: net}}\n"
+        "  - {id: lima-ratus, on: 'given:points', when: {all: [{fact: held, below: 500}, {fact: held_after, at_least: 500}]}, give: {asset: stamps, amount: 1}}"
+    )
+    for before, net, expected in ((0, 499, {}), (0, 500, {"lima-ratus": 1}), (500, 100, {})):
+        found = got(of, basket(of, line(net), **{"balance.points": before}))
+        assert found == {"a": net, **expected}
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=12), st.integers(0, 10**9))
+def test_what_is_spread_adds_up_and_nobody_gets_more_than_there_is(over, amount):
+    amount = min(amount, sum(over))
+    parts = spread(over, amount)
+    assert sum(parts) == amount
+    assert all(0 <= part <= each for part, each in zip(parts, over, strict=True))

@@ -1,28 +1,64 @@
 """`decide`: what should follow from an event, given what is known. The whole of loyalty's arithmetic passes here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from setia.engine.nodes import Node, Value
-from setia.engine.vocabulary import PHASES, Fold, Sum, Used
+from setia.engine.nodes import WHOLE, Node, Value
+from setia.engine.vocabulary import PHASES, Balance, Fold, Often, Shared, Sum, Used
 from setia.kit import time
 from setia.kit.refusals import Refusal
 
 UNTIL_RELEASED = datetime(9999, 1, 1, tzinfo=UTC)
 LATE_DAYS = 31  # a till that was offline for a month is still heard; older news needs permission
 ROUNDS = 8  # a chain longer than this is a loop somebody wrote by mistake
+DISCOUNT, FREE_ITEM, BENEFIT = "discount", "free_item", "benefit"
+IN_ANSWER = frozenset(
+    {DISCOUNT, FREE_ITEM, BENEFIT}
+)  # what the till applies; it is no holding and no promise
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most so many for one member in a calendar period of the programme's zone; beyond it the rest is given."""
+    """At most so many in a calendar period of the programme's zone, for each member, at each outlet or in all.
+
+    `count` is `units`, or `times` for how often. Beyond it the rest is given, or nothing with `or_nothing`.
+    """
 
     every: str
     at_most: int
+    each: str = "member"  # member, outlet or program
+    count: str = "units"
+    or_nothing: bool = False
+
+    def room(self, used: int, amount: int) -> int:
+        """How much of an amount may still be given."""
+        if self.count == "times":
+            return amount if used < self.at_most else 0
+        left = max(0, min(amount, self.at_most - used))
+        return 0 if self.or_nothing and left < amount else left
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rules of which one wins: the `best` for the member, the `first`, or `all` of them. The others say why they lost."""
+
+    name: str
+    choose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """How much all discounts of one sale may come to: a share of its gross, and what must be left above the cost of it.
+
+    Both in hundredths of a percent. The cost counts only where every line that is made cheaper tells it.
+    """
+
+    at_most: int | None = None
+    keep_margin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +90,14 @@ class Rule:
     amount: Value
     expire_months: int | None = None
     pending: Pending | None = None
-    limit: Limit | None = None
-    ask: str | None = None
+    limits: tuple[Limit, ...] = ()
+    ask: str | None = (
+        None  # what is asked for; `DISCOUNT`, `FREE_ITEM` and `BENEFIT` are delivered in the answer
+    )
     reads: tuple[str, ...] = ()
+    group: Group | None = None
+    budget: str | None = None
+    where: Node | None = None  # the lines that a discount makes cheaper; all of them when none are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +157,29 @@ class Book:
     alone_up_to: int = 1_000  # points one member of staff may correct without a second person
     late_days: int = LATE_DAYS
     pools: Pools = Pools()
+    budgets: Mapping[str, Limit] = field(default_factory=dict)
+    guard: Guard = Guard()
+    values: Mapping[str, int] = field(default_factory=dict)  # rupiah that a unit of an asset is worth
+    expires: Mapping[str, int | None] = field(
+        default_factory=dict
+    )  # months that each asset is good for, by default
+    counters: Mapping[str, tuple[tuple[str, Limit], ...]] = field(init=False)  # by rule: its limits' facts
+    shown: Mapping[str, tuple[str, ...]] = field(init=False)  # by rule: the facts that its entries keep
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
     by_id: Mapping[str, Rule] = field(init=False)
     needs: Mapping[str, frozenset[str]] = field(init=False)
 
     def __post_init__(self) -> None:
         kinds = {kind for rule in self.rules for kind in rule.on}
+        counters = {rule.id: tuple(_counters(rule, self.budgets)) for rule in self.rules}
+        object.__setattr__(self, "counters", counters)
+        shown = {
+            rule.id: tuple(
+                name for name in rule.reads if name != "lines" and not isinstance(self.folds.get(name), Often)
+            )
+            for rule in self.rules
+        }
+        object.__setattr__(self, "shown", shown)
         steps, needs = {}, {}
         for kind in kinds:
             mine = [rule for rule in self.rules if kind in rule.on]
@@ -133,7 +191,7 @@ class Book:
             needs[kind] = frozenset(
                 name
                 for rule in (*mine, *chained)
-                for name in (*rule.reads, *_used(rule))
+                for name in (*rule.reads, *_held(rule), *(name for name, _ in counters[rule.id]))
                 if name in self.folds
             )
         object.__setattr__(self, "steps", steps)
@@ -141,8 +199,39 @@ class Book:
         object.__setattr__(self, "by_id", {rule.id: rule for rule in self.rules})
 
 
-def _used(rule: Rule) -> tuple[str, ...]:
-    return (f"used.{rule.id}",) if rule.limit else ()
+def _counters(rule: Rule, budgets: Mapping[str, Limit]) -> Iterator[tuple[str, Limit]]:
+    """A rule's limits by the facts that say how much of each is used; its budget's is the last."""
+    for place, limit in enumerate(rule.limits):
+        yield f"used.{rule.id}#{place}" if place else f"used.{rule.id}", limit
+    if rule.budget is not None:
+        yield f"budget.{rule.budget}", budgets[rule.budget]
+
+
+def counted(rules: Sequence[Rule], budgets: Mapping[str, Limit]) -> dict[str, Fold]:
+    """What the limits of rules and the budgets they share need to know: how much was given in the period."""
+    found: dict[str, Fold] = {}
+    for rule in rules:
+        for name, limit in _counters(rule, budgets):
+            if name.startswith("budget."):
+                sharing = tuple(each.id for each in rules if each.budget == rule.budget)
+                found[name] = Shared(name, sharing, limit.every, limit.each, limit.count)
+            elif limit.each == "member":
+                found[name] = Used(rule.id, limit.every, limit.count)
+            else:
+                found[name] = Shared(name, (rule.id,), limit.every, limit.each, limit.count)
+    return found
+
+
+def _held(rule: Rule) -> Iterator[str]:
+    """The balances that a chained rule compares: of the asset whose giving set it off."""
+    if "held" in rule.reads or "held_after" in rule.reads:
+        for kind in rule.on:
+            yield f"balance.{kind.removeprefix('given:')}"
+
+
+def chained_balances(rules: Sequence[Rule]) -> dict[str, Fold]:
+    """The balances that chained rules compare, as facts."""
+    return {name: Balance(name.removeprefix("balance.")) for rule in rules for name in _held(rule)}
 
 
 @dataclass(slots=True)
@@ -170,16 +259,21 @@ class Effect:
 def decide(book: Book, kind: str, facts: Mapping[str, Any]) -> list[Effect]:
     """The effects of one event under one book, in order. Pure: the same book and facts give the same effects.
 
-    Refuses `rules_loop` when rules keep setting one another off.
+    `facts["applied"]`, by rule, is what a till says it took off; without it everything a sale may have is offered, and
+    lowers what it earns on. Refuses `rules_loop` when rules keep setting one another off, `not_offered` and
+    `discount_too_large` for what was applied and should not have been.
     """
     known = dict(facts)
     effects: list[Effect] = []
     for phase, rules in book.steps.get(kind, ()):
+        if phase == "price":
+            _price(book, rules, known, effects)
+            continue
         if phase == "tier":
             _count_in(book, kind, known)
-        for rule in rules:
-            if rule.when.row(known):
-                _fire(book, rule, known, 0, effects)
+        _fire(book, rules, known, 0, effects)
+    if known.get("applied"):
+        _all_offered(known["applied"], effects)
     fresh = effects
     for round in range(1, ROUNDS + 1):
         fresh = _chain(book, known, fresh, round)
@@ -200,32 +294,190 @@ def _count_in(book: Book, kind: str, known: dict[str, Any]) -> None:
 def _chain(book: Book, known: dict[str, Any], given: Sequence[Effect], round: int) -> list[Effect]:
     effects: list[Effect] = []
     for cause in given:
+        if not cause.amount:
+            continue
         for _, rules in book.steps.get(f"given:{cause.asset}", ()):
-            for rule in rules:
-                known["given"] = cause.amount
-                if rule.when.row(known):
-                    _fire(book, rule, known, round, effects)
+            before = known.get(f"balance.{cause.asset}", 0)
+            known.update(given=cause.amount, held=before, held_after=before + cause.amount)
+            _fire(book, rules, known, round, effects)
+            known[f"balance.{cause.asset}"] = before + cause.amount
     return effects
 
 
-def _fire(book: Book, rule: Rule, known: dict[str, Any], round: int, effects: list[Effect]) -> None:
+def _fire(
+    book: Book, rules: Sequence[Rule], known: dict[str, Any], round: int, effects: list[Effect]
+) -> None:
+    """Every rule whose condition holds, in the document's order; of a group, who wins in its first one's place."""
+    chosen: set[str] = set()
+    for rule in rules:
+        if rule.group is None:
+            if rule.when.row(known) and (effect := _effect(book, rule, known, round)):
+                effects += _booked(book, rule, known, effect)
+        elif rule.group.name not in chosen:
+            chosen.add(rule.group.name)
+            effects += _group(book, [each for each in rules if each.group == rule.group], known, round)
+
+
+def _group(book: Book, rules: Sequence[Rule], known: dict[str, Any], round: int) -> list[Effect]:
+    """The effects of a group. Who loses says to whom, and what they would have given."""
+    able = [rule for rule in rules if rule.when.row(known)]
+    assert rules[0].group is not None
+    if rules[0].group.choose == "all":
+        found = []
+        for rule in able:
+            if effect := _effect(book, rule, known, round):
+                found += _booked(book, rule, known, effect)
+        return found
+    tried = [(rule, effect) for rule in able if (effect := _effect(book, rule, known, round))]
+    if not tried:
+        return []
+    worth = [effect.amount * book.values.get(effect.asset, 1) for _, effect in tried]
+    best = worth.index(max(worth))  # of equals, the first in the document
+    if rules[0].group.choose == "first":
+        best = next((place for place, value in enumerate(worth) if value), 0)
+    winner, won = tried[best]
+    if not _booked(book, winner, known, won):
+        return []
+    for place, (_, effect) in enumerate(tried):
+        if place != best:
+            lost = {"lost_to": winner.id, "theirs": won.amount, "ours": effect.amount}
+            effect.inputs = {**effect.inputs, **lost}
+            effect.amount = 0
+    return [effect for _, effect in tried]
+
+
+def _effect(book: Book, rule: Rule, known: Mapping[str, Any], round: int) -> Effect | None:
+    """What a rule whose condition holds would give, within its limits; None when it comes to nothing by itself."""
     wanted = amount = rule.amount.row(known)
-    inputs = {name: known[name] for name in rule.reads if name != "lines"}
+    if wanted <= 0:
+        return None
+    inputs = {name: known[name] for name in book.shown[rule.id]}
     if "lines" in rule.reads:
         inputs["of"] = rule.amount.of.row(known) if hasattr(rule.amount, "of") else wanted
-    if rule.limit:
-        used = known[f"used.{rule.id}"]
-        amount = max(0, min(wanted, rule.limit.at_most - used))
-        inputs["used"] = used
-        known[f"used.{rule.id}"] = used + amount
-    if wanted <= 0:
-        return
-    verb = "ask" if rule.ask else "give"
+    for place, (name, limit) in enumerate(book.counters[rule.id]):
+        amount = limit.room(known[name], amount)
+        inputs["used" if place == 0 else f"used#{place}"] = known[name]
+    if rule.ask == DISCOUNT:
+        price: _Price = known["price"]
+        room = price.room_for(rule)
+        if room < amount:
+            amount = inputs["room"] = room
     expires_at = expiry(known["date"], rule.expire_months, book.zone) if rule.expire_months else None
+    verb = "ask" if rule.ask else "give"
     effect = Effect(verb, rule.asset, amount, wanted, rule.id, round, expires_at, inputs, rule.ask)
     if rule.pending:
         effect.starts_at = rule.pending.ends(known["at"], book.zone)
-    effects.append(effect)
+    return effect
+
+
+def _booked(book: Book, rule: Rule, known: dict[str, Any], effect: Effect) -> list[Effect]:
+    """The effect, counted for the limits of this and later rules; nothing when the till didn't apply what it offers."""
+    if rule.phase == "price":
+        price: _Price = known["price"]
+        if not price.takes_up(effect):
+            return []
+        if rule.ask == DISCOUNT:
+            price.take_off(rule, effect.amount)
+    for name, limit in book.counters[rule.id]:
+        known[name] += effect.amount if limit.count == "units" else (effect.amount > 0)
+    return [effect]
+
+
+# Prices
+
+
+@dataclass(slots=True)
+class _Price:
+    """What is left of a sale's price while discounts are taken off, line by line; of a sale without lines, as one."""
+
+    lines: Sequence[Mapping[str, Any]]
+    left: list[int]
+    room: int
+    applied: Mapping[str, int | None] | None
+
+    def among(self, rule: Rule) -> list[int]:
+        """The lines that a discount makes cheaper."""
+        if not self.lines:
+            return [0] if rule.where is None else []
+        return [place for place, line in enumerate(self.lines) if rule.where is None or rule.where.row(line)]
+
+    def room_for(self, rule: Rule) -> int:
+        """The most a discount can still take off."""
+        return min(self.room, sum(self.left[place] for place in self.among(rule)))
+
+    def takes_up(self, effect: Effect) -> bool:
+        """Whether the till applied it, and how much of it. Refuses `discount_too_large`."""
+        if self.applied is None:
+            return True
+        if effect.rule not in self.applied:
+            return False
+        asked = self.applied[effect.rule]
+        if asked is not None and asked > effect.amount:
+            raise Refusal(
+                "discount_too_large",
+                status=422,
+                param="order.applied",
+                rule=effect.rule,
+                asked=asked,
+                most=effect.amount,
+            )
+        effect.amount = effect.amount if asked is None else asked
+        return True
+
+    def take_off(self, rule: Rule, amount: int) -> None:
+        """Make the lines it concerns cheaper, each by its part."""
+        among = self.among(rule)
+        for place, part in zip(among, spread([self.left[place] for place in among], amount), strict=True):
+            self.left[place] -= part
+        self.room -= amount
+
+
+def _price(book: Book, rules: Sequence[Rule], known: dict[str, Any], effects: list[Effect]) -> None:
+    """What makes a sale cheaper. Conditions and amounts see its prices before any of it."""
+    applied = known.get("applied")
+    if applied is not None and not applied:
+        return
+    lines = [{**line, "net": line.get("gross", line["net"])} for line in known["lines"]]
+    gross = known.get("gross", known["net"])
+    price = _Price(
+        lines, [line["net"] for line in lines] or [gross], _most_off(book.guard, gross, lines), applied
+    )
+    view = {**known, "net": gross, "lines": lines, "price": price}
+    _fire(book, rules, view, 0, effects)
+    known.update({name: view[name] for name in known if name.startswith(("used.", "budget."))})
+    if applied is None:  # what was applied is off already
+        known["total"] -= gross - sum(price.left)
+        known["net"] = sum(price.left)
+        known["lines"] = [{**line, "net": net} for line, net in zip(known["lines"], price.left, strict=False)]
+
+
+def _most_off(guard: Guard, gross: int, lines: Sequence[Mapping[str, Any]]) -> int:
+    """The most that all discounts of a sale may come to."""
+    room = gross if guard.at_most is None else gross * guard.at_most // WHOLE
+    if guard.keep_margin is not None and lines and all(line.get("cost") is not None for line in lines):
+        keep = -(-sum(line["cost"] for line in lines) * (WHOLE + guard.keep_margin) // WHOLE)
+        room = max(0, min(room, gross - keep))
+    return room
+
+
+def spread(over: Sequence[int], amount: int) -> list[int]:
+    """Share out an amount in proportion, in whole numbers by largest remainder; of equals, the first get more."""
+    total = sum(over)
+    if not total:
+        return [0] * len(over)
+    parts = [each * amount // total for each in over]
+    order = sorted(range(len(over)), key=lambda place: (-(over[place] * amount % total), place))
+    for place in order[: amount - sum(parts)]:
+        parts[place] += 1
+    return parts
+
+
+def _all_offered(applied: Mapping[str, int | None], effects: Sequence[Effect]) -> None:
+    """Refuse what a till says it applied and nothing offered."""
+    offered = {effect.rule for effect in effects if effect.ask in IN_ANSWER and effect.amount}
+    for name in applied:
+        if name not in offered:
+            raise Refusal("not_offered", status=422, param="order.applied", rule=name)
 
 
 @lru_cache(maxsize=4096)
@@ -234,8 +486,3 @@ def expiry(day: date, months: int, zone: str) -> datetime:
     return time.end_of_day_after(
         datetime(day.year, day.month, day.day, 12, tzinfo=time.zone(zone)), months, zone
     )
-
-
-def limits(rules: Sequence[Rule]) -> dict[str, Fold]:
-    """What the limits of rules need to know: how much each has given in its period."""
-    return {f"used.{rule.id}": Used(rule.id, rule.limit.every) for rule in rules if rule.limit}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from setia.engine import nodes
-from setia.engine.decide import Rule
+from setia.engine.decide import DISCOUNT, Limit, Rule
 from setia.kit import money, texts
 
 
@@ -32,46 +32,109 @@ class Why:
 
 
 def why(
-    rule: Rule, inputs: Mapping[str, Any], wanted: int, given: int, units: Mapping[str, str], lang: str
+    rule: Rule,
+    inputs: Mapping[str, Any],
+    wanted: int,
+    given: int,
+    units: Mapping[str, str],
+    lang: str,
+    names: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Why:
-    """The reason of an entry that a merchant's rule made."""
-    limited = ""
-    if rule.limit and given < wanted:
-        limited = texts.say(
-            "say.limited",
-            lang,
-            most=rule.limit.at_most,
-            used=inputs.get("used", 0),
-            given=given,
-            period=texts.say(f"say.every.{rule.limit.every}", lang),
-        )
+    """The reason of an entry that a merchant's rule made. `names` are those of the version's rules, by id."""
     worked = _amount(rule.amount, inputs, rule.asset, lang) if rule.phase != "tier" else ""
     return Why(
         rule.name[lang],
         worked,
-        limited,
+        _limited(rule, inputs, wanted, given, names or {}, lang),
         lambda: [_clause(test, inputs, units, lang) for test in _tests(rule.when)],
     )
+
+
+def _limited(
+    rule: Rule,
+    inputs: Mapping[str, Any],
+    wanted: int,
+    given: int,
+    names: Mapping[str, Mapping[str, str]],
+    lang: str,
+) -> str:
+    """What made it less than the formula says: another rule of its group, a limit, or what was left of the price."""
+    if "lost_to" in inputs:
+        winner = names.get(inputs["lost_to"], {}).get(lang, inputs["lost_to"])
+        return texts.say(
+            "say.lost", lang, winner=winner, theirs=_worth(inputs["theirs"], rule, lang),
+            ours=_worth(inputs["ours"], rule, lang),
+        )  # fmt: skip
+    if given >= wanted:
+        return ""
+    for limit, used in _tight(rule, inputs, wanted):
+        return texts.say(
+            f"say.limited.{limit.count}" if limit.count != "units" else "say.limited",
+            lang,
+            most=limit.at_most,
+            used=used,
+            given=given,
+            period=texts.say(f"say.every.{limit.every}", lang),
+        )
+    if "room" in inputs:
+        return texts.say("say.guarded", lang, given=given)
+    return texts.say("say.budget", lang, given=given)
+
+
+def _tight(rule: Rule, inputs: Mapping[str, Any], wanted: int) -> Iterable[tuple[Limit, int]]:
+    """The limits of a rule that left no room for what was wanted, each with what was used of it."""
+    for place, limit in enumerate(rule.limits):
+        used = int(inputs.get("used" if place == 0 else f"used#{place}", 0))
+        if limit.room(used, wanted) < wanted:
+            yield limit, used
+
+
+def _worth(amount: int, rule: Rule, lang: str) -> str:
+    if rule.ask == DISCOUNT:
+        return money.rupiah(amount, lang)
+    return f"{money.number(amount, lang)} {_unit(rule.asset, amount, lang)}"
 
 
 def formula(rule: Rule, inputs: Mapping[str, Any], wanted: int, given: int) -> str:
     """The arithmetic, for a developer or an auditor: floor(184500 / 10000) * 2 = 36."""
     text = _formula(rule.amount, inputs)
-    if rule.limit and given < wanted:
-        text = f"min({text}, {rule.limit.at_most} - {inputs.get('used', 0)})"
+    if given < wanted and "lost_to" not in inputs:
+        rooms = [
+            f"{limit.at_most} - {inputs.get('used' if place == 0 else f'used#{place}', 0)}"
+            for place, limit in enumerate(rule.limits)
+            if limit.count == "units"
+        ]
+        rooms += [str(inputs["room"])] if "room" in inputs else []
+        text = f"min({', '.join([text, *rooms])})" if rooms else text
     return f"{text} = {given}"
+
+
+_CALLS = {"down": "floor", "up": "ceil", "nearest": "round"}
 
 
 def _formula(node: nodes.Value, inputs: Mapping[str, Any]) -> str:
     if isinstance(node, nodes.PerUnit):
-        of, call = (
-            _formula(node.of, inputs),
-            {"down": "floor", "up": "ceil", "nearest": "round"}[node.rounding],
-        )
-        return f"{call}({of} / {node.per}) * {node.points}"
+        return f"{_CALLS[node.rounding]}({_formula(node.of, inputs)} / {node.per}) * {node.points}"
+    if isinstance(node, nodes.Percent):
+        return f"{_CALLS[node.rounding]}({_formula(node.of, inputs)} * {percent(node.parts)} / 100)"
+    if isinstance(node, nodes.Times):
+        return f"{_formula(node.of, inputs)} * {node.times}"
+    if isinstance(node, nodes.Beyond):
+        return f"max(0, {_formula(node.of, inputs)} - {node.beyond})"
+    if isinstance(node, nodes.Plus):
+        return " + ".join(_formula(part, inputs) for part in node.of)
+    if isinstance(node, nodes.Choice):
+        return _formula(node.picked(inputs), inputs)
     if isinstance(node, nodes.Extreme):
         return f"{node.which}({', '.join(_formula(part, inputs) for part in node.of)})"
     return str(_value(node, inputs))
+
+
+def percent(parts: int, lang: str = "en") -> str:
+    """Hundredths of a percent as people write a percentage, without its sign: 12.5 or 12,5."""
+    whole, rest = divmod(parts, 100)
+    shown = f"{whole}.{rest:02}".rstrip("0").rstrip(".") if rest else str(whole)
+    return shown.replace(".", ",") if lang == "id" else shown
 
 
 def _value(node: nodes.Value, inputs: Mapping[str, Any]) -> int:
@@ -83,21 +146,36 @@ def _value(node: nodes.Value, inputs: Mapping[str, Any]) -> int:
 
 
 def _amount(node: nodes.Value, inputs: Mapping[str, Any], asset: str, lang: str) -> str:
+    if isinstance(node, nodes.Choice):
+        return _amount(node.picked(inputs), inputs, asset, lang)
+    if isinstance(node, nodes.Times):
+        inner = _amount(node.of, inputs, asset, lang)
+        return texts.say("say.times", lang, times=node.times, of=inner) if inner else ""
+    if isinstance(node, nodes.Extreme) and isinstance(node.of[0], nodes.Percent | nodes.PerUnit):
+        return _amount(node.of[0], inputs, asset, lang)
+    if isinstance(node, nodes.Percent):
+        of = _of(node.of, inputs, lang)
+        return texts.say("say.percent", lang, percent=percent(node.parts, lang), of=of)
     if isinstance(node, nodes.PerUnit):
-        of = money.rupiah(_value(node.of, inputs), lang)
-        if isinstance(node.of, nodes.LineSum):
-            of = texts.say("say.of_lines", lang, amount=of, where=_where(node.of.where))
         return texts.say(
             "say.per_unit",
             lang,
             points=node.points,
             unit=_unit(asset, node.points, lang),
             per=node.per,
-            of=of,
+            of=_of(node.of, inputs, lang),
         )
-    if isinstance(node, nodes.Const):
+    if isinstance(node, nodes.Const) and not asset.startswith(("benefit/", "free_item/")):
         return texts.say("say.const", lang, points=node.number, unit=_unit(asset, node.number, lang))
     return ""
+
+
+def _of(node: nodes.Value, inputs: Mapping[str, Any], lang: str) -> str:
+    """What an amount is a part of, in rupiah."""
+    of = money.rupiah(_value(node, inputs), lang)
+    if isinstance(node, nodes.LineSum):
+        return texts.say("say.of_lines", lang, amount=of, where=_where(node.where))
+    return of
 
 
 def _unit(asset: str, n: int, lang: str) -> str:
@@ -112,6 +190,7 @@ def _where(node: nodes.Node) -> str:
 
 
 def _tests(node: nodes.Node) -> Iterable[nodes.Compare]:
+    """The comparisons inside a condition. What is measured from lines has its place in the amount's words."""
     if isinstance(node, nodes.Compare):
         yield node
     elif isinstance(node, nodes.All | nodes.Any_):

@@ -9,32 +9,61 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from setia.engine import nodes
 from setia.engine.decide import (
+    BENEFIT,
+    DISCOUNT,
+    FREE_ITEM,
     LATE_DAYS,
     ROLES,
     SPLITS,
     Book,
+    Group,
+    Guard,
     Limit,
     Pending,
     Pools,
     Returns,
     Rule,
     Step,
-    limits,
+    chained_balances,
+    counted,
 )
-from setia.engine.vocabulary import LINE_FIELDS, EventKind, Fact
-from setia.kit import texts
+from setia.engine.vocabulary import (
+    CLAIMED,
+    LINE_FIELDS,
+    MADE,
+    NEVER,
+    PERIODS,
+    Distinct,
+    EventKind,
+    Fact,
+    Fold,
+    Often,
+    Share,
+    Streak,
+    Sum,
+    SumLines,
+    Unit,
+)
+from setia.kit import money, texts
 
 LARGEST_GIFT = 10_000_000  # one rule on one event; more is a typing error, not a promotion
 MOST_RULES = 500
 _SLUG = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+_ASSET = re.compile(r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$")
+_RESERVED = ("tier", DISCOUNT, FREE_ITEM, BENEFIT)
 _WAIT = re.compile(r"^(\d{1,4}) (day|hour)s?$")
 _MONTHS = re.compile(r"^(\d{1,3}) months?$")
-_OPS = ("is", "is_not", "at_least", "at_most", "below", "above", "one_of")
 _ORDERED = ("at_least", "at_most", "below", "above")
+_NOT_NUMBERS = ("choice", "date", "instants")
+_EVERY = (*PERIODS, "ever")
+_KINDS_OF_RULE = ("give", "discount", "free_item", "benefit")
+# What a chained rule knows of the giving that set it off: how much, and what was held before and after it.
+_OF_GIVING = {name: Fact(name, "points", 0, 10**15) for name in ("given", "held", "held_after")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +96,19 @@ class Reader:
     words: Words
     problems: list[Problem] = field(default_factory=list)
     bounds: dict[str, nodes.Interval] = field(default_factory=dict)
+    facts: dict[str, Fact] = field(default_factory=dict)
+    line_fields: dict[str, Unit] = field(default_factory=lambda: dict(LINE_FIELDS))
 
     def __post_init__(self) -> None:
-        for name, fact in self.words.facts.items():
-            self.bounds[name] = (
-                (fact.low, fact.high) if fact.low is not None and fact.high is not None else None
-            )
-        self.bounds["lines"] = self.bounds["net"]
+        for fact in (*self.words.facts.values(), *_OF_GIVING.values()):
+            self.know(fact)
+
+    def know(self, fact: Fact) -> None:
+        """From here on rules may speak of a fact."""
+        self.facts[fact.name] = fact
+        self.bounds[fact.name] = (
+            (fact.low, fact.high) if fact.low is not None and fact.high is not None else None
+        )
 
     def wrong(self, path: str, code: str, **values: Any) -> None:
         """Note a problem."""
@@ -192,14 +227,27 @@ class Reader:
         if "not" in thing:
             self.mapping(path, thing, ["not"])
             return nodes.Not(self.condition(f"{path}.not", thing["not"], line))
+        if "amount" in thing and "fact" not in thing and not line:
+            return self._measured(path, thing)
         return self._comparison(path, thing, line)
 
-    def _comparison(self, path: str, thing: dict[str, Any], line: bool) -> nodes.Node:
-        self.mapping(path, thing, ["fact", *_OPS], ["fact"])
-        name, unit = thing.get("fact"), self._unit(path, thing.get("fact"), line)
-        ops = [op for op in _OPS if op in thing]
+    def _measured(self, path: str, thing: dict[str, Any]) -> nodes.Node:
+        """An amount beside a number: `{amount: {sum_lines: items, where: …}, at_least: 2}`."""
+        ops = [op for op in nodes.NUMERIC if op in thing]
+        self.mapping(path, thing, ["amount", *nodes.NUMERIC])
         if not ops:
-            self.wrong(path, "no_comparison", ops=", ".join(_OPS))
+            self.wrong(path, "no_comparison", ops=", ".join(nodes.NUMERIC))
+            return nodes.ALWAYS
+        of = self.amount(f"{path}.amount", thing["amount"])
+        tests = tuple(nodes.Measure(of, op, self.number(f"{path}.{op}", thing[op], 0, 10**15)) for op in ops)
+        return tests[0] if len(tests) == 1 else nodes.All(tests)
+
+    def _comparison(self, path: str, thing: dict[str, Any], line: bool) -> nodes.Node:
+        self.mapping(path, thing, ["fact", *nodes.OPS], ["fact"])
+        name, unit = thing.get("fact"), self._unit(path, thing.get("fact"), line)
+        ops = [op for op in nodes.OPS if op in thing]
+        if not ops:
+            self.wrong(path, "no_comparison", ops=", ".join(nodes.OPS))
         if unit is None or not ops:
             return nodes.ALWAYS
         tests = tuple(
@@ -209,7 +257,7 @@ class Reader:
 
     def _unit(self, path: str, name: Any, line: bool) -> str | None:
         """The unit of a fact, or None and a problem."""
-        known = LINE_FIELDS if line else {fact.name: fact.unit for fact in self.words.facts.values()}
+        known = self.line_fields if line else {fact.name: fact.unit for fact in self.facts.values()}
         if name not in known:
             self.wrong(path, "unknown_fact", name=name, **_nearest(str(name), known))
             return None
@@ -220,8 +268,15 @@ class Reader:
             if not isinstance(value, list) or not value or not all(isinstance(v, str | int) for v in value):
                 self.wrong(path, "not_a_list")
                 return frozenset()
-            return frozenset(value)
-        numeric = unit not in ("choice", "date")
+            return frozenset(self._date(path, v) if unit == "date" else v for v in value)
+        if op == "completes":
+            if unit in _NOT_NUMBERS:
+                self.wrong(path, "not_ordered", op=op)
+                return 1
+            return self.number(path, value, 1, 10**9)
+        if unit == "date":
+            return self._date(path, value)
+        numeric = unit not in _NOT_NUMBERS
         if op in _ORDERED and not numeric:
             self.wrong(path, "not_ordered", op=op)
         elif numeric and (isinstance(value, bool) or not isinstance(value, int)):
@@ -230,119 +285,373 @@ class Reader:
             self.wrong(path, "not_a_text", value=value)
         return value
 
+    def _date(self, path: str, value: Any) -> date:
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.wrong(path, "not_a_date", value=value)
+            return date.min
+
     # Amounts
 
     def amount(self, path: str, thing: Any) -> nodes.Value:
-        """A number to give: a constant, so many per so much, a fact, or the least or most of several."""
+        """A number to give: a constant, a fact, or one of the forms that `_AMOUNTS` names by their key."""
         if isinstance(thing, int) and not isinstance(thing, bool):
-            return nodes.Const(self.number(path, thing, 1, LARGEST_GIFT))
+            return nodes.Const(self.number(path, thing, 0, LARGEST_GIFT))
         if isinstance(thing, str):
             return self._fact_value(path, thing)
         if isinstance(thing, dict):
-            if "per" in thing:
-                return self._per_unit(path, thing)
-            if "sum_lines" in thing:
-                return self._line_sum(path, thing)
-            for which in ("min", "max"):
-                if isinstance(thing.get(which), list) and thing[which]:
-                    self.mapping(path, thing, [which])
-                    of = (self.amount(f"{path}.{which}[{i}]", part) for i, part in enumerate(thing[which]))
-                    return nodes.Extreme(which, tuple(of))
-            if "fact" in thing:
-                self.mapping(path, thing, ["fact"])
-                return self._fact_value(path, thing["fact"])
-        self.wrong(path, "not_an_amount")
+            for key, read in _AMOUNTS.items():
+                if key in thing:
+                    return read(self, path, thing)
+        self.wrong(path, "not_an_amount", forms=", ".join(_AMOUNTS))
         return nodes.Const(1)
 
     def _fact_value(self, path: str, name: Any) -> nodes.Value:
         unit = self._unit(path, name, line=False)
-        if unit in ("choice", "date"):
+        if unit in _NOT_NUMBERS:
             self.wrong(path, "not_countable", name=name)
-        return nodes.Fact(str(name)) if unit not in (None, "choice", "date") else nodes.Const(1)
+        return nodes.Fact(str(name)) if unit and unit not in _NOT_NUMBERS else nodes.Const(1)
 
-    def _per_unit(self, path: str, thing: dict[str, Any]) -> nodes.Value:
-        self.mapping(path, thing, ["per", "points", "of", "rounding"], ["points", "of"])
+    def _fact_named(self, path: str, thing: dict[str, Any]) -> nodes.Value:
+        self.mapping(path, thing, ["fact"])
+        return self._fact_value(path, thing["fact"])
+
+    def _rounding(self, path: str, thing: dict[str, Any]) -> str:
         rounding = thing.get("rounding", "down")
         if rounding not in ("down", "nearest", "up"):
             self.wrong(f"{path}.rounding", "unknown_choice", value=rounding, choices="down, nearest, up")
+        return str(rounding)
+
+    def _per_unit(self, path: str, thing: dict[str, Any]) -> nodes.Value:
+        self.mapping(path, thing, ["per", "points", "of", "rounding"], ["points", "of"])
+        rounding = self._rounding(path, thing)
+        if thing["per"] == 0:
+            self.wrong(f"{path}.per", "divides_by_zero")
+            return nodes.Const(1)
         per = self.number(f"{path}.per", thing["per"], 1, 10**9)
-        points = self.number(f"{path}.points", thing.get("points", 1), 1, 100_000)
-        return nodes.PerUnit(per, points, self.amount(f"{path}.of", thing.get("of", "net")), rounding)
+        of = self.amount(f"{path}.of", thing.get("of", "net"))
+        points = thing.get("points", 1)
+        if isinstance(points, dict):
+            return self._choice(
+                f"{path}.points", points, lambda where, value: self._per(where, per, value, of, rounding)
+            )
+        return self._per(f"{path}.points", per, points, of, rounding)
+
+    def _per(self, path: str, per: int, points: Any, of: nodes.Value, rounding: str) -> nodes.Value:
+        return nodes.PerUnit(per, self.number(path, points, 0, 100_000), of, rounding)
+
+    def _percent(self, path: str, thing: dict[str, Any]) -> nodes.Value:
+        self.mapping(path, thing, ["percent", "of", "rounding"])
+        rounding, of = self._rounding(path, thing), self.amount(f"{path}.of", thing.get("of", "net"))
+        where = f"{path}.percent"
+
+        def share(path: str, value: Any) -> nodes.Value:
+            return nodes.Percent(self.parts(path, value, 1_000), of, rounding)
+
+        if isinstance(thing["percent"], dict):
+            return self._choice(where, thing["percent"], share)
+        return share(where, thing["percent"])
+
+    def parts(self, path: str, value: Any, most: int) -> int:
+        """A percentage such as 15 or "12.5", in hundredths of a percent."""
+        try:
+            parts = Decimal(str(value).strip().removesuffix("%")) * 100
+        except InvalidOperation:
+            parts = Decimal(-1)
+        if (
+            isinstance(value, bool | float)
+            or parts != parts.to_integral_value()
+            or not 0 <= parts <= most * 100
+        ):
+            self.wrong(path, "not_a_percentage", value=value, most=most)
+            return 0
+        return int(parts)
+
+    def _choice(
+        self, path: str, thing: dict[str, Any], read: Callable[[str, Any], nodes.Value]
+    ) -> nodes.Value:
+        """`{by: member.tier, silver: …, gold: …, else: …}`: another number for each value of a fact."""
+        unit = self._unit(f"{path}.by", thing.get("by"), line=False)
+        cases = {str(key): value for key, value in thing.items() if key not in ("by", "else")}
+        if unit not in (None, "choice"):
+            self.wrong(f"{path}.by", "not_a_choice", name=thing.get("by"))
+        if not cases:
+            self.wrong(path, "empty_list")
+        made = tuple((value, read(f"{path}.{value}", part)) for value, part in cases.items())
+        return nodes.Choice(str(thing.get("by")), made, read(f"{path}.else", thing.get("else", 0)))
+
+    def _chosen(self, path: str, thing: dict[str, Any]) -> nodes.Value:
+        return self._choice(path, thing, self.amount)
+
+    def _times(self, path: str, thing: dict[str, Any]) -> nodes.Value:
+        self.mapping(path, thing, ["times", "of"], ["of"])
+        times = self.number(f"{path}.times", thing["times"], 1, 1_000)
+        return nodes.Times(times, self.amount(f"{path}.of", thing.get("of", "net")))
+
+    def _beyond(self, path: str, thing: dict[str, Any]) -> nodes.Value:
+        self.mapping(path, thing, ["beyond", "of"], ["of"])
+        beyond = self.number(f"{path}.beyond", thing["beyond"], 0, money.LARGEST)
+        return nodes.Beyond(beyond, self.amount(f"{path}.of", thing.get("of", "net")))
+
+    def _several(self, path: str, thing: dict[str, Any]) -> nodes.Value:
+        key = next(key for key in ("plus", "min", "max") if key in thing)
+        self.mapping(path, thing, [key])
+        parts = thing[key] if isinstance(thing[key], list) else []
+        if not parts:
+            self.wrong(f"{path}.{key}", "empty_list")
+            return nodes.Const(1)
+        of = tuple(self.amount(f"{path}.{key}[{i}]", part) for i, part in enumerate(parts))
+        return nodes.Plus(of) if key == "plus" else nodes.Extreme(key, of)
 
     def _line_sum(self, path: str, thing: dict[str, Any]) -> nodes.Value:
         self.mapping(path, thing, ["sum_lines", "where"])
-        column = thing["sum_lines"]
-        if LINE_FIELDS.get(column) != "rupiah":
-            self.wrong(path, "unknown_fact", name=column, **_nearest(str(column), ["net"]))
+        column, sums = thing["sum_lines"], ("net", "amount", "items")
+        if column not in sums:
+            self.wrong(path, "unknown_fact", name=column, **_nearest(str(column), sums))
             column = "net"
         return nodes.LineSum(column, self.condition(f"{path}.where", thing.get("where"), line=True))
 
+    # The merchant's own facts
+
+    def own_facts(self, thing: Any) -> dict[str, Fold]:
+        """The document's `facts:` section: folds over the member's history, read as `my.<name>`."""
+        found: dict[str, Fold] = {}
+        for name, each in self.mapping("facts", thing or {}, thing or {}).items():
+            path = f"facts.{name}"
+            if not _SLUG.match(str(name)):
+                self.wrong(path, "bad_id", value=name)
+            fold = self._fold(path, each)
+            if fold is None:
+                continue
+            found[f"{nodes.OWN}{name}"] = fold
+            if isinstance(fold, Often):
+                self.line_fields[f"{nodes.OWN}{name}"] = "count"
+            else:
+                unit, high = _measure(fold)
+                self.know(Fact(f"{nodes.OWN}{name}", unit, 0, high, fold))
+        return found
+
+    def _fold(self, path: str, thing: Any) -> Fold | None:
+        forms = ("sum", "count", "distinct", "streak", "share", "often")
+        thing = thing if isinstance(thing, dict) else {}
+        form = next((form for form in forms if form in thing), None)
+        if form is None:
+            self.wrong(path, "not_a_fold", forms=", ".join(forms))
+            return None
+        if form == "streak":
+            self.mapping(path, thing, ["streak", "every", "at_least"], ["every", "at_least"])
+            every = self._one_of(f"{path}.every", thing.get("every"), PERIODS)
+            column = self._one_of(f"{path}.streak", thing["streak"], ("net", "visits"))
+            return Streak(column, every, self.number(f"{path}.at_least", thing.get("at_least"), 1, 10**13))  # type: ignore[arg-type]
+        if form == "often":
+            self.mapping(path, thing, ["often", "days"], ["days"])
+            of = self._one_of(f"{path}.often", thing["often"], ("sku", "category"))
+            return Often(of, self.number(f"{path}.days", thing.get("days"), 1, 3_660))  # type: ignore[arg-type]
+        self.mapping(path, thing, [form, "days", "this", "where"])
+        days, this = thing.get("days"), thing.get("this")
+        if days is not None:
+            days = self.number(f"{path}.days", days, 1, 3_660)
+        if this is not None:
+            this = self._one_of(f"{path}.this", this, PERIODS)
+        if days is not None and this is not None:
+            self.wrong(path, "two_windows")
+        if form in ("count", "distinct") and "where" in thing:
+            self.wrong(path, "unknown_key", key="where", suggestion="days, this")
+        where = self.condition(f"{path}.where", thing.get("where"), line=True)
+        if form == "count":
+            self._one_of(f"{path}.count", thing["count"], ("purchases",))
+            return Sum("visits", days, this)
+        if form == "distinct":
+            return Distinct(
+                self._one_of(f"{path}.distinct", thing["distinct"], ("sku", "category", "outlet")),  # type: ignore[arg-type]
+                days,
+                this,
+            )
+        column = self._one_of(f"{path}.{form}", thing[form], ("net", "items") if form == "sum" else ("net",))
+        if form == "share":
+            return Share(where, days, this)
+        if column == "net" and "where" not in thing:
+            return Sum("net", days, this)
+        return SumLines(column, where, days, this)  # type: ignore[arg-type]
+
+    def _one_of(self, path: str, value: Any, choices: Iterable[str]) -> str:
+        choices = list(choices)
+        if value not in choices:
+            self.wrong(path, "unknown_choice", value=value, choices=", ".join(choices))
+            return choices[0]
+        return str(value)
+
+    # Limits that rules share, and what guards discounts
+
+    def budgets(self, thing: Any) -> dict[str, Limit]:
+        """The document's `budgets:` section: limits that several rules share, over all members."""
+        found = {}
+        for name, each in self.mapping("budgets", thing or {}, thing or {}).items():
+            path = f"budgets.{name}"
+            if not _SLUG.match(str(name)):
+                self.wrong(path, "bad_id", value=name)
+            each = self.mapping(path, each, ["at_most", "every", "each", "count", "or_nothing"], ["at_most"])
+            found[str(name)] = Limit(
+                self._one_of(f"{path}.every", each.get("every", "ever"), _EVERY),
+                self.number(f"{path}.at_most", each.get("at_most"), 1, 10**13),
+                self._one_of(f"{path}.each", each.get("each", "program"), ("program", "outlet")),
+                self._one_of(f"{path}.count", each.get("count", "units"), ("units", "times")),
+                self._yes(f"{path}.or_nothing", each.get("or_nothing", False)),
+            )
+        return found
+
+    def guard(self, thing: Any) -> Guard:
+        """The document's `discounts:` section: how much all discounts of a sale may come to."""
+        thing = self.mapping("discounts", thing or {}, ["at_most_percent", "keep_margin_percent"])
+        found = [
+            self.parts(f"discounts.{key}", thing[key], 100) if key in thing else None
+            for key in ("at_most_percent", "keep_margin_percent")
+        ]
+        return Guard(*found)
+
+    def _yes(self, path: str, thing: Any) -> bool:
+        if not isinstance(thing, bool):
+            self.wrong(path, "not_yes_or_no", value=thing)
+        return thing is True
+
     # Rules
 
-    def rule(self, path: str, thing: Any, expire: Mapping[str, int | None]) -> Rule | None:
+    def rule(
+        self, path: str, thing: Any, expire: Mapping[str, int | None], budgets: Iterable[str] = ()
+    ) -> Rule | None:
         """One rule of the document's list, or None and problems."""
         before = len(self.problems)
-        keys = ["id", "name", "on", "when", "give", "limit"]
-        thing = self.mapping(path, thing, keys, ["id", "on", "give"])
+        keys = ["id", "name", "on", "when", *_KINDS_OF_RULE, "limit", "budget", "group"]
+        thing = self.mapping(path, thing, keys, ["id", "on"])
         id = str(thing.get("id", ""))
         if not _SLUG.match(id):
             self.wrong(f"{path}.id", "bad_id", value=id)
-        on = thing.get("on")
-        kinds = tuple(on) if isinstance(on, list) else (on,)
-        for kind in kinds:
-            if kind not in self.words.events and not (isinstance(kind, str) and kind.startswith("given:")):
-                self.wrong(f"{path}.on", "unknown_event", name=kind, **_nearest(str(kind), self.words.events))
-        give = self.mapping(
-            f"{path}.give",
-            thing.get("give", {}),
-            ["asset", "amount", "expire", "pending"],
-            ["asset", "amount"],
-        )
-        asset = str(give.get("asset", ""))
-        if asset not in expire:
-            self.wrong(f"{path}.give.asset", "unknown_asset", name=asset, **_nearest(asset, expire))
-        amount = self.amount(f"{path}.give.amount", give.get("amount"))
+        kinds = self._kinds(f"{path}.on", thing.get("on"), expire)
+        what = [key for key in _KINDS_OF_RULE if key in thing]
+        if len(what) != 1:
+            self.wrong(path, "one_of_these", keys=", ".join(_KINDS_OF_RULE))
+            return None
         when = self.condition(f"{path}.when", thing.get("when"))
-        limit = self._limit(f"{path}.limit", thing.get("limit"))
-        pending = self.pending(f"{path}.give.pending", give.get("pending"))
+        given = self._given(path, what[0], thing[what[0]], expire)
+        if what[0] != "give" and not set(kinds) <= {MADE, CLAIMED}:
+            self.wrong(f"{path}.on", "only_on_sales", what=what[0])
+        limits = self._limits(f"{path}.limit", thing.get("limit"))
+        budget = thing.get("budget")
+        if budget is not None and budget not in budgets:
+            self.wrong(f"{path}.budget", "unknown_budget", name=budget, **_nearest(str(budget), budgets))
+        group = self._group(f"{path}.group", thing.get("group"))
+        name = self.names(f"{path}.name", thing.get("name"), fallback=id)
         if len(self.problems) == before:
-            self._bounded(f"{path}.give.amount", amount, limit)
-            self._carried(path, (*when.reads(), *amount.reads()), kinds)
+            self._bounded(f"{path}.{what[0]}", given.amount, limits)
+            reads = (*when.reads(), *given.amount.reads(), *(given.where.reads() if given.where else ()))
+            reads = tuple(name for name in reads if name not in LINE_FIELDS or name in self.facts)
+            self._carried(path, reads, kinds)
         if len(self.problems) > before:
             return None
-        months = self.months(f"{path}.give.expire", give.get("expire")) or expire[asset]
         chained = any(kind.startswith("given:") for kind in kinds)
-        reads = tuple(dict.fromkeys((*when.reads(), *amount.reads())))
-        name = self.names(f"{path}.name", thing.get("name"), fallback=id)
+        phase = "price" if given.ask else "chained" if chained else "earn"
         return Rule(
             id,
             name,
             kinds,
             when,
-            "chained" if chained else "earn",
-            asset,
-            amount,
-            months,
-            pending,
-            limit,
-            None,
-            reads,
+            phase,
+            given.asset,
+            given.amount,
+            given.months,
+            given.pending,
+            limits,
+            given.ask,
+            tuple(dict.fromkeys(reads)),
+            group,
+            budget,
+            given.where,
         )
 
-    def _limit(self, path: str, thing: Any) -> Limit | None:
+    def _kinds(self, path: str, on: Any, assets: Iterable[str]) -> tuple[str, ...]:
+        kinds = tuple(on) if isinstance(on, list) else (on,)
+        known = [*self.words.events, *(f"given:{asset}" for asset in assets)]
+        for kind in kinds:
+            if kind not in known and not str(kind).startswith("given:tier/"):
+                self.wrong(path, "unknown_event", name=kind, **_nearest(str(kind), known))
+        return tuple(map(str, kinds))
+
+    def _given(self, path: str, what: str, thing: Any, expire: Mapping[str, int | None]) -> "_Given":
+        """What a rule gives or offers."""
+        path = f"{path}.{what}"
+        if what == "benefit":
+            if not _SLUG.match(str(thing)):
+                self.wrong(path, "bad_id", value=thing)
+            return _Given(f"{BENEFIT}/{thing}", nodes.Const(1), BENEFIT)
+        if what == "free_item":
+            thing = self.mapping(path, thing, ["sku", "qty"], ["sku"])
+            qty = self.number(f"{path}.qty", thing.get("qty", 1), 1, 1_000)
+            return _Given(f"{FREE_ITEM}/{str(thing.get('sku', ''))[:64]}", nodes.Const(qty), FREE_ITEM)
+        if what == "discount":
+            return self._discount(path, thing)
+        thing = self.mapping(path, thing, ["asset", "amount", "expire", "pending"], ["asset", "amount"])
+        asset = str(thing.get("asset", ""))
+        if asset not in expire:
+            self.wrong(f"{path}.asset", "unknown_asset", name=asset, **_nearest(asset, expire))
+        amount = self.amount(f"{path}.amount", thing.get("amount"))
+        if isinstance(amount, nodes.Const) and amount.number < 1:
+            self.wrong(f"{path}.amount", "out_of_bounds", value=amount.number, low=1, high=LARGEST_GIFT)
+        months = self.months(f"{path}.expire", thing.get("expire")) or expire.get(asset)
+        return _Given(asset, amount, None, months, self.pending(f"{path}.pending", thing.get("pending")))
+
+    def _discount(self, path: str, thing: Any) -> "_Given":
+        """`{percent: 10, of: …, at_most: 50000}` or `{amount: …, where: …}`: rupiah off the price."""
+        keys = ["percent", "of", "rounding", "amount", "where", "at_most"]
+        thing = self.mapping(path, thing, keys)
+        if ("percent" in thing) == ("amount" in thing):
+            self.wrong(path, "one_of_these", keys="percent, amount")
+            return _Given(DISCOUNT, nodes.Const(1), DISCOUNT)
+        if "amount" in thing:
+            amount = self.amount(f"{path}.amount", thing["amount"])
+        else:
+            amount = self._percent(path, {k: thing[k] for k in ("percent", "of", "rounding") if k in thing})
+        where = self.condition(f"{path}.where", thing["where"], line=True) if "where" in thing else None
+        lines = [sum for sum in _line_sums(amount) if sum.where != nodes.ALWAYS]
+        if where is None and lines:
+            where = nodes.Any_(tuple(dict.fromkeys(sum.where for sum in lines)))
+        if "at_most" in thing:
+            most = nodes.Const(self.number(f"{path}.at_most", thing["at_most"], 1, money.LARGEST))
+            amount = nodes.Extreme("min", (amount, most))
+        return _Given(DISCOUNT, amount, DISCOUNT, where=where)
+
+    def _limits(self, path: str, thing: Any) -> tuple[Limit, ...]:
+        """One limit or a list of them. What says both `at_most` and `times` is two."""
+        if thing is None:
+            return ()
+        found: list[Limit] = []
+        listed = thing if isinstance(thing, list) else [thing]
+        for i, each in enumerate(listed):
+            place = f"{path}[{i}]" if isinstance(thing, list) else path
+            keys = ["each", "every", "at_most", "times", "or_nothing"]
+            each = self.mapping(place, each, keys, ["every"])
+            whose = self._one_of(f"{place}.each", each.get("each", "member"), ("member", "outlet", "program"))
+            every = self._one_of(f"{place}.every", each.get("every"), _EVERY)
+            nothing = self._yes(f"{place}.or_nothing", each.get("or_nothing", False))
+            if "at_most" not in each and "times" not in each:
+                self.wrong(place, "missing_key", key="at_most")
+            for key, count in (("at_most", "units"), ("times", "times")):
+                if key in each:
+                    most = self.number(f"{place}.{key}", each[key], 1, 10**13)
+                    found.append(Limit(every, most, whose, count, nothing))
+        return tuple(found)
+
+    def _group(self, path: str, thing: Any) -> Group | None:
         if thing is None:
             return None
-        thing = self.mapping(path, thing, ["each", "every", "at_most"], ["every", "at_most"])
-        if thing.get("each", "member") != "member":
-            self.wrong(f"{path}.each", "unknown_choice", value=thing["each"], choices="member")
-        every = thing.get("every")
-        if every not in ("day", "month", "year", "ever"):
-            self.wrong(f"{path}.every", "unknown_choice", value=every, choices="day, month, year, ever")
-        return Limit(str(every), self.number(f"{path}.at_most", thing.get("at_most"), 1, LARGEST_GIFT))
+        thing = self.mapping(path, thing, ["name", "choose"], ["name", "choose"])
+        name = str(thing.get("name", ""))
+        if not _SLUG.match(name):
+            self.wrong(f"{path}.name", "bad_id", value=name)
+        return Group(name, self._one_of(f"{path}.choose", thing.get("choose"), ("best", "first", "all")))
 
-    def _bounded(self, path: str, amount: nodes.Value, limit: Limit | None) -> None:
-        bound = amount.bound(self.bounds)
-        if bound is None and limit is None:
+    def _bounded(self, path: str, amount: nodes.Value, limits: Iterable[Limit]) -> None:
+        if amount.bound(self.bounds) is None and not any(limit.count == "units" for limit in limits):
             self.wrong(path, "unbounded")
 
     def _carried(self, path: str, reads: Iterable[str], kinds: Iterable[str]) -> None:
@@ -350,10 +659,59 @@ class Reader:
         for kind in kinds:
             event = self.words.events.get(kind)
             for name in reads:
-                fact = self.words.facts.get(name)
-                folded = fact is not None and fact.fold is not None
+                fact = self.facts.get(name)
+                folded = name in self.line_fields if fact is None else fact.fold is not None
                 if event and not folded and name not in event.carries:
                     self.wrong(path, "not_carried", name=name, event=kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a rule gives or offers, as read."""
+
+    asset: str
+    amount: nodes.Value
+    ask: str | None = None
+    months: int | None = None
+    pending: Pending | None = None
+    where: nodes.Node | None = None
+
+
+# The forms of an amount, by the key that tells them apart.
+_AMOUNTS: Mapping[str, Callable[[Reader, str, dict[str, Any]], nodes.Value]] = {
+    "per": Reader._per_unit,
+    "percent": Reader._percent,
+    "times": Reader._times,
+    "beyond": Reader._beyond,
+    "plus": Reader._several,
+    "min": Reader._several,
+    "max": Reader._several,
+    "sum_lines": Reader._line_sum,
+    "by": Reader._chosen,
+    "fact": Reader._fact_named,
+}
+
+
+def _line_sums(node: Any) -> Iterable[nodes.LineSum]:
+    """The sums over lines inside an amount."""
+    if isinstance(node, nodes.LineSum):
+        yield node
+    elif isinstance(node, nodes.Choice):
+        for _, part in node.cases:
+            yield from _line_sums(part)
+    else:
+        of = getattr(node, "of", ())
+        for part in of if isinstance(of, tuple) else (of,):
+            yield from _line_sums(part)
+
+
+def _measure(fold: Fold) -> tuple[Unit, int]:
+    """What an own fact is counted in, and the most it can be."""
+    if isinstance(fold, Sum | SumLines):
+        return ("rupiah", 10**15) if fold.column == "net" else ("count", 10**9)
+    if isinstance(fold, Share):
+        return "percent", 100
+    return ("count", NEVER) if isinstance(fold, Streak | Distinct) else ("points", 10**15)
 
 
 def _nearest(word: str, known: Iterable[str]) -> dict[str, str]:
@@ -363,36 +721,37 @@ def _nearest(word: str, known: Iterable[str]) -> dict[str, str]:
     return {"suggestion": close[0] if close else ", ".join(known)}
 
 
+_SECTIONS = (
+    "program", "assets", "facts", "budgets", "discounts", "rules", "returns", "corrections", "late", "pools", "examples",
+)  # fmt: skip
+
+
 def read(
     document: Any, words: Words, version: int, zone: str, text: str = ""
 ) -> tuple[Book | None, list[Problem]]:
     """The book a document makes, or None and everything that is wrong with it."""
     reader = Reader(words)
-    keys = ["program", "assets", "rules", "returns", "corrections", "late", "pools", *words.sections]
-    document = reader.mapping("$", document, keys, ["program", "assets", "rules"])
+    document = reader.mapping("$", document, [*_SECTIONS, *words.sections], ["program", "assets", "rules"])
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
-    assets = document.get("assets") if isinstance(document.get("assets"), dict) else {}
-    if not assets:
-        reader.wrong("assets", "empty_list")
-    expire = {}
-    for name, thing in assets.items():
-        thing = reader.mapping(f"assets.{name}", thing or {}, ["expire", "name"])
-        expire[name] = reader.months(f"assets.{name}.expire", thing.get("expire"))
+    expire, values = _assets(reader, document.get("assets"))
+    own, budgets = reader.own_facts(document.get("facts")), reader.budgets(document.get("budgets"))
     rules, ladders = _sections(reader, document)
     listed = document.get("rules") if isinstance(document.get("rules"), list) else []
     if not listed or len(listed) > MOST_RULES:
         reader.wrong("rules", "bad_list", most=MOST_RULES)
     for i, thing in enumerate(listed[:MOST_RULES]):
-        rule = reader.rule(f"rules[{i}]", thing, expire)
+        rule = reader.rule(f"rules[{i}]", thing, expire, budgets)
         rules += [rule] if rule else []
     ids = [rule.id for rule in rules]
     for id in sorted({id for id in ids if ids.count(id) > 1}):
         reader.wrong("rules", "id_twice", value=id)
+    _groups(reader, rules)
     returns, pools = reader.returns(document.get("returns")), reader.pools(document.get("pools"))
     corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
     alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
     late = reader.mapping("late", document.get("late") or {}, ["window"])
     window = reader.days("late.window", late.get("window", f"{LATE_DAYS} days"), 3_660)
+    guard = reader.guard(document.get("discounts"))
     if reader.problems:
         return None, reader.problems
     folds = {name: fact.fold for name, fact in words.facts.items() if fact.fold is not None}
@@ -401,14 +760,47 @@ def read(
         zone,
         tuple(rules),
         ladders,
-        {**folds, **limits(rules)},
+        {**folds, **own, **chained_balances(rules), **counted(rules, budgets)},
         title,
         text,
         returns,
         alone,
         window,
         pools,
+        budgets,
+        guard,
+        values,
+        expire,
     ), []
+
+
+def _assets(reader: Reader, thing: Any) -> tuple[dict[str, int | None], dict[str, int]]:
+    """How many months each asset is good for, and what a unit is worth in rupiah where the document says it."""
+    expire: dict[str, int | None] = {}
+    values: dict[str, int] = {}
+    assets = thing if isinstance(thing, dict) else {}
+    if not assets:
+        reader.wrong("assets", "empty_list")
+    for name, thing in assets.items():
+        path = f"assets.{name}"
+        if not _ASSET.match(str(name)) or str(name).split("/")[0] in _RESERVED:
+            reader.wrong(path, "bad_id", value=name)
+        thing = reader.mapping(path, thing or {}, ["expire", "name", "value"])
+        expire[str(name)] = reader.months(f"{path}.expire", thing.get("expire"))
+        if "value" in thing:
+            values[str(name)] = reader.number(f"{path}.value", thing["value"], 0, 10**9)
+    return expire, values
+
+
+def _groups(reader: Reader, rules: Iterable[Rule]) -> None:
+    """Rules of one group choose in one way, in one phase and at the same events."""
+    first: dict[str, Rule] = {}
+    for rule in rules:
+        if rule.group is None:
+            continue
+        other = first.setdefault(rule.group.name, rule)
+        if (rule.group, rule.phase, rule.on) != (other.group, other.phase, other.on):
+            reader.wrong("rules", "group_apart", name=rule.group.name, one=other.id, two=rule.id)
 
 
 def _sections(reader: Reader, document: dict[str, Any]) -> tuple[list[Rule], dict[str, tuple[Step, ...]]]:

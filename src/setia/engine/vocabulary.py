@@ -4,21 +4,82 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from setia.engine.nodes import Node
 from setia.kit import money
 
 PHASES = ("price", "pay", "earn", "tier", "chained")
-Unit = Literal["rupiah", "points", "count", "hour", "days", "choice", "date"]
+Unit = Literal["rupiah", "points", "count", "hour", "days", "percent", "choice", "date", "instants"]
+PERIODS = ("day", "week", "month", "year")  # of the calendar in the programme's zone; a week starts on Monday
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
     """The total of a column of the member's events over the days before this one; returned sales count no more.
 
-    The window is [at − days, at): it ends just before the event itself.
+    The window is [at − days, at): it ends just before the event itself. With `this` it is the calendar period so far.
     """
 
     column: Literal["net", "visits"]
     days: int | None = None
+    this: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SumLines:
+    """The total of a field, `net` or `items`, over the lines that meet a condition, in a window as a sum's."""
+
+    column: Literal["net", "items"]
+    where: Node
+    days: int | None = None
+    this: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What part of the net in the window was of lines that meet a condition: whole percent, rounded down; 0 of nothing."""
+
+    where: Node
+    days: int | None = None
+    this: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """How many different articles, categories or outlets the member bought in or at, in a window as a sum's.
+
+    An article or category counts while something of it is left after returns, an outlet while a visit is.
+    """
+
+    of: Literal["sku", "category", "outlet"]
+    days: int | None = None
+    this: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """For how many whole calendar periods in a row, the last just before this one, a column reached a number in each."""
+
+    column: Literal["net", "visits"]
+    every: str
+    at_least: int
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Whole days since the member's first or last visit that wasn't returned; `NEVER` without one."""
+
+    which: Literal["first", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Often:
+    """By article or category: in how many of the member's purchases of these days it was. Read line by line."""
+
+    of: Literal["sku", "category"]
+    days: int
+
+
+NEVER = 36_500  # days: longer than any shop has been open
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +99,28 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a rule has given this member so far in the calendar period, returned sales given back."""
+    """What a rule has given this member so far in the calendar period, returned sales given back.
+
+    `count` is `units`, or `times`: how often it gave anything that was not wholly taken back.
+    """
 
     rule: str
-    every: str  # day, month, year or ever
+    every: str  # day, week, month, year or ever
+    count: str = "units"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What some rules gave everybody in the calendar period, at an outlet or in all: a counter with a most.
+
+    `name` is the counter's own: a budget's, or that of the rule whose limit it is.
+    """
+
+    name: str
+    rules: tuple[str, ...]
+    every: str
+    each: str  # outlet or program
+    count: str = "units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +130,8 @@ class Balance:
     asset: str
 
 
-Fold = Sum | Held | Reached | Used | Balance
+Windowed = Sum | SumLines | Share | Distinct
+Fold = Windowed | Streak | Since | Often | Held | Reached | Used | Shared | Balance
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +161,14 @@ class EventKind:
     needs_lots: bool = False  # and whether it must see what is held, as `facts["lots"]`
 
 
-LINE_FIELDS = {"sku": "choice", "category": "choice", "net": "rupiah"}
+# What is known of each line of a receipt. A line's `items` is its whole quantity; what is weighed counts as one.
+LINE_FIELDS: dict[str, Unit] = {
+    "sku": "choice",
+    "category": "choice",
+    "net": "rupiah",
+    "amount": "rupiah",
+    "items": "count",
+}
 
 MADE = "purchase.made"
 JOINED = "member.joined"
@@ -106,8 +193,8 @@ POOL_JOINED = "pool.joined"
 POOL_LEFT = "pool.left"
 POOL_ROLE = "pool.role_changed"
 
-_WHEN = ("at", "date", "hour", "weekday")
-_SALE = ("net", "total", "visits", "lines", "outlet", "channel", *_WHEN)
+_WHEN = ("at", "date", "day", "month", "hour", "weekday")
+_SALE = ("net", "total", "gross", "visits", "items", "lines", "outlet", "channel", *_WHEN)
 
 CORE_EVENTS = (
     EventKind(MADE, _SALE),
@@ -137,15 +224,26 @@ CORE_EVENTS = (
 CORE_FACTS = (
     Fact("net", "rupiah", 0, money.LARGEST),
     Fact("total", "rupiah", 0, money.LARGEST),
+    Fact("gross", "rupiah", 0, money.LARGEST),
     Fact("visits", "count", 0, 1),
+    Fact("items", "count", 0, 10**9),
     Fact("outlet", "choice"),
     Fact("channel", "choice"),
     Fact("hour", "hour", 0, 23),
     Fact("weekday", "choice"),
+    Fact("day", "count", 1, 31),
+    Fact("month", "count", 1, 12),
+    Fact("date", "date"),
     Fact("member.purchases", "count", 0, 10**9, Sum("visits")),
     Fact("member.spent_30d", "rupiah", 0, 10**15, Sum("net", 30)),
     Fact("member.spent_90d", "rupiah", 0, 10**15, Sum("net", 90)),
     Fact("member.spent_365d", "rupiah", 0, 10**15, Sum("net", 365)),
+    Fact("member.visits_30d", "count", 0, 10**6, Sum("visits", 30)),
+    Fact("member.visits_90d", "count", 0, 10**6, Sum("visits", 90)),
+    Fact("member.visits_365d", "count", 0, 10**6, Sum("visits", 365)),
+    Fact("member.outlets_90d", "count", 0, 10**6, Distinct("outlet", 90)),
+    Fact("member.days_since_first", "days", 0, NEVER, Since("first")),
+    Fact("member.days_since_last", "days", 0, NEVER, Since("last")),
     Fact("member.points", "points", 0, 10**15, Balance("points")),
 )
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

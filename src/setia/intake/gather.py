@@ -538,18 +538,24 @@ def carried(
 ) -> dict[str, Any]:
     """What the event itself says. Hour and weekday are the outlet's, the date is the programme's."""
     local = at.astimezone(time.zone(outlet_zone))
+    day = (local if zone == outlet_zone else at.astimezone(time.zone(zone))).date()
+    lines = [_line(line, categories) for line in told.lines]
     return {
         "at": at,
-        "date": (local if zone == outlet_zone else at.astimezone(time.zone(zone))).date(),
+        "date": day,
+        "day": day.day,
+        "month": day.month,
         "hour": local.hour,
         "weekday": WEEKDAYS[local.weekday()],
         "channel": told.channel,
         "outlet": told.outlet or "",
         "net": told.net,
+        "gross": told.net,
         "total": told.total,
         "visits": told.visits,
+        "items": sum(line["items"] for line in lines),
         "amount": told.amount,
-        "lines": [_line(line, categories) for line in told.lines],
+        "lines": lines,
     }
 
 
@@ -565,7 +571,13 @@ def kept(facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _line(line: Line, categories: Mapping[str, str]) -> dict[str, Any]:
-    return {"sku": line.sku, "category": line.category or categories.get(line.sku, ""), "net": line.net}
+    return {
+        "sku": line.sku,
+        "category": line.category or categories.get(line.sku, ""),
+        "net": line.net,
+        "amount": line.amount,
+        "items": int(line.qty) or bool(line.qty),
+    }
 
 
 def nothing(book: Book) -> dict[str, Any]:

@@ -28,9 +28,10 @@ def faults(program: UUID) -> list[str]:
     books = programs.shelf(program).books
     for book in books:
         for rule in book.rules:
-            if rule.limit:
-                key = rule.id, rule.limit.every, book.zone
-                limited.setdefault(key, {})[book.version] = rule.limit.at_most
+            for limit in rule.limits:
+                if limit.each == "member" and limit.count == "units":
+                    key = rule.id, limit.every, book.zone
+                    limited.setdefault(key, {})[book.version] = limit.at_most
     found = []
     with connection.cursor() as cursor:
         for (name, every, zone), versions in limited.items():

@@ -318,15 +318,19 @@ class Cap:
 def caps(programme: Programme, member: UUID, at: datetime, lang: str) -> list[Cap]:
     """What a member has used of the limits in force at an instant, those who were merged into them included."""
     book = programs.book(programme.id, at)
-    limited = {f"used.{rule.id}": rule for rule in book.rules if rule.limit}
-    needs = frozenset(name for name in limited if name in book.folds)
+    limited = {
+        name: (rule, limit)
+        for rule in book.rules
+        for name, limit in book.counters[rule.id]
+        if limit.each == "member"
+    }
+    needs = frozenset(limited)
     told = Told(MADE, "setia", "", b"", ("id", ids.public("mem", member)), at)
     asker = Caller(programme, "setia", "setia", "setia", frozenset())
     known = gather.look_up(asker, book, told, at, needs, "")
     return [
-        Cap(rule.name[lang], int(known.folded[name]), rule.limit.at_most, rule.limit.every)
-        for name, rule in limited.items()
-        if name in needs and rule.limit
+        Cap(rule.name[lang], int(known.folded[name]), limit.at_most, limit.every)
+        for name, (rule, limit) in limited.items()
     ]
 
 

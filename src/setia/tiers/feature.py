@@ -23,7 +23,7 @@ FEATURE = Feature(
     facts=[
         Fact("member.tier", "choice", fold=Held(rules.LADDER)),
         Fact("member.tier_rank", "count", 0, 10, Held(rules.LADDER, give="rank")),
-        Fact("member.tier_reached", "date", fold=Reached(rules.LADDER)),
+        Fact("member.tier_reached", "instants", fold=Reached(rules.LADDER)),
     ],
     asks=[Ask(rules.REVIEW, do=service.review_after)],
     schedules=[Schedule("tiers.review", "*/10 * * * *", service.review_due)],
