@@ -31,7 +31,7 @@ from setia.intake.service import Case
 from setia.intake.types import Told
 from setia.journal import service as journal
 from setia.journal.rules import LADDER
-from setia.journal.types import Account, Lot, LotKey
+from setia.journal.types import REDEEMED, Account, Lot, LotKey
 from setia.kit import ids, time
 from setia.programs import service as programs
 from setia.tenancy.types import Caller, Programme
@@ -54,6 +54,7 @@ class Shop(Past):
         self.numbers: dict[str, UUID] = {}  # of each event by the number it was told under
         self.entries: dict[UUID, list[journal.EntryRow]] = {}
         self.postings: dict[UUID, list[journal.PostingRow]] = {}
+        self.redeemed: dict[str, int] = {}  # units of each asset that were spent and not given back
 
     def copy(self) -> "Shop":
         """Another shop with the same past."""
@@ -69,7 +70,7 @@ class Shop(Past):
         }
         for name in ("versions", "ended", "dates", "merged_into", "absorbed", "pool_of"):
             setattr(other, name, dict(getattr(self, name)))
-        for name in ("rows", "numbers", "entries", "postings"):
+        for name in ("rows", "numbers", "entries", "postings", "redeemed"):
             setattr(other, name, dict(getattr(self, name)))
         for name in ("corrected", "paid", "left"):
             setattr(other, name, {key: list(rows) for key, rows in getattr(self, name).items()})
@@ -134,7 +135,7 @@ class Shop(Past):
             facts={},
         )
 
-    def _keep(self, row: Event, entries: Iterable[Any], postings: Iterable[Any]) -> None:
+    def _keep(self, row: Event, entries: Sequence[Any], postings: Sequence[Any]) -> None:
         self.rows[row.id] = row
         self.entries[row.id] = [
             journal.EntryRow(
@@ -142,6 +143,9 @@ class Shop(Past):
             )  # fmt: skip
             for n, version, rule, round, verb, asset, amount, wanted, _, _, counts_at, of, m, _ in entries
         ]
+        for _, _, asset, _, source_kind, _, target_kind, amount, *_ in postings:
+            change = (target_kind == REDEEMED) - (source_kind == REDEEMED)
+            self.redeemed[asset] = self.redeemed.get(asset, 0) + change * amount
         self.postings[row.id] = [
             journal.PostingRow(row.id, n, source, target, amount, event, lot_n, k)
             for n, _, _, source, _, target, _, amount, event, lot_n, k in postings
@@ -171,6 +175,10 @@ class Shop(Past):
 
     def _is_over(self, held: Event) -> bool:
         return corrections.resolved(held.id, self.corrected.get(held.id, ())) is not None
+
+    def is_held(self, number: str) -> bool:
+        """Whether a hold told under this number is still open."""
+        return not self._is_over(self.rows[self.numbers[number]])
 
     def _judge(self, kind: str, member: UUID, at: datetime) -> None:
         self.tell(Told(kind, "", "", b"", ("id", ids.public("mem", member))), at)

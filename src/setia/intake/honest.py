@@ -1,0 +1,340 @@
+"""What an honest member gets: the most that goods which were plainly bought and kept bring, by the rules themselves.
+
+It also reads from a book what a search must try: the amounts its rules state, when and where they hold, and for what.
+Everything here is a question to `engine.decide`; nothing is worked out a second time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+from setia.engine import nodes
+from setia.engine.decide import DISCOUNT, FREE_ITEM, UNTIL_RELEASED, Book, Effect, Rule, decide
+from setia.engine.vocabulary import CLAIMED, JOINED, MADE
+from setia.intake import gather
+from setia.intake.types import Item, Told
+from setia.intake.understand import share_out
+from setia.journal.rules import LADDER
+from setia.kit import time
+from setia.programs import service as programs
+
+UNKNOWN = 50  # rupiah a unit is taken to be worth when the document doesn't say: what a programme's reports take
+CHEAPEST = 1_000  # rupiah: the least that a receipt comes to
+ARTICLE = 25_000  # rupiah: what one article costs that a rule asks for by name
+MOST_AMOUNTS = 6
+LONGEST_WAIT = timedelta(days=400)
+_RATES = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Goods:
+    """What is bought, where: an article of a category, at an outlet, through a channel."""
+
+    sku: str = "BARANG"
+    category: str = ""
+    outlet: str = ""
+    channel: str = "shop"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is left of a receipt: its price before discounts, what it was of, and all that was known when it was judged."""
+
+    amount: int
+    goods: Goods
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What things are worth in rupiah: a unit of each asset, and articles that are given away."""
+
+    units: Mapping[str, int]
+    articles: Mapping[str, int]
+
+    def of(self, asset: str, amount: int) -> int:
+        """So many units. A rung of a ladder is a standing, not a thing of value."""
+        return 0 if asset.startswith(LADDER) else amount * self.units.get(asset, UNKNOWN)
+
+    def effect(self, effect: Effect) -> int:
+        """What one consequence brings."""
+        if effect.verb == "give":
+            return self.of(effect.asset, effect.amount)
+        if effect.ask == DISCOUNT:
+            return effect.amount
+        if effect.ask == FREE_ITEM:
+            return effect.amount * self.articles.get(effect.asset.partition("/")[2], 1)
+        return 0
+
+
+def sale(who: tuple[str, str], lines: Sequence[tuple[int, Goods]], paid: int | None = None) -> Told:
+    """A receipt over goods, as a till tells it; `paid` where not all of it was paid in money."""
+    asked = sum(amount for amount, _ in lines)
+    total = asked if paid is None else paid
+    told = Told(MADE, "", "", b"", who, outlet=lines[0][1].outlet or None, channel=lines[0][1].channel)
+    told.lines = share_out([Item(sku=goods.sku, amount=amount, category=goods.category) for amount, goods in lines], total)
+    told.net, told.total = sum(line.net for line in told.lines), total
+    told.visits = 1 if told.net else 0
+    return told
+
+
+def most(
+    book: Book, kept: Iterable[Kept], worth: Worth, alive_at: datetime | None = None
+) -> int:
+    """The most that goods bring when they are bought plainly, one receipt a day, in the standing of the moment.
+
+    A rule that states an amount may be met again and again at that amount: what it gives for each rupiah there is honest
+    at any sum, within the rule's limits. `alive_at` counts only what has not run out by then.
+    """
+    zone = time.zone(book.zone)
+    days: dict[Any, list[Kept]] = {}
+    for each in kept:
+        days.setdefault(each.facts["at"].astimezone(zone).date(), []).append(each)
+    return sum(_day(book, tuple(mine), worth, alive_at) for mine in days.values())
+
+
+def _day(book: Book, kept: Sequence[Kept], worth: Worth, alive_at: datetime | None) -> int:
+    lines = [(each.amount, each.goods) for each in kept]
+    money = sum(each.amount for each in kept)
+    best = 0
+    for each in kept:
+        whole = by_rule(book, each, lines, worth, alive_at)
+        rates: dict[str, tuple[int, int]] = {}
+        for stated in stated_amounts(book):
+            if CHEAPEST < stated <= money:
+                one = by_rule(book, each, [(stated, each.goods)], worth, alive_at)
+                for rule, value in one.items():
+                    at, per = rates.get(rule, (0, 1))
+                    if value * per > at * stated:
+                        rates[rule] = value, stated
+        total = sum(
+            max(whole.get(rule, 0), _at_rate(book, rule, rates, money, each, worth))
+            for rule in whole.keys() | rates.keys()
+        )
+        best = max(best, total)
+    return best
+
+
+def _at_rate(
+    book: Book, rule: str, rates: Mapping[str, tuple[int, int]], money: int, each: Kept, worth: Worth
+) -> int:
+    """What a rule's own rate comes to for so much money, within its limits."""
+    value, stated = rates.get(rule, (0, 1))
+    allowed = value * money // stated
+    for name, limit in book.counters.get(rule, ()):
+        left = max(0, limit.at_most - each.facts.get(name, 0))
+        unit = value if limit.count == "times" else worth.effect(_one_of(book.by_id[rule]))
+        allowed = min(allowed, left * unit)
+    return allowed
+
+
+def _one_of(rule: Rule) -> Effect:
+    return Effect("ask" if rule.ask else "give", rule.asset, 1, 1, rule.id, 0, None, {}, rule.ask)
+
+
+def by_rule(
+    book: Book,
+    known: Kept,
+    lines: Sequence[tuple[int, Goods]],
+    worth: Worth,
+    alive_at: datetime | None = None,
+) -> dict[str, int]:
+    """What each rule brings for a receipt, by what was known when another was judged."""
+    found: dict[str, int] = {}
+    for effect in effects(book, known, lines):
+        if alive_at is None or _is_alive(effect, alive_at):
+            found[effect.rule] = found.get(effect.rule, 0) + worth.effect(effect)
+    return found
+
+
+def effects(book: Book, known: Kept, lines: Sequence[tuple[int, Goods]]) -> list[Effect]:
+    """What follows from a receipt, with every discount it may have."""
+    at = known.facts["at"]
+    told = sale(("id", ""), lines)
+    told.outlet, told.channel = known.goods.outlet or None, known.goods.channel
+    facts = {**known.facts, **gather.carried(told, at, book.zone, book.zone, {})}
+    facts.pop("applied", None)
+    return decide(book, MADE, facts)
+
+
+def _is_alive(effect: Effect, at: datetime) -> bool:
+    if effect.verb != "give":
+        return False
+    return not (effect.expires_at and effect.expires_at <= at) and effect.starts_at != UNTIL_RELEASED
+
+
+def welcome(book: Book, facts: Mapping[str, Any], worth: Worth, alive_at: datetime | None = None) -> int:
+    """What joining brings."""
+    return sum(
+        worth.effect(effect)
+        for effect in decide(book, JOINED, facts)
+        if alive_at is None or _is_alive(effect, alive_at)
+    )
+
+
+# What the rules say
+
+
+def parts(thing: Any) -> Iterator[Any]:
+    """A node and all nodes inside it."""
+    if is_dataclass(thing) and not isinstance(thing, type):
+        yield thing
+        for each in fields(thing):
+            if each.init:
+                yield from parts(getattr(thing, each.name))
+    elif isinstance(thing, tuple | list):
+        for each in thing:
+            yield from parts(each)
+
+
+def of_rule(rule: Rule) -> Iterator[Any]:
+    """All nodes of a rule."""
+    for thing in (rule.when, rule.amount, rule.where):
+        yield from parts(thing)
+
+
+def on_sales(book: Book) -> list[Rule]:
+    """The rules that a purchase may set off directly."""
+    return [rule for rule in book.rules if {MADE, CLAIMED} & set(rule.on)]
+
+
+@lru_cache(maxsize=16)
+def stated_amounts(book: Book) -> tuple[int, ...]:
+    """Every sum of money that a rule names: a threshold, a unit, where a discount stops growing."""
+    found = {amount for rule in on_sales(book) for amount in stated_by(rule)}
+    return tuple(sorted(found))
+
+
+def stated_by(rule: Rule) -> tuple[int, ...]:
+    """The sums of money that one rule names."""
+    units = programs.units()
+    found: set[int] = set()
+    for node in of_rule(rule):
+        if isinstance(node, nodes.PerUnit):
+            found.add(node.per)
+        elif isinstance(node, nodes.Beyond):
+            found.add(node.beyond)
+        elif isinstance(node, nodes.Measure):
+            found.add(node.value)
+        elif isinstance(node, nodes.Compare) and isinstance(node.value, int):
+            carried = not node.fact.startswith(("member.", nodes.OWN))
+            if carried and (units.get(node.fact) == "rupiah" or node.fact == "amount"):
+                found.add(node.value)
+    return tuple(sorted(amount for amount in found if amount > 0))
+
+
+def edge(gives: Callable[[int], int], start: int) -> int | None:
+    """The least amount at which something stops growing; None when it never does."""
+    high = start * 2**20
+    top = gives(high)
+    if not top or gives(high // 2) != top:
+        return None
+    low = 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if gives(middle) == top else (middle, high)
+    return high
+
+
+def half_steps(book: Book, worth: Worth) -> int:
+    """What rounding to the nearest may add to one receipt, rule by rule: half a step each."""
+    found = 0
+    for rule in on_sales(book):
+        for node in of_rule(rule):
+            if getattr(node, "rounding", "down") == "nearest":
+                found += worth.effect(_one_of(rule)) * getattr(node, "points", 1) // 2
+    return found
+
+
+# When and where a rule holds
+
+
+def may(node: nodes.Node, known: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether a condition can be true, and whether it can be false, by what is known; all else is open."""
+    if isinstance(node, nodes.All | nodes.Any_):
+        inside = [may(part, known) for part in node.of]
+        if isinstance(node, nodes.All):
+            return all(yes for yes, _ in inside), any(no for _, no in inside)
+        return any(yes for yes, _ in inside), all(no for _, no in inside)
+    if isinstance(node, nodes.Not):
+        yes, no = may(node.of, known)
+        return no, yes
+    if isinstance(node, nodes.Compare) and node.fact in known:
+        holds = bool(node.row(known))
+        return holds, not holds
+    return True, True
+
+
+TIMES = ("hour", "weekday", "day", "month", "date")
+
+
+def moment(at: datetime, zone: str) -> dict[str, Any]:
+    """What the clock and the calendar say."""
+    said = gather.carried(Told(JOINED, "", "", b""), at, zone, zone, {})
+    return {name: said[name] for name in TIMES}
+
+
+def holds_from(rule: Rule, since: datetime, zone: str, wanted: bool = True) -> datetime | None:
+    """The first full hour from which a rule's condition can hold (or can't), as far as clock and calendar say."""
+    if not any(isinstance(node, nodes.Compare) and node.fact in TIMES for node in parts(rule.when)):
+        return since if wanted else None
+    at = since
+    while at < since + LONGEST_WAIT:
+        if may(rule.when, moment(at, zone))[0] is wanted:
+            return at
+        at = at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    return None
+
+
+def first_day(book: Book, since: datetime) -> datetime:
+    """A day to begin: before any date that a rule names."""
+    named = [
+        node.value
+        for rule in book.rules
+        for node in parts(rule.when)
+        if isinstance(node, nodes.Compare) and node.fact == "date" and not isinstance(node.value, frozenset)
+    ]
+    first = min((day for day in named if day.year > 1), default=None)
+    local = since.astimezone(time.zone(book.zone))
+    if first is None:
+        return since
+    return local.replace(year=first.year, month=first.month, day=1) if first < local.date() else since
+
+
+def goods_for(rule: Rule, book: Book) -> Goods | None:
+    """Goods that a rule asks for, at an outlet and through a channel where it holds; None when it can't hold at all."""
+    lines = [node.where for node in of_rule(rule) if isinstance(node, nodes.LineSum)]
+    lines += [rule.where] if rule.where is not None else []
+    line = next(
+        (
+            {"sku": sku, "category": category}
+            for sku, category in product(_named("sku", lines, "BARANG"), _named("category", lines, ""))
+            if all(may(where, {"sku": sku, "category": category})[0] for where in lines)
+        ),
+        None,
+    )
+    place = next(
+        (
+            {"outlet": outlet, "channel": channel}
+            for outlet, channel in product(
+                _named("outlet", [rule.when], ""), _named("channel", [rule.when], "shop")
+            )
+            if may(rule.when, {"outlet": outlet, "channel": channel})[0]
+        ),
+        None,
+    )
+    return Goods(**line, **place) if line and place else None
+
+
+def _named(fact: str, conditions: Iterable[nodes.Node], usual: str) -> list[str]:
+    """What conditions say of a fact, after what is usual."""
+    found: dict[str, None] = {usual: None}
+    for node in parts(tuple(conditions)):
+        if isinstance(node, nodes.Compare) and node.fact == fact:
+            values = sorted(node.value) if isinstance(node.value, frozenset) else [node.value]
+            found.update(dict.fromkeys(map(str, values)))
+    return [*found]
+
