@@ -26,7 +26,7 @@ CHEAPEST = 1_000  # rupiah: the least that a receipt comes to
 ARTICLE = 25_000  # rupiah: what one article costs that a rule asks for by name
 MOST_AMOUNTS = 6
 LONGEST_WAIT = timedelta(days=400)
-_RATES = 10**6
+COUNTERS = ("used.", "budget.")  # the facts that say how much of a limit is used
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ def most(
 ) -> int:
     """The most that goods bring when they are bought plainly, one receipt a day, in the standing of the moment.
 
+    Limits are taken as fresh each day, since what used them may have been brought back.
     A rule that states an amount may be met again and again at that amount: what it gives for each rupiah there is honest
     at any sum, within the rule's limits. `alive_at` counts only what has not run out by then.
     """
@@ -111,7 +112,7 @@ def _day(book: Book, kept: Sequence[Kept], worth: Worth, alive_at: datetime | No
                     if value * per > at * stated:
                         rates[rule] = value, stated
         total = sum(
-            max(whole.get(rule, 0), _at_rate(book, rule, rates, money, each, worth))
+            max(whole.get(rule, 0), _at_rate(book, rule, rates, money, worth))
             for rule in whole.keys() | rates.keys()
         )
         best = max(best, total)
@@ -119,15 +120,14 @@ def _day(book: Book, kept: Sequence[Kept], worth: Worth, alive_at: datetime | No
 
 
 def _at_rate(
-    book: Book, rule: str, rates: Mapping[str, tuple[int, int]], money: int, each: Kept, worth: Worth
+    book: Book, rule: str, rates: Mapping[str, tuple[int, int]], money: int, worth: Worth
 ) -> int:
     """What a rule's own rate comes to for so much money, within its limits."""
     value, stated = rates.get(rule, (0, 1))
     allowed = value * money // stated
-    for name, limit in book.counters.get(rule, ()):
-        left = max(0, limit.at_most - each.facts.get(name, 0))
+    for _, limit in book.counters.get(rule, ()):
         unit = value if limit.count == "times" else worth.effect(_one_of(book.by_id[rule]))
-        allowed = min(allowed, left * unit)
+        allowed = min(allowed, limit.at_most * unit)
     return allowed
 
 
@@ -156,7 +156,7 @@ def effects(book: Book, known: Kept, lines: Sequence[tuple[int, Goods]]) -> list
     told = sale(("id", ""), lines)
     told.outlet, told.channel = known.goods.outlet or None, known.goods.channel
     facts = {**known.facts, **gather.carried(told, at, book.zone, book.zone, {})}
-    facts.pop("applied", None)
+    facts.update(dict.fromkeys((name for name in facts if name.startswith(COUNTERS)), 0), applied=None)
     return decide(book, MADE, facts)
 
 

@@ -332,7 +332,7 @@ class _Hunt:
             fair = self._honest(play, kept)
             if got > fair + allowed:
                 return Found("more" if kept else "nothing_kept", steps, bought, got, fair, allowed)
-        if not kept and (rung := play.rung()):
+        if not kept and len(play.receipts) == play.returns == 1 and (rung := play.rung()):
             return Found("standing", steps, 0, 1, 0, 0, {"rung": rung.removeprefix(LADDER)})
         later = play.shop.now + KEPT_FOR
         alive = sum(self.worth.of(asset, amount) for asset, amount in play.held(later).items())
