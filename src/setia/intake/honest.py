@@ -82,41 +82,60 @@ def sale(who: tuple[str, str], lines: Sequence[tuple[int, Goods]], paid: int | N
 
 
 def most(
-    book: Book, kept: Iterable[Kept], worth: Worth, alive_at: datetime | None = None
+    book: Book, kept: Iterable[Kept], fresh: Mapping[str, Any], worth: Worth, alive_at: datetime | None = None
 ) -> int:
-    """The most that goods bring when they are bought plainly, one receipt a day, in the standing of the moment.
+    """The most that goods bring when they are bought plainly, one receipt a day: rule by rule in the best standing of it.
 
-    Limits are taken as fresh each day, since what used them may have been brought back.
-    A rule that states an amount may be met again and again at that amount: what it gives for each rupiah there is honest
-    at any sum, within the rule's limits. `alive_at` counts only what has not run out by then.
+    `fresh` is what was known of the first number before it bought anything. Limits are taken as fresh each day, since what
+    used them may have been brought back. A rule that states an amount may be met again and again at that amount: what it
+    gives for each rupiah there is honest at any sum, within the rule's limits. `alive_at` counts only what has not run out.
     """
+    days = by_day(book, kept)
+    return sum(
+        _day(book, mine, fresh if place == 0 else {}, worth, alive_at)
+        for place, mine in enumerate(days)
+    )
+
+
+def by_day(book: Book, kept: Iterable[Kept]) -> list[list[Kept]]:
+    """Goods by the day they were bought."""
     zone = time.zone(book.zone)
     days: dict[Any, list[Kept]] = {}
     for each in kept:
         days.setdefault(each.facts["at"].astimezone(zone).date(), []).append(each)
-    return sum(_day(book, tuple(mine), worth, alive_at) for mine in days.values())
+    return [days[day] for day in sorted(days)]
 
 
-def _day(book: Book, kept: Sequence[Kept], worth: Worth, alive_at: datetime | None) -> int:
-    lines = [(each.amount, each.goods) for each in kept]
+def _day(
+    book: Book, kept: Sequence[Kept], fresh: Mapping[str, Any], worth: Worth, alive_at: datetime | None
+) -> int:
+    standings = [*kept, *([as_fresh(kept[-1], fresh)] if fresh else ())]
     money = sum(each.amount for each in kept)
-    best = 0
-    for each in kept:
-        whole = by_rule(book, each, lines, worth, alive_at)
+    best: dict[str, int] = {}
+    for each in standings:
         rates: dict[str, tuple[int, int]] = {}
-        for stated in stated_amounts(book):
+        for stated, rules in stated_amounts(book).items():
             if CHEAPEST < stated <= money:
                 one = by_rule(book, each, [(stated, each.goods)], worth, alive_at)
-                for rule, value in one.items():
+                for rule in rules:
                     at, per = rates.get(rule, (0, 1))
-                    if value * per > at * stated:
-                        rates[rule] = value, stated
-        total = sum(
-            max(whole.get(rule, 0), _at_rate(book, rule, rates, money, worth))
-            for rule in whole.keys() | rates.keys()
-        )
-        best = max(best, total)
-    return best
+                    if one.get(rule, 0) * per > at * stated:
+                        rates[rule] = one[rule], stated
+        whole = by_rule(book, each, lines_of(kept), worth, alive_at)
+        for rule in whole.keys() | rates.keys():
+            most = max(whole.get(rule, 0), _at_rate(book, rule, rates, money, worth))
+            best[rule] = max(best.get(rule, 0), most)
+    return sum(best.values())
+
+
+def lines_of(kept: Iterable[Kept]) -> list[tuple[int, Goods]]:
+    """Goods as the lines of one receipt."""
+    return [(each.amount, each.goods) for each in kept]
+
+
+def as_fresh(kept: Kept, fresh: Mapping[str, Any]) -> Kept:
+    """Goods bought by somebody of whom no more is known than this."""
+    return Kept(kept.amount, kept.goods, {**kept.facts, **fresh})
 
 
 def _at_rate(
@@ -202,10 +221,13 @@ def on_sales(book: Book) -> list[Rule]:
 
 
 @lru_cache(maxsize=16)
-def stated_amounts(book: Book) -> tuple[int, ...]:
-    """Every sum of money that a rule names: a threshold, a unit, where a discount stops growing."""
-    found = {amount for rule in on_sales(book) for amount in stated_by(rule)}
-    return tuple(sorted(found))
+def stated_amounts(book: Book) -> Mapping[int, tuple[str, ...]]:
+    """Every sum of money that rules name, such as a threshold or a unit, and which of them do."""
+    found: dict[int, tuple[str, ...]] = {}
+    for rule in on_sales(book):
+        for amount in stated_by(rule):
+            found[amount] = (*found.get(amount, ()), rule.id)
+    return dict(sorted(found.items()))
 
 
 def stated_by(rule: Rule) -> tuple[int, ...]:

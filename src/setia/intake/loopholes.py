@@ -6,7 +6,7 @@ redeemed, each at its asset's value; discounts on goods they keep; articles give
 member would have: the same goods, kept by one number, one receipt a day, at the most favourable standing of that day, with
 what joining gives. It is a loophole when the first is more than the second by more than is allowed:
 
-- for every number after the first `NUMBER` rupiah, what a number costs, and all that this number bought and kept: a bonus
+- for every number after the first `NUMBER` rupiah, what a number costs, and all that it bought and kept as long as it was another: a bonus
   for new members isn't a loophole by itself, one that is worth more than a number costs is;
 - a rule that states an amount (a threshold, a unit) may be met again and again at that amount: its rate there is honest at
   any sum within its limits, so ten receipts at a threshold are no loophole, while ten of the least amount may be one;
@@ -48,6 +48,7 @@ SECONDS = 60
 NUMBER = 10_000  # rupiah: what one more telephone number costs
 AGAIN = 12  # so often a purchase must bring back what it costs, on one day or on as many days
 BEGINNING = datetime(2026, 1, 5, 3, tzinfo=UTC)  # a Monday morning in Jakarta
+_NEVER_LAST = ("hold",)  # moves that bring nothing by themselves
 _MOST_RECEIPTS, _MOST_WAITS, _MOST_NUMBERS = 3, 2, 2
 
 
@@ -164,7 +165,7 @@ class _Hunt:
         self.half_steps = honest.half_steps(book, worth)
         self.periods = {limit.every for counters in book.counters.values() for _, limit in counters}
         self.scenes = self._scenes()
-        self.baselines: dict[Any, int] = {}
+        self.quick: dict[Any, int] = {}
 
     def run(self, length: int) -> Search:
         """All lengths from the shortest on; within one, theme by theme and scene by scene."""
@@ -180,7 +181,7 @@ class _Hunt:
     # Scenes
 
     def _play(self, start: datetime) -> Play:
-        return Play(Shop(self.program, self.book, start), self.worth)
+        return Play(Shop(self.program, self.book, start), self.worth, start)
 
     def _scenes(self) -> list[Scene]:
         """One for each kind of goods, place and time that a rule asks for; the one where most is earned first."""
@@ -195,7 +196,7 @@ class _Hunt:
         return sorted(scenes, key=lambda scene: -self._brings(scene, scene.large))
 
     def _scene(self, goods: Goods, at: datetime, rule: Rule | None) -> Scene:
-        least = ARTICLE if goods.sku != Goods.sku or goods.category else CHEAPEST
+        least = ARTICLE if goods.sku != Goods().sku or goods.category else CHEAPEST
         plain = Scene(goods, at, (), 0, rule)
         known = self._known(plain)
 
@@ -210,6 +211,7 @@ class _Hunt:
                 if amount >= least and gives(each.id)(amount):
                     amounts[amount] = None
         few = [*amounts][: honest.MOST_AMOUNTS]
+        few += [step.at_least for steps in self.book.ladders.values() for step in steps if step.at_least]
         large = least * 100
         while large < 10**10 and self._brings(plain, large) < 5 * NUMBER:
             large *= 2
@@ -219,7 +221,7 @@ class _Hunt:
         play = self._play(scene.start)
         play.do(("join",))
         play.do(("buy", 0, CHEAPEST, scene.goods))
-        return play.kept()[0] if play.kept() else Kept(CHEAPEST, scene.goods, play.receipts[0].facts)
+        return Kept(CHEAPEST, scene.goods, play.receipts[0].facts)
 
     def _brings(self, scene: Scene, amount: int) -> int:
         return sum(honest.by_rule(self.book, self._known(scene), [(amount, scene.goods)], self.worth).values())
@@ -228,35 +230,39 @@ class _Hunt:
 
     def _from(self, scene: Scene, theme: Theme, most: int) -> Found | None:
         play = self._play(scene.start)
-        step = play.do(("join",))
-        seen: dict[Any, int] = {}
-        return self._deeper(play, [step], scene, theme, most, seen)
+        play.do(("join",))
+        return self._deeper(play, scene, theme, most, {})
 
     def _deeper(
-        self, play: Play, steps: list[Step], scene: Scene, theme: Theme, left: int, seen: dict[Any, int]
+        self, play: Play, scene: Scene, theme: Theme, left: int, seen: dict[Any, int]
     ) -> Found | None:
         """Every course that goes on from this one by exactly so many moves more."""
         for move in self._moves(play, scene, theme):
+            if left == 1 and move[0] in _NEVER_LAST:
+                continue
             if monotonic() - self.began > self.seconds:
                 self.cut = True
                 return None
             after = play.copy()
             self.tried += 1
             try:
-                step = after.do(move)
+                after.do(move)
             except Refusal:
                 continue
+            found = None
             if left == 1:
-                found = self._judged(play, after, [*steps, step], move)
-            else:
-                key = after.key()
-                if seen.get(key, 0) >= left:
-                    continue
+                found = self._judged(play, after)
+            elif seen.get(key := after.key(), 0) < left:
                 seen[key] = left
-                found = self._deeper(after, [*steps, step], scene, theme, left - 1, seen)
+                found = self._deeper(after, scene, theme, left - 1, seen)
             if found:
                 return found
         return None
+
+    def _told(self, sort: str, play: Play, *sums: int, **values: Any) -> Found:
+        """A loophole with its steps, played once more."""
+        again = self._play(play.begun)
+        return Found(sort, [again.step(move) for move in play.path], *sums, values)
 
     def _moves(self, play: Play, scene: Scene, theme: Theme) -> Iterator[Move]:
         """What may be done next, in an order that is always the same."""
@@ -283,7 +289,7 @@ class _Hunt:
         if "transfer" in may and len(alive) > 1:
             yield from (("transfer", who, 1 - who) for who in points)
         if "merge" in may and len(alive) > 1:
-            yield "merge", 0, 1
+            yield from (("merge", who, 1 - who) for who in alive)
         if "open" in may and play.pool is None:
             yield "open", 0
         if "enter" in may and play.pool is not None:
@@ -323,39 +329,51 @@ class _Hunt:
 
     # Judging
 
-    def _judged(self, before: Play, play: Play, steps: list[Step], move: Move) -> Found | None:
+    def _judged(self, before: Play, play: Play) -> Found | None:
         kept = play.kept()
         bought = sum(each.amount for each in kept)
-        got = play.gain()
-        allowed = self._allowed(play)
-        if got > allowed:
+        got, allowed = play.gain(), self._allowed(play)
+        if got > allowed and got > allowed + self._at_least(play, kept):
             fair = self._honest(play, kept)
             if got > fair + allowed:
-                return Found("more" if kept else "nothing_kept", steps, bought, got, fair, allowed)
+                return self._told("more" if kept else "nothing_kept", play, bought, got, fair, allowed)
         if not kept and len(play.receipts) == play.returns == 1 and (rung := play.rung()):
-            return Found("standing", steps, 0, 1, 0, 0, {"rung": rung.removeprefix(LADDER)})
+            return self._told("standing", play, 0, 1, 0, 0, rung=rung.removeprefix(LADDER))
         later = play.shop.now + KEPT_FOR
         alive = sum(self.worth.of(asset, amount) for asset, amount in play.held(later).items())
-        if alive > allowed:
+        if alive > allowed and alive > got - 1 and play.waits:
             fair = self._honest(play, kept, later)
             if alive > fair + allowed:
-                return Found("revived", steps, bought, alive, fair, allowed)
-        if move[0] == "buy" and before.receipts == ():
-            return self._pump(before, play, steps, move)
+                return self._told("revived", play, bought, alive, fair, allowed)
+        if len(play.path) == 2 and play.path[-1][0] == "buy":
+            return self._pump(before, play)
         return None
 
     def _allowed(self, play: Play) -> int:
         mine = len(play.members) - 1
-        theirs = sum(one.kept for one in play.receipts if one.who > 0)
+        theirs = sum(one.kept for one in play.receipts if one.is_another)
         return mine * NUMBER + theirs + 2 * play.returns + self.half_steps * len(play.receipts)
 
+    def _at_least(self, play: Play, kept: Sequence[Kept]) -> int:
+        """What an honest member has in any case: the first day's goods bought by somebody new. It is quickly said."""
+        first = honest.by_day(self.book, kept)[0] if kept else []
+        key = play.begun, tuple((each.amount, each.goods, f"{each.facts['at']:%Y%m%d%H}") for each in first)
+        if key not in self.quick:
+            found = honest.welcome(self.book, play.joined, self.worth)
+            if first:
+                new = honest.as_fresh(first[-1], play.fresh)
+                found += sum(honest.by_rule(self.book, new, honest.lines_of(first), self.worth).values())
+            self.quick[key] = found
+        return self.quick[key]
+
     def _honest(self, play: Play, kept: Sequence[Kept], alive_at: datetime | None = None) -> int:
-        bought = honest.most(self.book, kept, self.worth, alive_at)
+        bought = honest.most(self.book, kept, play.fresh, self.worth, alive_at)
         return bought + honest.welcome(self.book, play.joined, self.worth, alive_at)
 
-    def _pump(self, before: Play, play: Play, steps: list[Step], move: Move) -> Found | None:
+    def _pump(self, before: Play, play: Play) -> Found | None:
         """Whether a purchase brings back what it costs every time: on one day, or day by day."""
-        _, who, asked, goods = move
+        move = play.path[-1]
+        asked = play.receipts[-1].asked
         if play.gain() - before.gain() < asked:
             return None
         for days in (0, 1):
@@ -364,17 +382,16 @@ class _Hunt:
                 if days:
                     course.shop.pass_time(course.shop.now + timedelta(days=days))
                 try:
-                    course.do(("buy", who, asked, goods))
+                    course.do(move)
                 except Refusal:
                     break
-                gain = course.gain()
-                if gain - last < asked:
+                if course.gain() - last < asked:
                     break
-                last = gain
+                last = course.gain()
             else:
-                spent = asked * (AGAIN + 1)
-                values = {"each": asked, "brings": (last - before.gain()) // (AGAIN + 1)}
-                return Found("pump_daily" if days else "pump", steps, spent, last, 0, 0, values)
+                brings = (last - before.gain()) // (AGAIN + 1)
+                sort = "pump_daily" if days else "pump"
+                return self._told(sort, play, asked * (AGAIN + 1), last, 0, 0, each=asked, brings=brings)
         return None
 
 

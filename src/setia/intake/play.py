@@ -15,6 +15,7 @@ from setia.engine.vocabulary import (
     CAPTURED,
     HELD,
     JOINED,
+    MADE,
     MERGED,
     POOL_JOINED,
     POOL_LEFT,
@@ -40,10 +41,14 @@ Move = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A receipt of the course: what it asked and came to, what was paid for it, and what is left of it."""
+    """A receipt of the course: what it asked and came to, what was paid for it, and what is left of it.
+
+    `is_another` when it was bought by a number that was not, or not yet, merged with the first.
+    """
 
     number: str
     who: int
+    is_another: bool
     goods: Goods
     asked: int
     paid: int
@@ -77,6 +82,7 @@ class Play:
 
     shop: Shop
     worth: Worth
+    begun: datetime
     members: list[UUID] = field(default_factory=list)
     pool: UUID | None = None
     receipts: tuple[Receipt, ...] = ()
@@ -85,7 +91,8 @@ class Play:
     back: int = 0
     returns: int = 0
     free: int = 0
-    joined: Mapping[str, Any] = field(default_factory=dict)  # what was known when the first number joined
+    joined: Mapping[str, Any] = field(default_factory=dict)  # what was known when the first number joined,
+    fresh: Mapping[str, Any] = field(default_factory=dict)  # and of it before it bought anything
     waits: int = 0
     path: tuple[Move, ...] = ()
 
@@ -106,17 +113,17 @@ class Play:
                 if starts and (lot.expires_at is None or lot.expires_at > at):
                     found[lot.asset] = found.get(lot.asset, 0) + lot.remaining
         for account in self.shop.accounts.values():
-            for kind in (account.held, account.debt):
-                if not later or kind is account.debt:
-                    for asset, amount in kind.items():
-                        found[asset] = found.get(asset, 0) + amount
+            for asset, amount in account.debt.items():
+                found[asset] = found.get(asset, 0) + amount
+            for asset, amount in account.held.items() if not later else ():
+                found[asset] = found.get(asset, 0) + max(0, amount)
         return found
 
     def value(self) -> int:
         """What they hold and what they redeemed, in rupiah; what they owe taken off."""
         units = self.held()
         for asset, amount in self.shop.redeemed.items():
-            units[asset] = units.get(asset, 0) + amount
+            units[asset] = units.get(asset, 0) + max(0, amount)
         return sum(self.worth.of(asset, amount) for asset, amount in units.items())
 
     def gain(self) -> int:
@@ -200,14 +207,17 @@ class Play:
 
     # What they do
 
-    def do(self, move: Move) -> Step:
-        """One move. Refuses what the road refuses; then the course is spoilt and must be thrown away."""
-        paid, back = self.paid, self.back
-        key, values = _DO[move[0]](self, *move[1:])
+    def do(self, move: Move) -> tuple[str, dict[str, Any]]:
+        """One move; the key and the values of its sentence. Refuses what the road refuses, and then is spoilt."""
         self.path = (*self.path, move)
-        return Step(
-            key, values, self.paid - paid, self.back - back, {a: n for a, n in self.held().items() if n}, self.value()
-        )
+        return _DO[move[0]](self, *move[1:])
+
+    def step(self, move: Move) -> Step:
+        """One move, with all that is to be told of it."""
+        paid, back = self.paid, self.back
+        key, values = self.do(move)
+        units = {asset: amount for asset, amount in self.held().items() if amount}
+        return Step(key, values, self.paid - paid, self.back - back, units, self.value())
 
     def _who(self, who: int) -> tuple[str, str]:
         return "id", ids.public("mem", self.members[who])
@@ -218,7 +228,10 @@ class Play:
     def _join(self) -> tuple[str, dict[str, Any]]:
         self.members.append(self.shop.new())
         case = self._tell(JOINED, len(self.members) - 1, channel="shop")
-        self.joined = self.joined or case.facts
+        if not self.joined:
+            needs = self.shop.rules.needs.get(MADE, frozenset())
+            self.joined = case.facts
+            self.fresh = self.shop.folded(self.members[0], needs, self.shop.now)
         return "join", {"who": _name(len(self.members) - 1)}
 
     def _buy(self, who: int, amount: int, goods: Goods) -> tuple[str, dict[str, Any]]:
@@ -229,7 +242,9 @@ class Play:
 
     def _bought(self, case: Case, who: int, asked: int, paid: int, goods: Goods) -> None:
         number = case.told.external_id
-        self.receipts += (Receipt(number, who, goods, asked, paid, paid, False, case.facts),)
+        first, buyer = (self.shop.meant(self.members[each]) for each in (0, who))
+        one = Receipt(number, who, first != buyer, goods, asked, paid, paid, False, case.facts)
+        self.receipts += (one,)
         self.paid += paid
 
     def _buy_with_points(self, who: int, times: int, goods: Goods) -> tuple[str, dict[str, Any]]:
