@@ -24,13 +24,13 @@ owed; `returns.debt` bounds it); what staff do by hand.
 that the book's rules state, in themes (receipts, points, numbers, households, holds, time) so that what can't matter
 together isn't tried together. Courses that lead to the same state are followed once. Each move is decided by
 `service.again` over memory (`shop`), so the search can't disagree with the road. Its bounds are the length and the moves;
-the clock only cuts it short, and then it says what was left out.
+the clock (of the processor) only cuts it short, and then it says so.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from time import monotonic
+from time import process_time
 from typing import Any
 
 from setia.engine.decide import Book, Rule
@@ -160,7 +160,7 @@ class _Hunt:
 
     def __init__(self, book: Book, program: Any, worth: Worth, seconds: float) -> None:
         self.book, self.program, self.worth = book, program, worth
-        self.tried, self.began, self.seconds = 0, monotonic(), seconds
+        self.tried, self.began, self.seconds = 0, process_time(), seconds
         self.cut = False
         self.half_steps = honest.half_steps(book, worth)
         self.periods = {limit.every for counters in book.counters.values() for _, limit in counters}
@@ -176,7 +176,7 @@ class _Hunt:
                     found = found or self._from(scene, theme, most)
             if found or self.cut:
                 break
-        return Search(found, self.tried, monotonic() - self.began, found is not None or not self.cut)
+        return Search(found, self.tried, process_time() - self.began, found is not None or not self.cut)
 
     # Scenes
 
@@ -240,7 +240,7 @@ class _Hunt:
         for move in self._moves(play, scene, theme):
             if left == 1 and move[0] in _NEVER_LAST:
                 continue
-            if monotonic() - self.began > self.seconds:
+            if process_time() - self.began > self.seconds:
                 self.cut = True
                 return None
             after = play.copy()

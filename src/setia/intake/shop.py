@@ -5,7 +5,7 @@ booked here. No database is read or written. It is quick to copy, so one can try
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,6 @@ from setia.engine.vocabulary import (
 from setia.intake import corrections, service
 from setia.intake.deeds import DEEDS
 from setia.intake.gather import Known
-from setia.intake.models import Event
 from setia.intake.past import Past
 from setia.intake.service import Case
 from setia.intake.types import Told
@@ -39,6 +38,35 @@ from setia.tenancy.types import Caller, Programme
 _TICK = timedelta(seconds=1)  # between two things that happen
 _INSTANT = timedelta(microseconds=1)
 _SOURCE = "shop"
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Happened:
+    """An event as `past` knows rows of events; a model's instance would cost a tenth of the search."""
+
+    id: UUID
+    kind: str
+    source: str
+    external_id: str
+    member_id: UUID | None
+    other_id: UUID | None
+    corrects_id: UUID | None
+    order_ref: str | None
+    at: datetime
+    counts_at: datetime = _NEVER
+    received_at: datetime = _NEVER
+    booked_at: datetime = _NEVER
+    outlet_id: UUID | None = None
+    net: int = 0
+    total: int = 0
+    visits: int = 0
+    rule_version: int = 0
+    payload: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.counts_at = self.received_at = self.booked_at = self.at
 
 
 class Shop(Past):
@@ -50,7 +78,7 @@ class Shop(Past):
         programme = Programme(program, program, "", "", "", "IDR", book.zone, True, 0)
         self.caller = Caller(programme, "shop", "", _SOURCE, frozenset())
         self.count = 0
-        self.rows: dict[UUID, Event] = {}
+        self.rows: dict[UUID, Any] = {}
         self.numbers: dict[str, UUID] = {}  # of each event by the number it was told under
         self.entries: dict[UUID, list[journal.EntryRow]] = {}
         self.postings: dict[UUID, list[journal.PostingRow]] = {}
@@ -60,7 +88,7 @@ class Shop(Past):
         """Another shop with the same past."""
         other: Shop = object.__new__(Shop)
         other.__dict__.update(self.__dict__)
-        lots = {key: replace(lot) for key, lot in self.lots.items()}
+        lots = {key: _copied(lot) for key, lot in self.lots.items()}
         other.lots = lots
         other.open = {holder: {key: lots[key] for key in inside} for holder, inside in self.open.items()}
         other.stems = {event: [lots[lot.key] for lot in made] for event, made in self.stems.items()}
@@ -113,29 +141,14 @@ class Shop(Past):
                 self._judge(ask, UUID(words["member"]), self.now + _INSTANT)
         return case
 
-    def _row(self, id: UUID, told: Told) -> Event:
+    def _row(self, id: UUID, told: Told) -> Any:
         corrects = self.numbers.get(told.corrects) if told.corrects else None
         member, other = (ids.parse("mem", who[1]) if who else None for who in (told.member, told.other))
         self.numbers[told.external_id] = self.numbers[ids.public("evt", id)] = id
-        return Event(
-            id=id,
-            program_id=self.program,
-            kind=told.kind,
-            source=told.source,
-            external_id=told.external_id,
-            member_id=member,
-            other_id=other,
-            corrects_id=corrects,
-            order_ref=told.order,
-            at=told.at,
-            counts_at=told.at,
-            received_at=told.at,
-            booked_at=told.at,
-            rule_version=self.rules.version,
-            facts={},
-        )
+        assert told.at is not None
+        return Happened(id, told.kind, told.source, told.external_id, member, other, corrects, told.order, told.at)
 
-    def _keep(self, row: Event, entries: Sequence[Any], postings: Sequence[Any]) -> None:
+    def _keep(self, row: Any, entries: Sequence[Any], postings: Sequence[Any]) -> None:
         self.rows[row.id] = row
         self.entries[row.id] = [
             journal.EntryRow(
@@ -173,7 +186,7 @@ class Shop(Past):
             if _climbs(lot) and lot.expires_at and lot.expires_at <= until
         )
 
-    def _is_over(self, held: Event) -> bool:
+    def _is_over(self, held: Any) -> bool:
         return corrections.resolved(held.id, self.corrected.get(held.id, ())) is not None
 
     def is_held(self, number: str) -> bool:
@@ -189,7 +202,7 @@ class Shop(Past):
         """The only one there is."""
         return self.rules
 
-    def _known(self, case: Case, row: Event) -> Known:
+    def _known(self, case: Case, row: Any) -> Known:
         told = case.told
         target = self.rows.get(row.corrects_id) if row.corrects_id else None
         deed, kind = DEEDS.get(told.kind), programs.kind(told.kind)
@@ -248,7 +261,7 @@ class Shop(Past):
                 found.pop(name, None)
         return found
 
-    def _used(self, fold: Used, mine: Iterable[Event], today: Any, zone: Any) -> int:
+    def _used(self, fold: Used, mine: Iterable[Any], today: Any, zone: Any) -> int:
         period = period_of(today, fold.every)
         return sum(
             entry.amount if entry.verb == "give" else -entry.amount
@@ -268,7 +281,7 @@ class Shop(Past):
         step = next((each for each in reversed(steps) if each.asset in held), steps[0] if steps else None)
         return (step.rank if step else 0) if fold.give == "rank" else (step.name if step else "")
 
-    def _reached(self, fold: Reached, mine: Sequence[Event]) -> dict[str, datetime]:
+    def _reached(self, fold: Reached, mine: Sequence[Any]) -> dict[str, datetime]:
         found: dict[str, datetime] = {}
         counted = [row for row in mine if row.net]
         for row in counted:
@@ -307,7 +320,10 @@ class Shop(Past):
         return {}
 
 
-_NEVER = datetime.max.replace(tzinfo=UTC)
+def _copied(lot: Lot) -> Lot:
+    return Lot(
+        lot.key, lot.holder, lot.asset, lot.amount, lot.remaining, lot.expired, lot.available_from, lot.expires_at, lot.root
+    )  # fmt: skip
 
 
 def _climbs(lot: Lot) -> bool:
