@@ -68,15 +68,22 @@ _OF_GIVING = {name: Fact(name, "points", 0, 10**15) for name in ("given", "held"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in a document that keeps it from being published: where, what, and what to do."""
+    """Something to mend in a document: where, what, and what to do. `place` is its line and column, once looked up."""
 
     path: str
     code: str
     values: Mapping[str, Any]
+    place: tuple[int, int] | None = None
 
-    def message(self, lang: str) -> str:
-        """The sentence for a person."""
-        return f"{self.path}: {texts.say(f'document.{self.code}', lang, **self.values)}"
+    def message(self, lang: str, file: str = "") -> str:
+        """The sentence for a person, behind its place: `program.yaml:42:17 rules[3].on: …`."""
+        where = ":".join([file] * bool(file) + [str(n) for n in self.place or ()])
+        return f"{where} {self.path}: {self.said(lang)}".lstrip()
+
+    def said(self, lang: str) -> str:
+        """What it is, without its place. A value may be a pair of texts."""
+        values = {k: v[lang] if isinstance(v, dict) and lang in v else v for k, v in self.values.items()}
+        return texts.say(f"document.{self.code}", lang, **values)
 
 
 @dataclass
@@ -124,7 +131,7 @@ class Reader:
         allowed = list(allowed)
         for key in thing:
             if key not in allowed:
-                self.wrong(path, "unknown_key", key=key, **_nearest(key, allowed))
+                self.wrong(path, "unknown_key", key=key, **nearest(key, allowed))
         for key in required:
             if key not in thing:
                 self.wrong(path, "missing_key", key=key)
@@ -206,6 +213,14 @@ class Reader:
             return Pools()
         return Pools(str(leaving), tuple(map(str, may_spend)))
 
+    def approvals(self, thing: Any) -> bool:
+        """The document's `approvals:` section: whether somebody else than its author must agree to publishing."""
+        thing = self.mapping("approvals", thing or {}, ["publish"])
+        publish = thing.get("publish", "author")
+        if publish not in ("author", "second_person"):
+            self.wrong("approvals.publish", "unknown_choice", value=publish, choices="author, second_person")
+        return bool(publish == "second_person")
+
     # Conditions
 
     def condition(self, path: str, thing: Any, line: bool = False) -> nodes.Node:
@@ -259,7 +274,7 @@ class Reader:
         """The unit of a fact, or None and a problem."""
         known = self.line_fields if line else {fact.name: fact.unit for fact in self.facts.values()}
         if name not in known:
-            self.wrong(path, "unknown_fact", name=name, **_nearest(str(name), known))
+            self.wrong(path, "unknown_fact", name=name, **nearest(str(name), known))
             return None
         return known[name]
 
@@ -408,7 +423,7 @@ class Reader:
         self.mapping(path, thing, ["sum_lines", "where"])
         column, sums = thing["sum_lines"], ("net", "amount", "items")
         if column not in sums:
-            self.wrong(path, "unknown_fact", name=column, **_nearest(str(column), sums))
+            self.wrong(path, "unknown_fact", name=column, **nearest(str(column), sums))
             column = "net"
         return nodes.LineSum(column, self.condition(f"{path}.where", thing.get("where"), line=True))
 
@@ -428,7 +443,7 @@ class Reader:
             if isinstance(fold, Often):
                 self.line_fields[f"{nodes.OWN}{name}"] = "count"
             else:
-                unit, high = _measure(fold)
+                unit, high = measured(fold)
                 self.know(Fact(f"{nodes.OWN}{name}", unit, 0, high, fold))
         return found
 
@@ -539,7 +554,7 @@ class Reader:
         limits = self._limits(f"{path}.limit", thing.get("limit"))
         budget = thing.get("budget")
         if budget is not None and budget not in budgets:
-            self.wrong(f"{path}.budget", "unknown_budget", name=budget, **_nearest(str(budget), budgets))
+            self.wrong(f"{path}.budget", "unknown_budget", name=budget, **nearest(str(budget), budgets))
         group = self._group(f"{path}.group", thing.get("group"))
         name = self.names(f"{path}.name", thing.get("name"), fallback=id)
         if len(self.problems) == before:
@@ -574,7 +589,7 @@ class Reader:
         known = [*self.words.events, *(f"given:{asset}" for asset in assets)]
         for kind in kinds:
             if kind not in known and not str(kind).startswith("given:tier/"):
-                self.wrong(path, "unknown_event", name=kind, **_nearest(str(kind), known))
+                self.wrong(path, "unknown_event", name=kind, **nearest(str(kind), known))
         return tuple(map(str, kinds))
 
     def _given(self, path: str, what: str, thing: Any, expire: Mapping[str, int | None]) -> "_Given":
@@ -593,7 +608,7 @@ class Reader:
         thing = self.mapping(path, thing, ["asset", "amount", "expire", "pending"], ["asset", "amount"])
         asset = str(thing.get("asset", ""))
         if asset not in expire:
-            self.wrong(f"{path}.asset", "unknown_asset", name=asset, **_nearest(asset, expire))
+            self.wrong(f"{path}.asset", "unknown_asset", name=asset, **nearest(asset, expire))
         amount = self.amount(f"{path}.amount", thing.get("amount"))
         if isinstance(amount, nodes.Const) and amount.number < 1:
             self.wrong(f"{path}.amount", "out_of_bounds", value=amount.number, low=1, high=LARGEST_GIFT)
@@ -705,7 +720,7 @@ def _line_sums(node: Any) -> Iterable[nodes.LineSum]:
             yield from _line_sums(part)
 
 
-def _measure(fold: Fold) -> tuple[Unit, int]:
+def measured(fold: Fold) -> tuple[Unit, int]:
     """What an own fact is counted in, and the most it can be."""
     if isinstance(fold, Sum | SumLines):
         return ("rupiah", 10**15) if fold.column == "net" else ("count", 10**9)
@@ -714,7 +729,7 @@ def _measure(fold: Fold) -> tuple[Unit, int]:
     return ("count", NEVER) if isinstance(fold, Streak | Distinct) else ("points", 10**15)
 
 
-def _nearest(word: str, known: Iterable[str]) -> dict[str, str]:
+def nearest(word: str, known: Iterable[str]) -> dict[str, str]:
     """The known word that was probably meant, and the list of them."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, 1, 0.6)
@@ -722,7 +737,8 @@ def _nearest(word: str, known: Iterable[str]) -> dict[str, str]:
 
 
 _SECTIONS = (
-    "program", "assets", "facts", "budgets", "discounts", "rules", "returns", "corrections", "late", "pools", "examples",
+    "program", "assets", "facts", "budgets", "discounts", "rules", "returns", "corrections", "late", "pools",
+    "approvals", "examples",
 )  # fmt: skip
 
 
@@ -747,6 +763,7 @@ def read(
         reader.wrong("rules", "id_twice", value=id)
     _groups(reader, rules)
     returns, pools = reader.returns(document.get("returns")), reader.pools(document.get("pools"))
+    second_person = reader.approvals(document.get("approvals"))
     corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
     alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
     late = reader.mapping("late", document.get("late") or {}, ["window"])
@@ -771,6 +788,7 @@ def read(
         guard,
         values,
         expire,
+        second_person,
     ), []
 
 

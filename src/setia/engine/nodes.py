@@ -6,10 +6,10 @@ its arithmetic (`explain.formula`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import reduce
 from operator import and_, or_
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 Facts = Mapping[str, Any]
 Interval = tuple[int, int] | None  # None: no bound is known
@@ -466,3 +466,18 @@ class Not:
 
 
 ALWAYS = All(())
+
+N = TypeVar("N")
+
+
+def inside(thing: Any, kind: type[N]) -> Iterator[N]:
+    """Every node of a kind inside a node, those over lines too."""
+    if isinstance(thing, kind):
+        yield thing
+    if isinstance(thing, tuple):
+        for part in thing:
+            yield from inside(part, kind)
+    elif is_dataclass(thing):
+        for each in fields(thing):
+            if each.init:
+                yield from inside(getattr(thing, each.name), kind)

@@ -1,7 +1,11 @@
-"""The verbs of programmes: check a document, publish it, and say which book was in force when."""
+"""The verbs of programmes: draft a text, check it, try it, approve it, publish it; and say which book was in force when.
+
+A draft may change until it is published; a version never does. Whatever is to be in force, an old text too, comes as a
+new version.
+"""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,35 +16,24 @@ from uuid import UUID, uuid4
 
 import yaml
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
-from setia.engine import language
+from setia.catalog import service as catalog
+from setia.engine import examples, language, review, sentences
 from setia.engine.decide import Book
 from setia.engine.vocabulary import CORE_EVENTS, CORE_FACTS, EventKind
-from setia.kit import feature, texts
-from setia.kit.refusals import Refusal
+from setia.kit import feature, ids, texts, time
+from setia.kit.refusals import NotFound, Refusal
 from setia.programs import document
+from setia.programs.models import Draft as Row
 from setia.programs.models import Version
+from setia.programs.types import OPEN, BadDocument, Change, Checked, Draft, ExamplesFail, Published
 from setia.tenancy import service as tenancy
+from setia.tenancy.types import Programme
+
+__all__ = ["BadDocument", "Change", "Checked", "Draft", "ExamplesFail", "Published"]
 
 LONGEST_DOCUMENT = 1_000_000  # characters; five hundred rules with room to spare
-
-
-class BadDocument(Refusal):
-    """A document with problems: all of them, each with its place."""
-
-    def __init__(self, problems: list[language.Problem]) -> None:
-        super().__init__("bad_document", status=422, param="document", n=len(problems))
-        self.problems = problems
-
-    def message(self, lang: str) -> str:
-        """The count and then each problem on a line of its own."""
-        return "\n".join(
-            [
-                texts.say("refusal.bad_document", lang, n=len(self.problems)),
-                *(f"  {problem.message(lang)}" for problem in self.problems),
-            ]
-        )
 
 
 def words() -> language.Words:
@@ -78,31 +71,383 @@ def units() -> dict[str, str]:
     return {name: str(fact.unit) for name, fact in _words().facts.items()}
 
 
+def units_of(book: Book) -> dict[str, str]:
+    """What each fact that a book may read is counted in, those its document declares included."""
+    return {name: str(fact.unit) for name, fact in examples.known(book, _words().facts).items()}
+
+
 def check(text: str, zone: str, version: int = 0) -> Book:
-    """The book a text makes. Refuses `BadDocument` with every problem found; changes nothing."""
-    if len(text) > LONGEST_DOCUMENT:
-        raise BadDocument([language.Problem("$", "too_long", {"most": LONGEST_DOCUMENT})])
-    try:
-        loaded = document.load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        values = {"line": mark.line + 1 if mark else 1, "column": mark.column + 1 if mark else 1}
-        raise BadDocument([language.Problem("$", "not_yaml", values)]) from error
-    book, problems = language.read(loaded, _words(), version, zone, text)
+    """The book a text makes. Refuses `bad_document` with every problem found; changes nothing and runs no example."""
+    book, problems = language.read(_loaded(text), _words(), version, zone, text)
     if book is None:
-        raise BadDocument(problems)
+        raise BadDocument(document.placed(text, problems))
     return book
 
 
-def publish(program: UUID, text: str, *, zone: str, by: str, effective_from: datetime | None = None) -> Book:
-    """Check a text and put it in force from an instant on (now on the programme's clock, when none is given).
+def _loaded(text: str) -> Any:
+    if len(text) > LONGEST_DOCUMENT:
+        raise BadDocument([language.Problem("$", "too_long", {"most": LONGEST_DOCUMENT})])
+    try:
+        return document.load(text)
+    except yaml.YAMLError as error:
+        raise BadDocument([document.unreadable(error)]) from error
 
-    Refuses `BadDocument`.
+
+def examine(text: str, zone: str, known: Mapping[str, Any] | None = None, today: Any = None) -> Checked:
+    """Everything that can be said of a text before it is published: problems, warnings, and its examples, run.
+
+    `known` has what the shop sells and where (`outlet`, `category`, `sku`); `today` is the day that dates are past by.
     """
-    check(text, zone)
+    try:
+        loaded = _loaded(text)
+    except BadDocument as refusal:
+        return Checked(None, refusal.problems)
+    book, problems = language.read(loaded, _words(), 0, zone, text)
+    reader = language.Reader(_words())
+    listed = examples.read(reader, loaded, book) if isinstance(loaded, dict) else []
+    problems += reader.problems
+    if book is None:
+        return Checked(None, document.placed(text, problems))
+    facts = examples.known(book, _words().facts)
+    paths = {str(rule["id"]): f"rules[{i}]" for i, rule in enumerate(loaded["rules"])}
+    scene = review.Scene(facts, paths, today or time.now().astimezone(time.zone(zone)).date(), known or {})
+    found = review.review(book, scene)
+    problems += [each for each in found if each.code in review.MUST_MEND]
+    warnings = [each for each in found if each.code not in review.MUST_MEND]
+    tried = [examples.run(book, example, facts) for example in listed]
+    counted = {name: str(fact.unit) for name, fact in facts.items()}
+    return Checked(book, document.placed(text, problems), document.placed(text, warnings), tried, counted)
+
+
+def check_text(programme: Programme, text: str) -> Checked:
+    """Everything that can be said of a text as this shop's rules. Changes nothing."""
+    known = {
+        "outlet": {place.code for place in tenancy.outlets(programme.id)},
+        "category": {name for name in catalog.categories(programme.id).values() if name},
+        "sku": set(catalog.categories(programme.id)),
+    }
+    today = programme.now().astimezone(time.zone(programme.zone)).date()
+    return examine(text, programme.zone, known, today)
+
+
+def try_sale(programme: Programme, text: str, sale: Any) -> examples.Tried:
+    """What a sale, written as an example is, would get by a text, with reasons. Nothing is written.
+
+    Refuses `bad_document` when the text or the sale can't be read.
+    """
+    book, reader = check(text, programme.zone), language.Reader(_words())
+    listed = examples.read(reader, {"examples": [{"expect": {"rules": {}}, **sale}], "assets": {}}, book)
+    if reader.problems:
+        raise BadDocument(reader.problems)
+    return examples.run(book, listed[0], _words().facts)
+
+
+# From draft to version
+
+
+def drafts(programme: Programme, *, closed: bool = False) -> list[Draft]:
+    """The drafts that may still become versions, the last changed first; or, when wished, all there ever were."""
+    rows = Row.objects.filter(program_id=programme.id).order_by("-changed_at", "-id")
+    return [_draft(row) for row in (rows if closed else rows.filter(state__in=OPEN))]
+
+
+def draft(programme: Programme, id: str) -> Draft:
+    """A draft. Refuses `not_found`."""
+    return _draft(_row(programme, id))
+
+
+def _rows(programme: Programme, id: str) -> QuerySet[Row]:
+    return Row.objects.filter(program_id=programme.id, id=ids.parse("drf", id) or UUID(int=0))
+
+
+def _row(programme: Programme, id: str) -> Row:
+    row = _rows(programme, id).first()
+    if row is None:
+        raise NotFound("draft", id)
+    return row
+
+
+def _open(programme: Programme, id: str) -> Row:
+    """A draft that may still change, held until the transaction ends. Refuses `not_found` and `draft_closed`."""
+    row = _rows(programme, id).select_for_update().first()
+    if row is None:
+        raise NotFound("draft", id)
+    if row.state not in OPEN:
+        raise Refusal("draft_closed")
+    return row
+
+
+def _draft(row: Row) -> Draft:
+    return Draft(
+        ids.public("drf", row.id),
+        row.text,
+        row.note,
+        tuple(row.authors),
+        row.based_on,
+        row.restores,
+        row.state,
+        row.revision,
+        row.made_at,
+        row.changed_at,
+        row.approved_by,
+        row.approved_at,
+        row.version,
+    )
+
+
+def newest(program: UUID) -> int:
+    """The highest version's number; 0 before any."""
+    return Version.objects.filter(program_id=program).aggregate(top=Max("number"))["top"] or 0
+
+
+def save_draft(
+    programme: Programme,
+    text: str,
+    by: str,
+    *,
+    draft: str | None = None,
+    revision: int | None = None,
+    note: str = "",
+    restores: int | None = None,
+) -> Draft:
+    """Keep a text as a new draft, or as the next text of one. It may be as wrong as it likes; only its length is bounded.
+
+    A new text is based on the newest version and takes back an approval. Refuses `draft_closed`, and `draft_changed`
+    when the draft's revision isn't the one its writer saw.
+    """
+    if len(text) > LONGEST_DOCUMENT:
+        raise BadDocument([language.Problem("$", "too_long", {"most": LONGEST_DOCUMENT})])
+    with transaction.atomic():
+        if draft is None:
+            row = Row(program_id=programme.id, authors=[by], note=note[:200], restores=restores)
+        else:
+            row = _open(programme, draft)
+            if revision is not None and revision != row.revision:
+                raise Refusal("draft_changed")
+            row.revision += row.text != text
+            row.authors = [*(each for each in row.authors if each != by), by]
+            row.note, row.restores = note[:200] or row.note, restores
+        row.text, row.based_on, row.state, row.changed_at = text, newest(programme.id), "draft", time.now()
+        row.approved_by, row.approved_at = "", None
+        row.save()
+    return _draft(row)
+
+
+def check_draft(programme: Programme, id: str) -> Checked:
+    """Check a draft and run its examples. One that is fit becomes `checked`; with examples, `tried`."""
+    row = _row(programme, id)
+    checked = check_text(programme, row.text)
+    if checked.is_fit:
+        state = "tried" if checked.examples else "checked"
+        same = _rows(programme, id).filter(revision=row.revision)
+        same.filter(state__in=("draft", "checked")[: 1 + (state == "tried")]).update(state=state)
+    return checked
+
+
+def tried(programme: Programme, id: str, revision: int) -> None:
+    """Somebody saw what a draft would do, on a sale or on past ones; nothing when its text is another by now."""
+    _rows(programme, id).filter(revision=revision, state="checked").update(state="tried")
+
+
+def needs_approval(programme: Programme, text: str) -> bool:
+    """Whether somebody else than its author must agree: because the text says so, or a version that it would replace."""
+    started = refresh(programme.id)
+    now = programme.now()
+    books = [book for start, book in zip(started.starts, started.books, strict=True) if start > now]
+    live = started.at(now)
+    return any(
+        book.second_person for book in [*books, *([live] if live else []), check(text, programme.zone)]
+    )
+
+
+def approve(programme: Programme, id: str, by: str, revision: int | None = None) -> Draft:
+    """Agree to a draft's being published. It must be fit.
+
+    Refuses `own_draft` to those who wrote it where a second person is asked for, `draft_changed` when it isn't the text
+    they saw, `draft_closed`, `bad_document` and `examples_fail`.
+    """
+    with transaction.atomic():
+        row = _open(programme, id)
+        if revision is not None and revision != row.revision:
+            raise Refusal("draft_changed")
+        check_text(programme, row.text).must_be_fit()
+        if by in row.authors and needs_approval(programme, row.text):
+            raise Refusal("own_draft", status=403)
+        row.state, row.approved_by, row.approved_at = "approved", by, time.now()
+        row.save()
+        after = {"author": row.authors[-1], "revision": row.revision}
+        tenancy.note(programme, by, "program.approved", programme.slug, after=after)
+    return _draft(row)
+
+
+def drop(programme: Programme, id: str, by: str) -> Draft:
+    """Give a draft up; it stays to be read. Refuses `draft_closed`."""
+    with transaction.atomic():
+        row = _open(programme, id)
+        row.state, row.changed_at = "dropped", time.now()
+        row.save()
+        tenancy.note(programme, by, "program.draft_dropped", programme.slug, before=row.authors[-1])
+    return _draft(row)
+
+
+def apply(programme: Programme, id: str, by: str, effective_from: datetime | None = None) -> Published:
+    """Publish a draft as a new version, in force from an instant on (now when none is given; notice may be given).
+
+    A text that brings an old version back also takes the place of every version still to come. Refuses `bad_document`,
+    `examples_fail`, `unchanged`, `draft_closed`, `draft_outdated` when another version came meanwhile, `needs_approval`,
+    and `starts_in_past` for an instant at which other rules were in force already.
+    """
+    with transaction.atomic():
+        row = _open(programme, id)
+        check_text(programme, row.text).must_be_fit()
+        if row.based_on != newest(programme.id):
+            raise Refusal("draft_outdated", number=newest(programme.id))
+        if row.approved_by in ("", *row.authors) and needs_approval(programme, row.text):
+            raise Refusal("needs_approval", status=403)
+        starts = _starts(programme, row, effective_from)
+        for start in starts:
+            book = publish(
+                programme.id,
+                row.text,
+                zone=programme.zone,
+                by=by,
+                effective_from=start,
+                approved_by=row.approved_by,
+                restores=row.restores,
+                note=row.note,
+            )
+            row.version = row.version or book.version
+        row.state, row.changed_at = "published", time.now()
+        row.save()
+    assert row.version
+    return published(programme, row.version)
+
+
+def _starts(programme: Programme, row: Row, wished: datetime | None) -> list[datetime]:
+    """The instants from which a draft is to be in force."""
+    shelf, now = refresh(programme.id), programme.now()
+    start = wished or now
+    if start < now and shelf.at(start):
+        raise Refusal("starts_in_past", status=422, param="from")
+    starts = [start, *sorted({each for each in shelf.starts if each > start} if row.restores else ())]
+    replaced = [shelf.at(each) for each in starts]
+    if all(book and book.document == row.text for book in replaced):
+        raise Refusal("unchanged", number=max(book.version for book in replaced if book))
+    return starts
+
+
+def rollback(
+    programme: Programme, number: int, by: str, *, effective_from: datetime | None = None, note: str = ""
+) -> Draft:
+    """Bring an old version's text back as a new version, in place of whatever is in force or still to come.
+
+    The draft it makes: published, or waiting for a second person where one is asked for. Refuses as `apply` does.
+    """
+    old = Version.objects.filter(program_id=programme.id, number=number).first()
+    if old is None:
+        raise NotFound("version", str(number))
+    with transaction.atomic():
+        made = save_draft(programme, old.document, by, note=note, restores=number)
+        if not needs_approval(programme, old.document):
+            apply(programme, made.id, by, effective_from)
+    return draft(programme, made.id)
+
+
+def versions(programme: Programme) -> list[Published]:
+    """All versions, the newest first, each with when it was or will be in force."""
+    shelf, now = refresh(programme.id), programme.now()
+    books = {book.version: book for book in shelf.books}
+    order = [book.version for book in shelf.books]
+    ends = {number: shelf.starts[i + 1] for i, number in enumerate(order[:-1])}
+    rows = Version.objects.filter(program_id=programme.id).order_by("-number")
+    return [_published(row, books[row.number], ends.get(row.number), now) for row in rows]
+
+
+def published(programme: Programme, number: int) -> Published:
+    """One version. Refuses `not_found`."""
+    found = next((each for each in versions(programme) if each.number == number), None)
+    if found is None:
+        raise NotFound("version", str(number))
+    return found
+
+
+def _published(row: Version, book: Book, end: datetime | None, now: datetime) -> Published:
+    start = row.effective_from
+    if end == start:
+        state = "replaced"
+    elif start > now:
+        state = "ahead"
+    else:
+        state = "retired" if end and end <= now else "live"
+    return Published(
+        row.number,
+        book.title,
+        start,
+        end,
+        state,
+        row.published_at,
+        row.published_by,
+        row.approved_by,
+        row.restores,
+        row.note,
+        row.document,
+    )
+
+
+_TOLD_APART = ("rules", "tiers", "examples")  # rules are compared one by one; examples decide nothing
+
+
+def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
+    """What changes from one book to another, rule by rule in sentences, then the other sections as they are written."""
+    before = old.by_id if old else {}
+    found = []
+    for id in dict.fromkeys([*before, *new.by_id]):
+        mine, theirs = before.get(id), new.by_id.get(id)
+        if mine == theirs:
+            continue
+        pairs = ((mine, old), (theirs, new))
+        said = [
+            sentences.sentence(rule, units_of(book), lang) if rule and book else "" for rule, book in pairs
+        ]
+        if mine and theirs and mine.name != theirs.name:
+            said = [f"{rule.name[lang]} · {text}" for rule, text in zip((mine, theirs), said, strict=True)]
+        what = "changed" if mine and theirs else "removed" if mine else "added"
+        rule = theirs or mine
+        assert rule
+        found.append(Change(what, id, rule.name[lang], *said))
+    return found + _sections_apart(old.document if old else "{}", new.document)
+
+
+def _sections_apart(old: str, new: str) -> list[Change]:
+    mine, theirs = document.load(old), document.load(new)
+    found = []
+    for key in dict.fromkeys([*mine, *theirs]):
+        if key not in _TOLD_APART and mine.get(key) != theirs.get(key):
+            what = "added" if key not in mine else "removed" if key not in theirs else "changed"
+            texts = [document.short(each[key]) if key in each else "" for each in (mine, theirs)]
+            found.append(Change(what, key, key, *texts))
+    return found
+
+
+def publish(
+    program: UUID,
+    text: str,
+    *,
+    zone: str,
+    by: str,
+    effective_from: datetime | None = None,
+    approved_by: str = "",
+    restores: int | None = None,
+    note: str = "",
+) -> Book:
+    """Put a text in force from an instant on (now on the programme's clock, when none is given), without a draft.
+
+    Refuses `bad_document` and `examples_fail`. Whoever changes a shop's rules goes by `apply`.
+    """
     programme = tenancy.programme_by_id(program)
+    examine(text, zone).must_be_fit()
     for _ in range(5):  # two people publishing at once take successive numbers
-        number = (Version.objects.filter(program_id=program).aggregate(top=Max("number"))["top"] or 0) + 1
+        number = newest(program) + 1
         try:
             with transaction.atomic():
                 Version.objects.create(
@@ -111,12 +456,20 @@ def publish(program: UUID, text: str, *, zone: str, by: str, effective_from: dat
                     document=text,
                     published_by=by,
                     effective_from=effective_from or programme.now(),
+                    approved_by=approved_by,
+                    restores=restores,
+                    note=note,
                 )
         except IntegrityError:
             continue
-        tenancy.note(programme, by, "program.published", programme.slug, before=number - 1, after=number)
+        action = "program.rolled_back" if restores else "program.published"
+        after = {"version": number, "restores": restores} if restores else number
+        tenancy.note(programme, by, action, programme.slug, before=number - 1, after=after, why=note)
         return check(text, zone, number)
     raise Refusal("busy", status=503, retryable=True)
+
+
+# What was in force when
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +505,7 @@ def shelf(program: UUID, newest: int | None = None) -> Shelf:
 
 def refresh(program: UUID) -> Shelf:
     """The published books, after asking the database which is the newest."""
-    return shelf(program, Version.objects.filter(program_id=program).aggregate(top=Max("number"))["top"] or 0)
+    return shelf(program, newest(program))
 
 
 def _reload(program: UUID) -> Shelf:
