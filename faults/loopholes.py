@@ -82,7 +82,9 @@ def _patched(where: Any, name: str, wrong: Any) -> Iterator[None]:
 def _less(before: Sequence[Effect], gone: Sequence[Effect]) -> list[Effect]:
     """What is left when the returned part is judged by itself."""
     taken = {(effect.rule, effect.asset): effect.amount for effect in gone}
-    return [replace(each, amount=max(0, each.amount - taken.get((each.rule, each.asset), 0))) for each in before]
+    return [
+        replace(each, amount=max(0, each.amount - taken.get((each.rule, each.asset), 0))) for each in before
+    ]
 
 
 def _by_increment(at_return: bool) -> Any:
@@ -129,7 +131,10 @@ def _restored_twice() -> Any:
     right = undo.restore
 
     def restore(standing: Any, *more: Any) -> list[Effect]:
-        again = [replace(entry, undone=0, pieces=[(key, entry.amount) for key, _ in entry.pieces[:1]]) for entry in standing]
+        again = [
+            replace(entry, undone=0, pieces=[(key, entry.amount) for key, _ in entry.pieces[:1]])
+            for entry in standing
+        ]
         return right(again, *more)
 
     return _patched(undo, "restore", restore)
@@ -149,7 +154,17 @@ def _pool_credits_both() -> Any:
 
     def over(*words: Any) -> list[Effect]:
         return [
-            Effect("give", each.asset, each.amount, each.amount, "pooled", -1, None, each.inputs, holder=each.to[0] if each.to else None)
+            Effect(
+                "give",
+                each.asset,
+                each.amount,
+                each.amount,
+                "pooled",
+                -1,
+                None,
+                each.inputs,
+                holder=each.to[0] if each.to else None,
+            )
             for each in right(*words)
         ]
 
@@ -160,7 +175,9 @@ def _pending_stays() -> Any:
     right = undo._Room.take
 
     def take(self: Any, entry: Any, amount: int) -> int:
-        pending = any(lot.root == entry.key and lot.available_from > self.at for lot in self.accounts[entry.holder].lots)
+        pending = any(
+            lot.root == entry.key and lot.available_from > self.at for lot in self.accounts[entry.holder].lots
+        )
         return 0 if pending else right(self, entry, amount)
 
     return _patched(undo._Room, "take", take)

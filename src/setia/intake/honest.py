@@ -21,7 +21,9 @@ from setia.journal.rules import LADDER
 from setia.kit import time
 from setia.programs import service as programs
 
-UNKNOWN = 50  # rupiah a unit is taken to be worth when the document doesn't say: what a programme's reports take
+UNKNOWN = (
+    50  # rupiah a unit is taken to be worth when the document doesn't say: what a programme's reports take
+)
 CHEAPEST = 1_000  # rupiah: the least that a receipt comes to
 ARTICLE = 25_000  # rupiah: what one article costs that a rule asks for by name
 MOST_AMOUNTS = 6
@@ -75,7 +77,9 @@ def sale(who: tuple[str, str], lines: Sequence[tuple[int, Goods]], paid: int | N
     asked = sum(amount for amount, _ in lines)
     total = asked if paid is None else paid
     told = Told(MADE, "", "", b"", who, outlet=lines[0][1].outlet or None, channel=lines[0][1].channel)
-    told.lines = share_out([Item(sku=goods.sku, amount=amount, category=goods.category) for amount, goods in lines], total)
+    told.lines = share_out(
+        [Item(sku=goods.sku, amount=amount, category=goods.category) for amount, goods in lines], total
+    )
     told.net, told.total = sum(line.net for line in told.lines), total
     told.visits = 1 if told.net else 0
     return told
@@ -92,8 +96,7 @@ def most(
     """
     days = by_day(book, kept)
     return sum(
-        _day(book, mine, fresh if place == 0 else {}, worth, alive_at)
-        for place, mine in enumerate(days)
+        _day(book, mine, fresh if place == 0 else {}, worth, alive_at) for place, mine in enumerate(days)
     )
 
 
@@ -138,9 +141,7 @@ def as_fresh(kept: Kept, fresh: Mapping[str, Any]) -> Kept:
     return Kept(kept.amount, kept.goods, {**kept.facts, **fresh})
 
 
-def _at_rate(
-    book: Book, rule: str, rates: Mapping[str, tuple[int, int]], money: int, worth: Worth
-) -> int:
+def _at_rate(book: Book, rule: str, rates: Mapping[str, tuple[int, int]], money: int, worth: Worth) -> int:
     """What a rule's own rate comes to for so much money, within its limits."""
     value, stated = rates.get(rule, (0, 1))
     allowed = value * money // stated
@@ -359,4 +360,3 @@ def _named(fact: str, conditions: Iterable[nodes.Node], usual: str) -> list[str]
             values = sorted(node.value) if isinstance(node.value, frozenset) else [node.value]
             found.update(dict.fromkeys(map(str, values)))
     return [*found]
-

@@ -49,6 +49,9 @@ NUMBER = 10_000  # rupiah: what one more telephone number costs
 AGAIN = 12  # so often a purchase must bring back what it costs, on one day or on as many days
 BEGINNING = datetime(2026, 1, 5, 3, tzinfo=UTC)  # a Monday morning in Jakarta
 _NEVER_LAST = ("hold",)  # moves that bring nothing by themselves
+_WHOLE_SCENES = (
+    3  # so many kinds of goods, places and times are searched to the whole length, others to one move less
+)
 _MOST_RECEIPTS, _MOST_WAITS, _MOST_NUMBERS = 3, 2, 2
 
 
@@ -132,6 +135,7 @@ class Scene:
     goods: Goods
     start: datetime
     amounts: tuple[int, ...]
+    few: tuple[int, ...]  # of these: the least, the most that a limit lets grow, one that brings much
     large: int
     rule: Rule | None
 
@@ -172,8 +176,9 @@ class _Hunt:
         found = None
         for most in range(1, length + 1):
             for theme in THEMES:
-                for scene in self.scenes if theme.every_scene else self.scenes[:1]:
-                    found = found or self._from(scene, theme, most)
+                for place, scene in enumerate(self.scenes if theme.every_scene else self.scenes[:1]):
+                    if place < _WHOLE_SCENES or most < length:
+                        found = found or self._from(scene, theme, most)
             if found or self.cut:
                 break
         return Search(found, self.tried, process_time() - self.began, found is not None or not self.cut)
@@ -197,7 +202,7 @@ class _Hunt:
 
     def _scene(self, goods: Goods, at: datetime, rule: Rule | None) -> Scene:
         least = ARTICLE if goods.sku != Goods().sku or goods.category else CHEAPEST
-        plain = Scene(goods, at, (), 0, rule)
+        plain = Scene(goods, at, (), (), 0, rule)
         known = self._known(plain)
 
         def gives(rule: str) -> Callable[[int], int]:
@@ -215,7 +220,9 @@ class _Hunt:
         large = least * 100
         while large < 10**10 and self._brings(plain, large) < 5 * NUMBER:
             large *= 2
-        return Scene(goods, at, tuple(sorted({*few, large})), large, rule)
+        stated = [amount for amount in sorted(amounts) if amount > least]
+        some = {least, large, *stated[:1], *stated[-1:]}
+        return Scene(goods, at, tuple(sorted({*few, large})), tuple(sorted(some)), large, rule)
 
     def _known(self, scene: Scene) -> Kept:
         play = self._play(scene.start)
@@ -224,7 +231,9 @@ class _Hunt:
         return Kept(CHEAPEST, scene.goods, play.receipts[0].facts)
 
     def _brings(self, scene: Scene, amount: int) -> int:
-        return sum(honest.by_rule(self.book, self._known(scene), [(amount, scene.goods)], self.worth).values())
+        return sum(
+            honest.by_rule(self.book, self._known(scene), [(amount, scene.goods)], self.worth).values()
+        )
 
     # The search
 
@@ -271,7 +280,8 @@ class _Hunt:
         alive = [who for who in numbers if play.members[who] not in play.shop.merged_into]
         points = [who for who in alive if play.spendable(who)]
         if "buy" in may and len(play.receipts) < _MOST_RECEIPTS:
-            yield from (("buy", who, amount, scene.goods) for who in alive for amount in scene.amounts)
+            amounts = scene.few if "join" in may else scene.amounts
+            yield from (("buy", who, amount, scene.goods) for who in alive for amount in amounts)
         if "large" in may and len(play.receipts) < _MOST_RECEIPTS:
             yield from (("buy", who, scene.large, scene.goods) for who in alive)
         if "buy_with_points" in may and len(play.receipts) < _MOST_RECEIPTS:
@@ -416,7 +426,9 @@ def say_step(step: Step, lang: str) -> str:
     if "until" in values:
         values["until"] = time.moment(values["until"], lang)
     done = texts.say(f"loophole.step.{step.key}", lang, **values)
-    units = ", ".join(f"{money.number(amount, lang)} {_unit(asset, amount, lang)}" for asset, amount in step.units.items())
+    units = ", ".join(
+        f"{money.number(amount, lang)} {_unit(asset, amount, lang)}" for asset, amount in step.units.items()
+    )
     held = texts.say("loophole.held", lang, units=units or "0", worth=step.worth)
     return f"{done} → {held}"
 
@@ -428,7 +440,11 @@ def _unit(asset: str, amount: int, lang: str) -> str:
 def shown(result: Search) -> dict[str, Any]:
     """A search as a JSON document."""
     found = result.found
-    told: dict[str, Any] = {"tried": result.tried, "seconds": round(result.seconds, 1), "complete": result.complete}
+    told: dict[str, Any] = {
+        "tried": result.tried,
+        "seconds": round(result.seconds, 1),
+        "complete": result.complete,
+    }
     if found is None:
         return {**told, "found": None}
     steps = [

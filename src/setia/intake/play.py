@@ -34,7 +34,9 @@ from setia.journal.rules import LADDER
 from setia.kit import ids
 
 POINTS = "points"
-KEPT_FOR = timedelta(days=31)  # what is alive so long after the end was revived, not only handed back in goodwill
+KEPT_FOR = timedelta(
+    days=31
+)  # what is alive so long after the end was revived, not only handed back in goodwill
 _HOLD = timedelta(days=6)
 Move = tuple[Any, ...]
 
@@ -194,7 +196,10 @@ class Play:
             if amount
         )
         mine = tuple(
-            sorted((one.who, one.asked, one.paid, one.left, one.is_over, _hour(one.facts["at"])) for one in self.receipts)
+            sorted(
+                (one.who, one.asked, one.paid, one.left, one.is_over, _hour(one.facts["at"]))
+                for one in self.receipts
+            )
         )
         names = tuple(sorted((start.get(a, 8), start.get(b, 8)) for a, b in shop.merged_into.items()))
         inside = tuple(sorted(start.get(id, 8) for id in shop.pool_of))
@@ -255,7 +260,13 @@ class Play:
         case = self.shop.tell(honest.sale(self._who(who), [(asked, goods)], asked - part))
         self._bought(case, who, asked - part, asked - part, goods)
         self._tell(SPENT, who, amount=points, order=case.told.external_id)
-        values = {"who": _name(who), "asked": asked, "points": points, "paid": asked - part, "goods": _goods(goods)}
+        values = {
+            "who": _name(who),
+            "asked": asked,
+            "points": points,
+            "paid": asked - part,
+            "goods": _goods(goods),
+        }
         return "buy_with_points", values
 
     def _return(self, place: int, part: int) -> tuple[str, dict[str, Any]]:

@@ -146,7 +146,9 @@ class Shop(Past):
         member, other = (ids.parse("mem", who[1]) if who else None for who in (told.member, told.other))
         self.numbers[told.external_id] = self.numbers[ids.public("evt", id)] = id
         assert told.at is not None
-        return Happened(id, told.kind, told.source, told.external_id, member, other, corrects, told.order, told.at)
+        return Happened(
+            id, told.kind, told.source, told.external_id, member, other, corrects, told.order, told.at
+        )
 
     def _keep(self, row: Any, entries: Sequence[Any], postings: Sequence[Any]) -> None:
         self.rows[row.id] = row
