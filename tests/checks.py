@@ -72,7 +72,12 @@ def pages() -> dict[str, str]:
 
     words = programs.words()
     facts = [
-        [f"`{fact.name}`", fact.unit, "folded" if fact.fold else "carried", _pair(f"fact.{fact.name}")]
+        [
+            f"`{fact.name}`",
+            fact.unit,
+            "carried" if fact.is_carried else "folded" if fact.fold else "looked up",
+            _pair(f"fact.{fact.name}"),
+        ]
         for fact in words.facts.values()
     ]
     events = [

@@ -32,6 +32,14 @@ WAITING = """
     on: [purchase.made, purchase.claimed]
     when: {fact: member.points, at_least: 300}
     give: {asset: points, amount: 3, pending: 14 days}
+  - id: luar-kota
+    on: [purchase.made, purchase.claimed]
+    when: {fact: member.out_of_town, is: 1}
+    give: {asset: points, amount: 2}
+  - id: ulang-tahun
+    on: member.birthday
+    when: {fact: member.birthday_known_days, at_least: 7}
+    give: {asset: points, amount: 50}
 """
 
 
@@ -99,6 +107,9 @@ def lived_in():
         return start + timedelta(days=days, **more)
 
     rani, budi, sari = (shop.member(phone, start) for phone in (RANI, BUDI, SARI))
+    born = shop.programme.now().astimezone(time.zone(shop.programme.zone)) + timedelta(days=20)
+    members.tell(sari, birthday=f"{born:%m-%d}", city="sorong", at=start, channel="test")
+    tenancy.locate(shop.programme, "kemang", "JAKARTA")
     told = [
         shop.sale(
             f"I{n}", 600_000 + 90_000 * n, phone=(RANI, SARI)[n % 2], at=at(1 + n), outlet=("kemang", "sorong")[n % 3 == 0],
@@ -162,6 +173,22 @@ def lived_in():
     shop.buy("T0", 9_900_000, phone=SARI, at=at(211))  # late: with it, T2 was a silver member's
     _rejudge(shop, "E1", again, at(213))
     shop.give_back("T2", at(214), id="R9", refund=100_000)
+    for n, (kind, more) in enumerate((("granted", {"months": 3}), ("withdrawn", {}))):
+        done = shop.happens(
+            f"tier.{kind}", f"Z{n}", at(215, hours=n), BUDI, tier="gold", reason="goodwill", **more
+        )
+        shop.happens(
+            "event.voided", f"Y{n}", at(215, hours=n, minutes=9), event=_event(done), reason="salah ketik"
+        )
+        shop.happens(
+            f"tier.{kind}",
+            f"ZZ{n}",
+            at(215, hours=n, minutes=30),
+            BUDI,
+            tier="gold",
+            reason="goodwill",
+            **more,
+        )
     _households(shop, at)
     for holder in (rani, budi, sari):
         told = Told(

@@ -80,8 +80,10 @@ def _show(
         "may_trail": tenancy.may(staff, "trail"),
         "may_reports": tenancy.may(staff, "reports"),
         "may_void": tenancy.may(staff, "void"),
+        "may_invite": tenancy.may(staff, "invite"),
         "may_merge": tenancy.may(staff, "merge"),
         "may_imports": tenancy.may(staff, "imports"),
+        "may_programs": tenancy.may(staff, "programs"),
     }
     return render(request, f"console/{page}.html", {**shared, **values}, status=status)
 

@@ -1,6 +1,6 @@
 """`decide`: what should follow from an event, given what is known. The whole of loyalty's arithmetic passes here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from setia.engine.nodes import WHOLE, Node, Value
-from setia.engine.vocabulary import PHASES, Balance, Fold, Often, Shared, Sum, Used
+from setia.engine.vocabulary import PHASES, Balance, Earned, Fold, Often, Shared, Sum, Used
 from setia.kit import time
 from setia.kit.refusals import Refusal
 
@@ -98,11 +98,16 @@ class Rule:
     group: Group | None = None
     budget: str | None = None
     where: Node | None = None  # the lines that a discount makes cheaper; all of them when none are named
+    grace_days: int = 0  # for how long what is given outlives its months
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rung of a ladder, such as a tier: its asset, rank, what it takes and how long it is kept."""
+    """A rung of a ladder, such as a tier: its asset, rank, what it takes and how long it is kept.
+
+    `fact` is what is measured; None for the lowest, where everybody stands, and for one that only staff give.
+    `grace_days` is how long after its end it is lost; `falls` whether by one step or to what is deserved then.
+    """
 
     name: str
     asset: str
@@ -111,6 +116,14 @@ class Step:
     fact: str | None
     at_least: int
     keep_months: int | None
+    grace_days: int = 0
+    falls: str = "reassess"
+    benefits: tuple[str, ...] = ()
+
+    @property
+    def is_base(self) -> bool:
+        """Whether everybody stands on it, so that nobody is ever given it."""
+        return self.rank == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +155,22 @@ class Pools:
     may_spend: tuple[str, ...] = ("owner", "spender")
 
 
+WAYS_IN = ("anyone", "invited", "listed", "after_purchase")
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """Who may join: `anyone`, who has an invitation, is on the list, or has bought for so much. One of several is enough."""
+
+    who: tuple[str, ...] = ("anyone",)
+    at_least: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may."""
+        return "anyone" in self.who
+
+
 @dataclass(frozen=True, eq=False)
 class Book:
     """A published version, compiled: what was in force from an instant on. It never changes."""
@@ -164,6 +193,7 @@ class Book:
         default_factory=dict
     )  # months that each asset is good for, by default
     second_person: bool = False  # publishing what follows this version needs another person's yes
+    joining: Joining = Joining()
     counters: Mapping[str, tuple[tuple[str, Limit], ...]] = field(init=False)  # by rule: its limits' facts
     shown: Mapping[str, tuple[str, ...]] = field(init=False)  # by rule: the facts that its entries keep
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
@@ -271,7 +301,7 @@ def decide(book: Book, kind: str, facts: Mapping[str, Any]) -> list[Effect]:
             _price(book, rules, known, effects)
             continue
         if phase == "tier":
-            _count_in(book, kind, known)
+            _count_in(book, kind, known, effects)
         _fire(book, rules, known, 0, effects)
     if known.get("applied"):
         _all_offered(known["applied"], effects)
@@ -284,12 +314,19 @@ def decide(book: Book, kind: str, facts: Mapping[str, Any]) -> list[Effect]:
     raise Refusal("rules_loop", rules=", ".join(sorted({effect.rule for effect in fresh})))
 
 
-def _count_in(book: Book, kind: str, known: dict[str, Any]) -> None:
-    """From here on folded facts include the event itself: a tier is judged with this sale."""
+def _count_in(book: Book, kind: str, known: dict[str, Any], effects: Sequence[Effect]) -> None:
+    """From here on folded facts include the event itself: a tier is judged with this sale, and what it earned."""
     for name in book.needs[kind]:
         fold = book.folds[name]
         if isinstance(fold, Sum):
             known[name] += known.get(fold.column, 0)
+        elif isinstance(fold, Earned):
+            known[name] += gained(effects, fold.asset)
+
+
+def gained(effects: Iterable[Effect], asset: str) -> int:
+    """How much of an asset these effects give."""
+    return sum(effect.amount for effect in effects if effect.verb == "give" and effect.asset == asset)
 
 
 def _chain(book: Book, known: dict[str, Any], given: Sequence[Effect], round: int) -> list[Effect]:
@@ -363,7 +400,9 @@ def _effect(book: Book, rule: Rule, known: Mapping[str, Any], round: int) -> Eff
         room = price.room_for(rule)
         if room < amount:
             amount = inputs["room"] = room
-    expires_at = expiry(known["date"], rule.expire_months, book.zone) if rule.expire_months else None
+    expires_at = None
+    if rule.expire_months:
+        expires_at = expiry(known["date"], rule.expire_months, book.zone, rule.grace_days)
     verb = "ask" if rule.ask else "give"
     effect = Effect(verb, rule.asset, amount, wanted, rule.id, round, expires_at, inputs, rule.ask)
     if rule.pending:
@@ -482,8 +521,8 @@ def _all_offered(applied: Mapping[str, int | None], effects: Sequence[Effect]) -
 
 
 @lru_cache(maxsize=4096)
-def expiry(day: date, months: int, zone: str) -> datetime:
-    """When something given on a day for so many months ends."""
-    return time.end_of_day_after(
-        datetime(day.year, day.month, day.day, 12, tzinfo=time.zone(zone)), months, zone
-    )
+def expiry(day: date, months: int, zone: str, more_days: int = 0) -> datetime:
+    """When something given on a day for so many months ends, and so many days later."""
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=time.zone(zone))
+    end = time.end_of_day_after(noon, months, zone)
+    return time.days_later(end, more_days, zone) if more_days else end

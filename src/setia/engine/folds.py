@@ -4,21 +4,25 @@ One property test binds the two: after any history, every fact read here equals 
 """
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from setia.engine.decide import Book, Effect, Step
-from setia.engine.vocabulary import Balance, Fold, Held, Reached, Sum, Used
+from setia.engine.decide import Book, Effect, Step, gained
+from setia.engine.vocabulary import Balance, Earned, Fold, Held, LookUp, Reached, Sum, Used
+from setia.kit import time
+
+OF_EVENTS = ("net", "visits")  # columns that an event has itself; any other is an asset that rules gave
 
 
 @dataclass(slots=True)
 class Rolling:
     """A sum over the last so many days: what leaves the window at the front is taken off once."""
 
-    column: str
+    column: str  # net, visits, or the asset that rules gave
     days: timedelta | None
+    year: str | None = None  # the zone whose calendar year it is summed over, instead of days
     items: list[tuple[datetime, int]] = field(default_factory=list)
     start: int = 0
     total: int = 0
@@ -27,7 +31,7 @@ class Rolling:
         """Something happened; a returned sale counts at its sale's instant."""
         if not value:
             return
-        if self.days is None:
+        if self.days is None and self.year is None:
             self.total += value
             return
         item = counts_at, value
@@ -40,14 +44,28 @@ class Rolling:
         self.total += value
 
     def read(self, at: datetime) -> int:
-        """The sum over [at − days, at]."""
-        if self.days is not None:
-            since, items, start = at - self.days, self.items, self.start
+        """The sum over [at − days, at], or from the start of its year."""
+        if self.days is not None or self.year is not None:
+            since, items, start = self._since(at), self.items, self.start
             while start < len(items) and items[start][0] < since:
                 self.total -= items[start][1]
                 start += 1
             self.start = start
         return self.total
+
+    def _since(self, at: datetime) -> datetime:
+        if self.days is not None:
+            return at - self.days
+        assert self.year is not None
+        zone = time.zone(self.year)
+        return datetime(at.astimezone(zone).year, 1, 1, tzinfo=zone)
+
+
+def rolling(fold: Sum | Earned, zone: str) -> Rolling:
+    """The memory of one sum. Of the calendar only years are kept up here."""
+    assert fold.this in (None, "year"), fold
+    column = fold.column if isinstance(fold, Sum) else fold.asset
+    return Rolling(column, timedelta(days=fold.days) if fold.days else None, zone if fold.this else None)
 
 
 @dataclass(slots=True)
@@ -59,22 +77,16 @@ class Memory:
     used: dict[str, tuple[Any, int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folds: Mapping[str, Fold]) -> "Memory":
+    def of(cls, folds: Mapping[str, Fold], zone: str) -> "Memory":
         """The memory of somebody with no history."""
-        return cls(
-            {
-                name: Rolling(fold.column, timedelta(days=fold.days) if fold.days else None)
-                for name, fold in folds.items()
-                if isinstance(fold, Sum)
-            }
-        )
+        return cls({n: rolling(fold, zone) for n, fold in folds.items() if isinstance(fold, Sum | Earned)})
 
     def read(self, book: Book, needs: Iterable[str], at: datetime, day: date) -> dict[str, Any]:
         """The facts before an event at an instant; balances are the account's to say."""
         found: dict[str, Any] = {}
         for name in needs:
             fold = book.folds[name]
-            if isinstance(fold, Sum):
+            if isinstance(fold, Sum | Earned):
                 found[name] = self.sums[name].read(at)
             elif isinstance(fold, Used):
                 period, amount = self.used.get(name, (None, 0))
@@ -82,7 +94,7 @@ class Memory:
             elif isinstance(fold, Held):
                 found[name] = self._held(book, fold)
             else:
-                assert isinstance(fold, Balance | Reached)
+                assert isinstance(fold, Balance | Reached | LookUp)
         return found
 
     def _held(self, book: Book, fold: Held) -> Any:
@@ -91,11 +103,14 @@ class Memory:
         return (step.rank if step else 0) if fold.give == "rank" else (step.name if step else "")
 
     def step(
-        self, book: Book, counts_at: datetime, day: date, net: int, visits: int, effects: Iterable[Effect]
+        self, book: Book, counts_at: datetime, day: date, net: int, visits: int, effects: Sequence[Effect]
     ) -> None:
         """An event happened and had these effects."""
         for rolling in self.sums.values():
-            rolling.add(counts_at, net if rolling.column == "net" else visits)
+            if rolling.column not in OF_EVENTS:
+                rolling.add(counts_at, gained(effects, rolling.column))
+            else:
+                rolling.add(counts_at, net if rolling.column == "net" else visits)
         for effect in effects:
             fold = book.folds.get(f"used.{effect.rule}")
             if isinstance(fold, Used):

@@ -20,9 +20,11 @@ from setia.engine.decide import (
     LATE_DAYS,
     ROLES,
     SPLITS,
+    WAYS_IN,
     Book,
     Group,
     Guard,
+    Joining,
     Limit,
     Pending,
     Pools,
@@ -220,6 +222,20 @@ class Reader:
         if publish not in ("author", "second_person"):
             self.wrong("approvals.publish", "unknown_choice", value=publish, choices="author, second_person")
         return bool(publish == "second_person")
+
+    def joining(self, thing: Any) -> Joining:
+        """The document's `joining:` section: who may join, and for how much a first purchase must be."""
+        thing = self.mapping("joining", thing or {}, ["who", "at_least"])
+        said = thing.get("who", "anyone")
+        who = tuple(map(str, said)) if isinstance(said, list) else (str(said),)
+        if not who or not set(who) <= set(WAYS_IN) or len(set(who)) < len(who):
+            self.wrong("joining.who", "unknown_choice", value=said, choices=", ".join(WAYS_IN))
+            return Joining()
+        if "after_purchase" in who:
+            return Joining(who, self.number("joining.at_least", thing.get("at_least", 1), 1, 10**12))
+        if "at_least" in thing:
+            self.wrong("joining.at_least", "joining_without_purchase")
+        return Joining(who)
 
     # Conditions
 
@@ -675,7 +691,7 @@ class Reader:
             event = self.words.events.get(kind)
             for name in reads:
                 fact = self.facts.get(name)
-                folded = name in self.line_fields if fact is None else fact.fold is not None
+                folded = name in self.line_fields if fact is None else not fact.is_carried
                 if event and not folded and name not in event.carries:
                     self.wrong(path, "not_carried", name=name, event=kind)
 
@@ -738,7 +754,7 @@ def nearest(word: str, known: Iterable[str]) -> dict[str, str]:
 
 _SECTIONS = (
     "program", "assets", "facts", "budgets", "discounts", "rules", "returns", "corrections", "late", "pools",
-    "approvals", "examples",
+    "approvals", "joining", "examples",
 )  # fmt: skip
 
 
@@ -764,6 +780,7 @@ def read(
     _groups(reader, rules)
     returns, pools = reader.returns(document.get("returns")), reader.pools(document.get("pools"))
     second_person = reader.approvals(document.get("approvals"))
+    joining = reader.joining(document.get("joining"))
     corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
     alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
     late = reader.mapping("late", document.get("late") or {}, ["window"])
@@ -771,7 +788,9 @@ def read(
     guard = reader.guard(document.get("discounts"))
     if reader.problems:
         return None, reader.problems
-    folds = {name: fact.fold for name, fact in words.facts.items() if fact.fold is not None}
+    folds = {
+        name: fold for name, fact in words.facts.items() if (fold := fact.fold or fact.lookup) is not None
+    }
     return Book(
         version,
         zone,
@@ -789,6 +808,7 @@ def read(
         values,
         expire,
         second_person,
+        joining,
     ), []
 
 

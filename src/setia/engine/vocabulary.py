@@ -124,21 +124,47 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
+class Earned:
+    """Units of an asset that rules gave in a window as a sum's, less what was taken back of them since.
+
+    What staff corrected, what was paid back and what somebody else sent isn't earned.
+    """
+
+    asset: str
+    days: int | None = None
+    this: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
     """Units of an asset that the member can spend right now."""
 
     asset: str
 
 
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What is known of the member or the outlet beside their history: which module knows it, and what.
+
+    It is as known when the event is judged, which keeps it.
+    """
+
+    of: Literal["members", "tenancy"]
+    what: str
+
+
+UNKNOWN_BIRTHDAY = 366  # days to it: more than there can be
+
+
 Windowed = Sum | SumLines | Share | Distinct
-Fold = Windowed | Streak | Since | Often | Held | Reached | Used | Shared | Balance
+Fold = Windowed | Streak | Since | Often | Earned | Held | Reached | Used | Shared | Balance | LookUp
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Something known at the instant of an event. Facts are total: they always have a value.
 
-    Without a `fold` the event carries it. `low` and `high` bound it, so that every rule's number has a bound.
+    Without a `fold` and a `lookup` the event carries it. `low` and `high` bound it, so that every rule's number has a bound.
     Its label is the text `fact.<name>`.
     """
 
@@ -147,6 +173,12 @@ class Fact:
     low: int | None = None
     high: int | None = None
     fold: Fold | None = None
+    lookup: LookUp | None = None
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether the event says it itself."""
+        return self.fold is None and self.lookup is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +220,7 @@ ACTIVATED = "points.activated"
 MERGED = "member.merged"
 UNMERGED = "member.unmerged"
 REJUDGED = "purchase.rejudged"
+BIRTHDAY = "member.birthday"
 POOL_OPENED = "pool.opened"
 POOL_JOINED = "pool.joined"
 POOL_LEFT = "pool.left"
@@ -200,6 +233,7 @@ CORE_EVENTS = (
     EventKind(MADE, _SALE),
     EventKind(CLAIMED, _SALE),
     EventKind(JOINED, ("channel", *_WHEN)),
+    EventKind(BIRTHDAY, ("channel", *_WHEN), scope="internal"),
     EventKind(RETURNED, _WHEN),
     EventKind(SPENT, ("amount", *_WHEN), scope="spend"),
     EventKind(EXPIRED, _WHEN, scope="internal"),
@@ -245,5 +279,16 @@ CORE_FACTS = (
     Fact("member.days_since_first", "days", 0, NEVER, Since("first")),
     Fact("member.days_since_last", "days", 0, NEVER, Since("last")),
     Fact("member.points", "points", 0, 10**15, Balance("points")),
+    Fact(
+        "member.days_to_birthday",
+        "days",
+        0,
+        UNKNOWN_BIRTHDAY,
+        lookup=LookUp("members", "days_to_birthday"),
+    ),
+    Fact("member.birthday_known_days", "days", 0, NEVER, lookup=LookUp("members", "birthday_known_days")),
+    Fact("member.city", "choice", lookup=LookUp("members", "city")),
+    Fact("outlet.city", "choice", lookup=LookUp("tenancy", "outlet_city")),
+    Fact("member.out_of_town", "count", 0, 1, lookup=LookUp("members", "out_of_town")),
 )
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -1,9 +1,12 @@
 """The API of the road in: purchases, returns, events, preview, and reading what was written."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from setia.intake import join, parking, queries, receipts, rejudging, service, statements, understand
+import msgspec
+from django.db import transaction
+
+from setia.intake import by_hand, join, parking, queries, receipts, rejudging, service, statements, understand
 from setia.intake.models import Event
 from setia.intake.types import Body as Struct
 from setia.intake.types import EventBody, Name, PurchaseBody, Receipt, ReturnBody, Told
@@ -57,25 +60,65 @@ class JoinBody(Struct):
     consents: dict[str, bool] = {}
     external_id: Name | None = None
     source: Name | None = None
+    birthday: Name | None = None  # MM-DD, or a date whose year isn't kept
+    city: Name | None = None
+    invitation: Name | None = None
+    order_id: Name | None = None  # a purchase that nobody claimed yet, where the programme asks for one
+
+
+class ProfileBody(Struct):
+    """What a member tells of themselves; what is left out stays, an empty text forgets it."""
+
+    nickname: Annotated[str, msgspec.Meta(max_length=60)] | None = None
+    birthday: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+    city: Annotated[str, msgspec.Meta(max_length=60)] | None = None
 
 
 def create_member(call: Call) -> tuple[int, Any]:
     """Join: the number, what was agreed to, and whatever joining gives."""
     body = call.body
+    external = (body.source or call.caller.source, body.external_id) if body.external_id else None
+
+    def joined() -> Person:
+        return join.join(
+            call.caller.programme,
+            body.phone,
+            nickname=body.nickname,
+            channel=call.caller.source,
+            consents=body.consents,
+            actor=call.caller.actor,
+            external=external,
+            ticket=join.Ticket(code=body.invitation or "", order=body.order_id or ""),
+            birthday=body.birthday,
+            city=body.city,
+        )
+
     if call.is_dry_run:
         number = members.phone_number(body.phone)
-        return 200, {"phone": number, "points": join.welcome_points(call.caller.programme)}
-    external = (body.source or call.caller.source, body.external_id) if body.external_id else None
-    person = join.join(
-        call.caller.programme,
-        body.phone,
-        nickname=body.nickname,
-        channel=call.caller.source,
-        consents=body.consents,
-        actor=call.caller.actor,
-        external=external,
-    )
-    return 201, _member(call, person)
+        with by_hand.rehearsed(joined):
+            return 200, {"phone": number, "points": join.welcome_points(call.caller.programme)}
+    return 201, _member(call, joined())
+
+
+def change_member(call: Call) -> tuple[int, Any]:
+    """What a member tells of themselves: what to call them, their birthday and city."""
+    body, programme = call.body, call.caller.programme
+    person = members.by_public_id(programme.id, call.path["id"])
+    if person.is_pool:
+        raise Refusal("is_pool", status=422, param="id")
+
+    def changed() -> Person:
+        if body.nickname is not None:
+            members.name(programme.id, person.id, body.nickname)
+        now, source = programme.now(), call.caller.source
+        members.tell(person, birthday=body.birthday, city=body.city, at=now, channel=source)
+        return members.get(programme.id, person.id)
+
+    if call.is_dry_run:
+        with by_hand.rehearsed(changed):
+            return 200, _member(call, members.get(programme.id, person.id))
+    with transaction.atomic():
+        return 200, _member(call, changed())
 
 
 def _member(call: Call, person: Person) -> dict[str, Any]:
@@ -88,6 +131,10 @@ def _member(call: Call, person: Person) -> dict[str, Any]:
         "is_invented": person.is_invented,
         "points": journal.spendable(person.purse, "points", call.caller.programme.now()),
     }
+    if person.birthday:
+        found["birthday"] = person.birthday
+    if person.city:
+        found["city"] = person.city
     if person.pool:
         found["pool"] = {"id": ids.public("mem", person.pool), "role": person.role}
     if person.is_pool:
@@ -118,7 +165,14 @@ def list_members(call: Call) -> tuple[int, Any]:
 
 def get_member(call: Call) -> tuple[int, Any]:
     """One member."""
-    return 200, _member(call, members.by_public_id(call.caller.programme.id, call.path["id"]))
+    person = members.by_public_id(call.caller.programme.id, call.path["id"])
+    return 200, {**_member(call, person), **_more(call, person)}
+
+
+def _more(call: Call, person: Person) -> dict[str, Any]:
+    """What features say of a member; a pool isn't one."""
+    shows = [] if person.is_pool else service.MEMBER_SHOWS
+    return {name: value for show in shows for name, value in show(call.caller.programme, person).items()}
 
 
 def balances(call: Call) -> tuple[int, Any]:
@@ -132,6 +186,7 @@ def balances(call: Call) -> tuple[int, Any]:
     return 200, {
         "member": person.public_id,
         "as_of": time.iso(now),
+        **_more(call, person),
         "data": [
             {
                 "asset": asset,
@@ -454,7 +509,30 @@ ROUTES = [
         {"dry_run": "true writes nothing"},
         {"phone": "0812-3456-7890", "nickname": "Rani", "consents": {"marketing": False}},
         _MEMBER,
-        ("bad_phone", "phone_taken"),
+        (
+            "bad_phone",
+            "phone_taken",
+            "joining_invited",
+            "joining_listed",
+            "joining_after_purchase",
+            "bad_invitation",
+            "joining_no_purchase",
+            "joining_too_small",
+        ),
+    ),
+    Route(
+        "members.change",
+        "PATCH",
+        "/members/{id}",
+        change_member,
+        "earn",
+        "What a member tells of themselves",
+        ProfileBody,
+        False,
+        {"dry_run": "true writes nothing"},
+        {"birthday": "08-17", "city": "Bandung"},
+        {**_MEMBER, "birthday": "08-17", "city": "Bandung"},
+        ("not_found", "bad_birthday"),
     ),
     Route(
         "members.list",

@@ -20,9 +20,9 @@ from django.db.models import Q
 
 from setia.catalog import service as catalog
 from setia.engine.decide import Book, decide
-from setia.engine.folds import Memory, period_of
+from setia.engine.folds import OF_EVENTS, Memory, period_of
 from setia.engine.vocabulary import JOINED, MADE, Balance, Used
-from setia.intake import gather, service, understand
+from setia.intake import gather, lookups, service, understand
 from setia.intake.types import Told
 from setia.journal import rules as ledger
 from setia.journal import service as journal
@@ -38,6 +38,7 @@ from setia.tenancy.types import Caller, Place
 TRIES = 3
 SENT_TOGETHER = 100
 CHUNK = 5_000  # enough to spread the cost of a commit, small enough to lock its members for about a second
+BULK = (JOINED, MADE)  # kinds that memory can judge
 Order = tuple[datetime, str, str]
 _SHARED = Q(merged_into__isnull=False) | Q(absorbed__isnull=False) | Q(pool__isnull=False) | Q(is_pool=True)
 
@@ -104,6 +105,8 @@ class Batch:
     def __init__(self, caller: Caller) -> None:
         self.caller, self.program = caller, caller.programme.id
         self.minds: dict[UUID, _Mind] = {}
+        self.newest = 0
+        self.told_of: dict[UUID, lookups.Row] = {}  # by member, of a chunk
         self.outcome = Outcome()
         self.categories = catalog.categories(self.program)
         self.places: dict[str, Place] = {place.code: place for place in tenancy.outlets(self.program)}
@@ -117,7 +120,7 @@ class Batch:
         run: list[tuple[int, Told]] = []
         self._resolve([told for _, told in chunk])
         for place, told in chunk:
-            if told.kind in (JOINED, MADE) and told.member not in self.merged:
+            if told.kind in BULK and told.member not in self.merged:
                 run.append((place, told))
             else:
                 self._bulk(run)
@@ -226,7 +229,9 @@ class Batch:
 
     def _lock(self, whose: set[UUID]) -> None:
         """Hold these members in id order, and learn anew about those who changed since we looked."""
-        programs.refresh(self.program)
+        if programs.refresh(self.program).newest != self.newest:  # what is asked for may be more now
+            self.newest = programs.shelf(self.program).newest
+            self.minds.clear()
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT id, version FROM journal_holder WHERE id = ANY(%s) ORDER BY id FOR UPDATE",
@@ -235,6 +240,10 @@ class Batch:
             versions = dict(cursor.fetchall())
         journal.open_holders(self.program, whose - versions.keys())
         versions.update(dict.fromkeys(whose - versions.keys(), 0))
+        if any(
+            lookups.asks(book, book.needs.get(kind, ())) for book in _books(self.program) for kind in BULK
+        ):
+            self.told_of = lookups.several(whose)
         stale = [
             id
             for id, version in versions.items()
@@ -292,6 +301,10 @@ class Batch:
             mind.pass_time(at, now)
             kept = mind.memory.read(book, needs, at, facts["date"])
             kept.update(_balances(book, needs, mind.account))
+            if lookups.asks(book, needs):
+                told_of = self.told_of.get(member, lookups.NOBODY)
+                row = told_of._replace(outlet_city=place.city if place else "")
+                kept.update(lookups.facts(book, needs, row, at, facts["date"]))
             facts.update(kept)
             if place and place.zone != programme.zone:
                 kept["zone"] = place.zone
@@ -374,9 +387,10 @@ def _balances(book: Book, needs: Iterable[str], account: Account) -> dict[str, i
 def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> dict[UUID, _Mind]:
     """Everything memory must hold of these members, in five questions."""
     book = programs.shelf(program).books[-1] if programs.shelf(program).books else None
-    folds = {name: fold for each in programs.shelf(program).books for name, fold in each.folds.items()}
+    folds = _asked(program)
+    zone = book.zone if book else time.DEFAULT_ZONE
     first = datetime.min.replace(tzinfo=UTC)
-    minds = {id: _Mind(versions[id], Memory.of(folds), Account(id), (first, "", "")) for id in members}
+    minds = {id: _Mind(versions[id], Memory.of(folds, zone), Account(id), (first, "", "")) for id in members}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT member_id, at, counts_at, source, external_id, net, visits FROM intake_event "
@@ -387,7 +401,9 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
             mind = minds[member]
             mind.last = at, source, name
             for rolling in mind.memory.sums.values():
-                rolling.add(counts_at, net if rolling.column == "net" else visits)
+                if rolling.column in OF_EVENTS:
+                    rolling.add(counts_at, net if rolling.column == "net" else visits)
+        _learn_earned(cursor, minds)
         cursor.execute(
             "SELECT holder_id, asset, kind, amount FROM journal_balance WHERE holder_id = ANY(%s)",
             [list(members)],
@@ -399,6 +415,36 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
     for id in Member.objects.filter(_SHARED, id__in=list(members)).values_list("id", flat=True):
         minds[id].is_shared = True
     return minds
+
+
+def _asked(program: UUID) -> dict[str, Any]:
+    """The folded facts that any published version asks for of an event that comes in bulk; no others are kept up."""
+    return {
+        name: book.folds[name]
+        for book in _books(program)
+        for kind in BULK
+        for name in book.needs.get(kind, ())
+    }
+
+
+def _books(program: UUID) -> Sequence[Book]:
+    return programs.shelf(program).books
+
+
+def _learn_earned(cursor: Any, minds: dict[UUID, _Mind]) -> None:
+    """What rules gave them of the assets whose giving is summed."""
+    assets = {
+        rolling.column
+        for mind in minds.values()
+        for rolling in mind.memory.sums.values()
+        if rolling.column not in OF_EVENTS
+    }
+    for asset in sorted(assets):
+        cursor.execute(gather.EARNED.format(asset=asset), [list(minds)])
+        for member, counts_at, amount in cursor.fetchall():
+            for rolling in minds[member].memory.sums.values():
+                if rolling.column == asset:
+                    rolling.add(counts_at, amount)
 
 
 def _learn_lots(cursor: Any, minds: dict[UUID, _Mind], book: Book | None) -> None:

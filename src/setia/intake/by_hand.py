@@ -5,6 +5,7 @@ It decides nothing: `deeds` does. The trail's line is written in the event's own
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import transaction
 
@@ -83,6 +84,16 @@ def _told(caller: Caller, kind: str, id: str, event: str, reason: str) -> Told:
 def _one_of(reason: str, choices: tuple[str, ...]) -> None:
     if reason not in choices:
         raise Refusal("bad_reason", status=422, param="reason", choices=", ".join(choices))
+
+
+def noted(caller: Caller, body: EventBody, subject: str, reason: str, after: dict[str, Any]) -> Receipt:
+    """Take in what a member of staff tells by hand, and note who did it and why, both or neither."""
+    told = understand.event(body, caller.source)
+    with transaction.atomic():
+        receipt = service.accept(caller, told, f"{told.kind}:{told.external_id}")
+        if not receipt.is_replay:
+            tenancy.note(caller.programme, caller.actor, told.kind, subject, after=after, why=reason)
+    return receipt
 
 
 def _noted(caller: Caller, told: Told, subject: str, reason: str, other: str = "") -> Receipt:

@@ -56,6 +56,10 @@ class Deed:
     standing: Callable[["Case"], list[UUID]] | None = None
     after: Callable[["Case"], None] | None = None  # what else is written in the same transaction
     all_lots: bool = False  # whether it works on all that is held, not on what an amount takes
+    is_voidable: bool = False
+    undo: Callable[["Case", list[Standing]], list[Effect]] | None = (
+        None  # how, if not by taking and giving back
+    )
 
 
 def _spend(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -368,24 +372,27 @@ def _of_void(case: "Case") -> list[UUID]:
     return [case.target.id, *refunds]  # returns of the sale it paid for may have given some of it back
 
 
-CAN_BE_VOIDED = (MADE, SPENT, ADJUSTED, TRANSFERRED, CAPTURED)
+def can_be_voided(kind: str) -> bool:
+    """Whether events of a kind can be undone whole."""
+    return kind == MADE or (kind in DEEDS and DEEDS[kind].is_voidable)
 
 
 def _void(case: "Case", found: list[Standing]) -> list[Effect]:
     """An event is undone whole, because it was a mistake. Refuses one that was undone, and kinds that can't be."""
     target = case.target
     assert target is not None
-    if target.kind not in CAN_BE_VOIDED:
+    if not can_be_voided(target.kind):
         raise Refusal("not_voidable", status=422, param="data.event", kind=target.kind)
     if target.kind == MADE:
         return _return(case, found)
     if corrections.resolved(target.id, case.related):
         raise Refusal("already_voided", param="data.event", value=case.told.corrects)
-    if target.kind == TRANSFERRED:
-        return _sent_back(case, found)
     own = [entry for entry in found if entry.key[0] == target.id]
+    special = DEEDS[target.kind].undo
+    if special:
+        return _reviewed(special(case, own))
     back = undo.restore(own, 0, 1, case.at, corrections.grace_ends(case))
-    return back + undo.claw(own, [], case.accounts, case.book.returns, case.at)
+    return _reviewed(back + undo.claw(own, [], case.accounts, case.book.returns, case.at))
 
 
 def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -410,14 +417,14 @@ def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 DEEDS: dict[str, Deed] = {
-    SPENT: Deed(_spend),
+    SPENT: Deed(_spend, is_voidable=True),
     EXPIRED: Deed(_expire, all_lots=True),
-    ADJUSTED: Deed(_adjust),
+    ADJUSTED: Deed(_adjust, is_voidable=True),
     HELD: Deed(_hold),
-    CAPTURED: Deed(_capture, _of_hold),
+    CAPTURED: Deed(_capture, _of_hold, is_voidable=True),
     RELEASED: Deed(_release, _of_hold),
     LAPSED: Deed(_release, _of_hold),
-    TRANSFERRED: Deed(_transfer),
+    TRANSFERRED: Deed(_transfer, is_voidable=True, undo=_sent_back),
     EXTENDED: Deed(_extend, all_lots=True),
     ACTIVATED: Deed(_activate, _of_sale),
     REJUDGED: Deed(_rejudge, _of_sale),

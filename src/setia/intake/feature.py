@@ -1,6 +1,6 @@
 """What the road itself declares: expiry by the calendar. Its kinds of event and facts are the engine's core words."""
 
-from setia.intake import parking, service, undoing
+from setia.intake import birthdays, parking, service, undoing
 from setia.kit.feature import Feature, Schedule
 
 FEATURE = Feature(
@@ -9,6 +9,7 @@ FEATURE = Feature(
         Schedule("points.expire", "5 * * * *", service.expire_due),
         Schedule("holds.lapse", "* * * * *", service.lapse_due),
         Schedule("returns.match", "* * * * *", parking.match_due),
+        Schedule("members.birthday", "10 * * * *", birthdays.tell_due),
         Schedule("imports.undo", "* * * * *", undoing.undo_due),
         Schedule("keys.forget", "35 3 * * *", service.forget_keys),
     ],

@@ -26,12 +26,15 @@ from setia.engine.vocabulary import (
     UNMERGED,
     WEEKDAYS,
     Balance,
+    Earned,
     Fold,
     Held,
+    LookUp,
     Reached,
     Sum,
     Used,
 )
+from setia.intake import lookups
 from setia.intake.names import NOW, Names
 from setia.intake.types import Line, Told
 from setia.journal import service as journal
@@ -96,7 +99,8 @@ _TARGET = {
         WHERE v.corrects_id = elsewhere.id AND v.kind = 'event.voided'), id LIMIT 1))""",
     "event": "CASE WHEN $16::text IS NOT NULL THEN $15::text::uuid END",
 }
-_PAID = """intake_event p ON t.kind = 'purchase.made' AND p.program_id = $1::uuid AND p.order_ref = t.external_id
+# (t.kind) becomes a constant where that is known: then what can't be is left out of the plan.
+_PAID = """intake_event p ON (t.kind) = 'purchase.made' AND p.program_id = $1::uuid AND p.order_ref = t.external_id
       AND p.source = t.source AND p.kind IN ('points.spent', 'hold.captured')"""
 
 
@@ -109,16 +113,16 @@ _SPOKEN = f"""LEFT JOIN LATERAL (SELECT t.id, t.kind, t.source, t.external_id, t
     FROM intake_event t WHERE t.program_id = $1::uuid AND t.id = one.target) t ON true
   LEFT JOIN LATERAL (SELECT t.id || array_agg(e.id) AS ids, json_agg(e.said ORDER BY e.booked_at, e.id) AS events,
       (array_agg(e.member_id) FILTER (WHERE e.kind = 'purchase.claimed' AND e.corrects_id = t.id
-        AND t.kind = 'purchase.made'))[1] AS claimed_by FROM (
+        AND (t.kind) = 'purchase.made'))[1] AS claimed_by FROM (
     SELECT {_recorded("e")} FROM intake_event e WHERE e.corrects_id = t.id
     UNION ALL SELECT {_recorded("p")} FROM (SELECT 1) one JOIN {_PAID}
     UNION ALL SELECT {_recorded("v")} FROM (SELECT 1) one JOIN {_PAID}
       JOIN intake_event v ON v.corrects_id = p.id AND v.kind = 'event.voided'
     UNION ALL SELECT {_recorded("b")} FROM intake_event s JOIN intake_event b ON b.corrects_id = s.id
-      WHERE t.kind IN ('points.spent', 'hold.captured') AND s.program_id = $1::uuid AND s.source = t.source
+      WHERE (t.kind) IN ('points.spent', 'hold.captured') AND s.program_id = $1::uuid AND s.source = t.source
         AND s.external_id = t.order_ref AND s.kind = 'purchase.made'
         AND b.kind IN ('purchase.returned', 'event.voided')) e) r ON true"""
-_OUTLET = """o.id = CASE t.kind WHEN 'purchase.made' THEN t.outlet_id
+_OUTLET = """o.id = CASE (t.kind) WHEN 'purchase.made' THEN t.outlet_id
     ELSE (SELECT id FROM tenancy_outlet WHERE program_id = $1::uuid AND code = $9::text) END"""
 _NEEDED = {
     "": "(SELECT 'points' AS asset, $12::bigint AS amount) needed",
@@ -239,11 +243,14 @@ def look_up(
     if asked:
         target, of, kind = _corrected(told)
         other, second = _named(told.other)
-        if target:
+        if target == "event":
             other = "target's other"
+        if target:
             if told.kind != CLAIMED:
                 who, params[1] = "target", None
-        shape = Shape(target, other, told.kind == UNMERGED, min(asked.lots, 1), told.kind in (MADE, CLAIMED))
+        is_sale = told.kind in (MADE, CLAIMED)
+        of_kind = kind.decode() if kind else ""
+        shape = Shape(target, other, told.kind == UNMERGED, min(asked.lots, 1), is_sale, of_kind)
         params += [
             str(abs(told.amount)).encode(),
             str(asked.lots).encode(),
@@ -275,6 +282,9 @@ def look_up(
         pool == "pool",
         {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
     )
+    if looked := known.folded.pop(_LOOKED, None):
+        day = at.astimezone(time.zone(book.zone)).date()
+        known.folded |= lookups.facts(book, needs, lookups.row(looked), at, day)
     if asked:
         known.deed = _deeds(row[-7:])
     return known
@@ -344,7 +354,8 @@ def _array(words: Iterable[str]) -> bytes:
 class Shape(NamedTuple):
     """How a deed names the event it corrects and its second member, whether that one means themselves alone, and lots.
 
-    Lots are `ALL`, `OWN` or 1 for as many as it takes. A sale asks for accounts too where a pool's is touched.
+    Lots are `ALL`, `OWN` or 1 for as many as it takes. A sale asks for accounts too where a pool's is touched. `of` is the
+    kind that the corrected event must be of, where it is named by its number: none of those has a second member.
     """
 
     target: str
@@ -352,6 +363,10 @@ class Shape(NamedTuple):
     himself: bool
     lots: int
     is_sale: bool = False
+    of: str = ""
+
+
+_LOOKED = "looked up"  # one column, of which each such fact is a reading
 
 
 @lru_cache(maxsize=1024)
@@ -363,13 +378,17 @@ def statement(
     laterals: list[str] = []
     readers: dict[str, tuple[int, Any]] = {}
     folds = {name: book.folds[name] for name in sorted(needs)}
-    _sums(folds, columns, laterals, readers)
+    _sums(book, folds, columns, laterals, readers)
+    _earned(book, folds, columns, readers)
     _limits(book, folds, columns, laterals, readers)
+    if lookups.asks(book, needs):
+        columns.append("json_build_array(m.birthday, m.birthday_told_at, m.city, o.city)")
+        readers[_LOOKED] = len(columns) - 1, _json
     held: dict[str, int] = {}  # a ladder's name and rank are two readings of one column
     for name, fold in folds.items():
         if isinstance(fold, Held | Reached):
             steps = book.ladders.get(fold.ladder, ())
-            column = _held(steps) if isinstance(fold, Held) else _reached(steps)
+            column = _held(steps) if isinstance(fold, Held) else _reached(book, steps)
             if column not in held:
                 columns.append(column)
                 held[column] = len(columns) - 1
@@ -378,8 +397,9 @@ def statement(
     head = _COLUMNS.replace("{of_sale}", _OF_DEED if shape and not shape.is_sale else _OF_SALE)
     joins = _FROM.replace("{outlet}", _OUTLET if shape and shape.target else "o.code = $9::text")
     joins = joins.replace("{who}", _who(who, "n", "m", "$2", _SHARES))
-    text = "SELECT " + ",\n  ".join([head, *columns, *found])
-    return "\n".join([text, sources[0], joins, *sources[1:], *laterals]), readers
+    head = "SELECT " + ",\n  ".join([head, *columns, *found])
+    text = "\n".join([head, sources[0], joins, *sources[1:], *laterals])
+    return text.replace("(t.kind)", f"'{shape.of}'::text" if shape and shape.of else "t.kind"), readers
 
 
 def _who(how: str, n: str, m: str, value: str, shares: str) -> str:
@@ -389,7 +409,12 @@ def _who(how: str, n: str, m: str, value: str, shares: str) -> str:
 
 def _deed(shape: Shape) -> tuple[list[str], list[str]]:
     """The columns and sources of what a deed asks for."""
-    own = "ARRAY[m.id, m2.id, m.pool_id, m2.pool_id] || $14::uuid[]"
+    own = "ARRAY[m.id, m.pool_id] || $14::uuid[]"
+    second, whose = "", ["NULL", "NULL", "NULL"]
+    if shape.other != "none":
+        own += " || ARRAY[m2.id, m2.pool_id]"
+        second = _who(shape.other, "n2", "m2", "$17", _HIMSELF if shape.himself else _SHARES)
+        whose = ["n2.id", "m2.id", "CASE WHEN n2.is_pool THEN 'pool' ELSE m2.pool_id::text END"]
     at, needed = "$3::timestamptz", _NEEDED[shape.target]
     lots = {
         ALL: sql.live_lots("h.id"),
@@ -400,9 +425,7 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
         "t.said" if shape.target else "NULL",
         "r.events" if shape.target else "NULL",
         journal.stood("r.ids") if shape.target else "NULL",
-        "n2.id",
-        "m2.id",
-        "CASE WHEN n2.is_pool THEN 'pool' ELSE m2.pool_id::text END",
+        *whose,
         f"""(SELECT json_agg(json_build_array(h.id, h.version, {sql.balances("h.id", at, "$11::timestamptz")}, {lots}))
     FROM journal_holder h WHERE h.id = ANY({own}))""",
     ]
@@ -410,12 +433,11 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
     found = f"{_TARGET[shape.target]} AS target, " if shape.target else ""
     one = f"FROM (SELECT {found}$12::bigint, $13::bigint, $15::text, $16::text, $17::text) one"
     target = _SPOKEN if shape.target else ""
-    second = _who(shape.other, "n2", "m2", "$17", _HIMSELF if shape.himself else _SHARES)
     return columns, [f"{one}\n  {target}", second]
 
 
 def _sums(
-    folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
+    book: Book, folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
 ) -> None:
     """All sums over history in one scan as long as the longest of them."""
     sums = {name: fold for name, fold in folds.items() if isinstance(fold, Sum)}
@@ -423,23 +445,27 @@ def _sums(
         return
     parts = []
     for place, (name, fold) in enumerate(sums.items()):
-        only = (
-            f" FILTER (WHERE e.counts_at >= $3::timestamptz - interval '{fold.days} days')"
-            if fold.days
-            else ""
-        )
+        only = f" FILTER (WHERE e.counts_at >= {_start(book, fold)})" if fold.days or fold.this else ""
         parts.append(f"coalesce(sum(e.{fold.column}){only}, 0) AS s{place}")
         columns.append(f"sums.s{place}")
         readers[name] = len(columns) - 1, _number
-    widest = (
-        None
-        if any(fold.days is None for fold in sums.values())
-        else max(fold.days or 0 for fold in sums.values())
-    )
+    lengths = [fold.days or _LONGEST.get(fold.this or "") for fold in sums.values()]
+    widest = None if None in lengths else max(length or 0 for length in lengths)
     since = f" AND e.at >= $3::timestamptz - interval '{widest} days'" if widest else ""
     laterals.append(
         f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM intake_event e\n  WHERE {_BEFORE}{since}) sums ON true"
     )
+
+
+_LONGEST = {"day": 1, "week": 7, "month": 31, "year": 366}  # days that a calendar period can have so far
+
+
+def _start(book: Book, fold: Sum | Earned) -> str:
+    """When the window of a sum begins."""
+    if fold.days:
+        return f"$3::timestamptz - interval '{fold.days} days'"
+    local = f"$3::timestamptz AT TIME ZONE '{book.zone}'"
+    return f"(date_trunc('{fold.this}', {local}) AT TIME ZONE '{book.zone}')"
 
 
 _PERIOD = {
@@ -482,7 +508,7 @@ def _limits(
 
 
 def _held(steps: Iterable[Step]) -> str:
-    assets = [step.asset for step in steps if step.fact]
+    assets = [step.asset for step in steps if not step.is_base]
     listed = ",".join(assets)
     return f"""(SELECT l.asset FROM journal_lot l WHERE l.holder_id = m.id AND l.asset = ANY('{{{listed}}}'::text[])
     AND l.available_from <= $3::timestamptz AND (l.expires_at IS NULL OR l.expires_at > $3::timestamptz)
@@ -490,16 +516,55 @@ def _held(steps: Iterable[Step]) -> str:
     ORDER BY array_position('{{{listed}}}'::text[], l.asset) DESC LIMIT 1)"""
 
 
-def _reached(steps: Iterable[Step]) -> str:
-    """The last sale at which the rolling year's spend reached each step, over the years that can still count."""
-    parts = [
-        f"'{step.name}', max(w.counts_at) FILTER (WHERE w.spent >= {step.at_least} AND w.net > 0)"
-        for step in steps
-        if step.fact
-    ]
-    return f"""(SELECT json_build_object({", ".join(parts)}) FROM (SELECT e.counts_at, e.net,
-      sum(e.net) OVER (ORDER BY e.counts_at RANGE BETWEEN interval '365 days' PRECEDING AND CURRENT ROW) AS spent
-    FROM intake_event e WHERE {_BEFORE} AND e.net <> 0) w)"""
+# Points that rules gave, less what was taken back of them since; what staff corrected and what was paid back isn't earned.
+_EARNED = """j.asset = '{asset}' AND (j.verb = 'give' AND j.rule_version > 0
+      OR j.verb = 'take' AND j.reverses_event_id IS NOT NULL AND j.rule <> 'corrected')"""
+_SIGNED = "CASE j.verb WHEN 'give' THEN j.amount ELSE -j.amount END"
+
+
+# The same for all that members ever got, as memory learns it.
+EARNED = f"""SELECT j.member_id, j.counts_at, {_SIGNED} FROM journal_entry j
+  WHERE j.member_id = ANY(%s) AND {_EARNED} ORDER BY j.counts_at"""
+
+
+def _reached(book: Book, steps: Iterable[Step]) -> str:
+    """The last event at which what is measured reached each step, over all that can still count."""
+    asked = [step for step in steps if step.fact]
+    fold = book.folds.get(asked[0].fact or "") if asked else None
+    if not isinstance(fold, Sum | Earned):
+        return "NULL"
+    parts = ", ".join(
+        f"'{step.name}', max(w.counts_at) FILTER (WHERE w.sum >= {step.at_least} AND w.gained > 0)"
+        for step in asked
+    )
+    if isinstance(fold, Earned):
+        gained = f"""SELECT j.counts_at, {_SIGNED} AS gained FROM intake_event e
+      JOIN journal_entry j ON j.event_id = e.id AND {_EARNED.format(asset=fold.asset)} WHERE {_BEFORE}"""
+    else:
+        column = f"e.{fold.column}"
+        gained = (
+            f"SELECT e.counts_at, {column} AS gained FROM intake_event e WHERE {_BEFORE} AND {column} <> 0"
+        )
+    window = "ORDER BY g.counts_at"
+    if fold.days:
+        window += f" RANGE BETWEEN interval '{fold.days} days' PRECEDING AND CURRENT ROW"
+    elif fold.this:
+        window = f"PARTITION BY date_trunc('{fold.this}', g.counts_at AT TIME ZONE '{book.zone}') {window}"
+    return f"""(SELECT json_build_object({parts}) FROM (SELECT g.counts_at, g.gained, sum(g.gained) OVER ({window}) AS sum
+    FROM ({gained}) g) w)"""
+
+
+def _earned(book: Book, folds: Mapping[str, Fold], columns: list[str], readers: dict[str, Any]) -> None:
+    """What rules gave in a window, read from the entries of the events in it."""
+    for name, fold in folds.items():
+        if not isinstance(fold, Earned):
+            continue
+        since = _start(book, fold)
+        columns.append(
+            f"""(SELECT coalesce(sum({_SIGNED}), 0) FROM intake_event e JOIN journal_entry j ON j.event_id = e.id
+    AND {_EARNED.format(asset=fold.asset)} WHERE {_BEFORE} AND e.at >= {since} AND j.counts_at >= {since})"""
+        )
+        readers[name] = len(columns) - 1, _number
 
 
 def _number(value: bytes | None) -> int:
@@ -586,6 +651,6 @@ def nothing(book: Book) -> dict[str, Any]:
     for name, fold in book.folds.items():
         if isinstance(fold, Held | Reached):
             found[name] = _reader(fold, book.ladders.get(fold.ladder, ()))(None)
-        else:
+        elif not isinstance(fold, LookUp):
             found[name] = 0
-    return found
+    return found | lookups.nothing(book)

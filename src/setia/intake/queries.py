@@ -1,19 +1,18 @@
 """Reading what happened: a member's story with its reasons, and lists of events. It writes nothing."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.core import signing
-from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 
 from setia.engine.vocabulary import MADE, MERGED, RETURNED, UNMERGED, VOIDED
 from setia.intake import gather, pools, receipts
-from setia.intake.deeds import CAN_BE_VOIDED
+from setia.intake.deeds import can_be_voided
 from setia.intake.models import Event
 from setia.intake.receipts import MOVES
 from setia.intake.types import Receipt, Told, Written
@@ -68,7 +67,7 @@ class Happening:
     @property
     def can_be_voided(self) -> bool:
         """Whether a void of it could be taken in: a kind that can be, and nothing undid it yet."""
-        return self.kind in CAN_BE_VOIDED and not self.is_undone
+        return can_be_voided(self.kind) and not self.is_undone
 
     @property
     def can_be_parted(self) -> bool:
@@ -84,6 +83,7 @@ class Page:
     after: str | None
 
 
+_INSTANT = timedelta(microseconds=1)
 _LATE = timedelta(days=1)  # what a till that was offline for an evening tells is no news
 
 
@@ -324,33 +324,18 @@ def caps(programme: Programme, member: UUID, at: datetime, lang: str) -> list[Ca
         for name, limit in book.counters[rule.id]
         if limit.each == "member"
     }
-    needs = frozenset(limited)
-    told = Told(MADE, "setia", "", b"", ("id", ids.public("mem", member)), at)
-    asker = Caller(programme, "setia", "setia", "setia", frozenset())
-    known = gather.look_up(asker, book, told, at, needs, "")
+    known = facts(programme, member, at, limited)
     return [
-        Cap(rule.name[lang], int(known.folded[name]), limit.at_most, limit.every)
+        Cap(rule.name[lang], int(known[name]), limit.at_most, limit.every)
         for name, (rule, limit) in limited.items()
     ]
 
 
-def qualifying(member: UUID, since: datetime, at: datetime) -> tuple[int, int]:
-    """Spend and visits that count in [since, at], as known at `at`."""
-    selves = members.selves(member)
-    found = Event.objects.filter(member_id__in=selves, at__lte=at, counts_at__gte=since).aggregate(
-        Sum("net"), Sum("visits")
-    )
-    return found["net__sum"] or 0, found["visits__sum"] or 0
-
-
-def last_reached(member: UUID, at_least: int, at: datetime) -> datetime | None:
-    """The last sale at which the rolling 365 days' spend, that sale included, reached an amount."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT max(counts_at) FROM (SELECT counts_at, net, sum(net) OVER (ORDER BY counts_at
-                 RANGE BETWEEN interval '365 days' PRECEDING AND CURRENT ROW) AS spent
-               FROM intake_event WHERE member_id = ANY(%s) AND at <= %s AND net <> 0) w
-               WHERE spent >= %s AND net > 0""",
-            [members.selves(member), at, at_least],
-        )
-        return cursor.fetchone()[0]  # type: ignore[no-any-return]
+def facts(programme: Programme, member: UUID, at: datetime, names: Iterable[str]) -> dict[str, Any]:
+    """Folded facts of a member by the book in force at an instant, what happened at that instant included."""
+    at += _INSTANT
+    told = Told(MADE, "setia", "", b"", ("id", ids.public("mem", member)), at)
+    asker = Caller(programme, "setia", "setia", "setia", frozenset())
+    book = programs.book(programme.id, at)
+    needs = frozenset(name for name in names if name in book.folds)
+    return gather.look_up(asker, book, told, at, needs, "").folded

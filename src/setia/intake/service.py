@@ -29,7 +29,7 @@ from setia.engine.vocabulary import (
     Balance,
 )
 from setia.intake import corrections, gather, parking, pools, receipts, understand
-from setia.intake.deeds import AFTER_RETURN, DEEDS, needs_second
+from setia.intake.deeds import AFTER_RETURN, DEEDS, Deed, needs_second
 from setia.intake.gather import Asked, Known, Recorded
 from setia.intake.models import Key
 from setia.intake.types import Receipt, Sale, Told
@@ -40,10 +40,10 @@ from setia.journal import sql
 from setia.journal.types import POOLED, Account, EntryKey, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
-from setia.members.service import Tie
+from setia.members.service import Person, Tie
 from setia.programs import service as programs
 from setia.tenancy import service as tenancy
-from setia.tenancy.types import Caller
+from setia.tenancy.types import Caller, Programme
 
 KEYS_KEPT = timedelta(days=30)
 TRIES = 8  # somebody else's booking for the same member makes us look again; after the first time under their lock
@@ -454,6 +454,28 @@ def after_return(more: Callable[[list[Effect]], list[Effect]]) -> None:
     AFTER_RETURN.append(more)
 
 
+Decide = Callable[["Case", list[Standing]], list[Effect]]
+
+
+def also(
+    kind: str, data: type, decide: Decide, *, all_lots: bool = False, undo: Decide | None = None
+) -> None:
+    """Let a feature add a kind of event with a decision of its own: what it carries, and what it does.
+
+    It can be voided: by taking back what it gave, or as `undo` says.
+    """
+    understand.reads(kind, data)
+    DEEDS[kind] = Deed(decide, all_lots=all_lots, is_voidable=True, undo=undo)
+
+
+MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []
+
+
+def member_shows(more: Callable[[Programme, Person], dict[str, Any]]) -> None:
+    """Let a feature say something of a member wherever the API shows one."""
+    MEMBER_SHOWS.append(more)
+
+
 _BEFORE_EVENT: list[Callable[[UUID, UUID, datetime], bool]] = []
 
 
@@ -580,6 +602,8 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["role"] = told.role
     if told.split:
         payload["split"] = told.split
+    if told.said:
+        payload["said"] = told.said
     return payload
 
 

@@ -137,6 +137,7 @@ class Told:
     title: str = ""  # what a pool is called: for `members`, never for the record
     role: str = ""  # in a pool
     split: str = ""  # what somebody who leaves a pool takes along
+    said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
 
 
 @dataclass(slots=True)

@@ -121,6 +121,9 @@ def _read_data(told: Told, data: Any) -> None:
     for name in ("to", "absorbed"):
         if hasattr(data, name):
             told.other = _who(getattr(data, name), f"data.{name}")
+    if told.kind in _OWN:
+        words = msgspec.to_builtins(data).items()
+        told.said = {name: value for name, value in words if value and name not in ("reason", "until")}
     if hasattr(data, "until"):
         told.until = data.until.astimezone(UTC) if data.until and data.until.tzinfo else None
         if data.until and data.until.tzinfo is None:
@@ -197,7 +200,7 @@ class _PoolRole(_Data):
     role: Literal["owner", "spender", "saver"]
 
 
-_DATA: dict[str, type[_Data]] = {
+_DATA: dict[str, type[msgspec.Struct]] = {
     JOINED: _Data,
     CLAIMED: _Order,
     SPENT: _Spend,
@@ -217,6 +220,15 @@ _DATA: dict[str, type[_Data]] = {
     POOL_LEFT: _PoolLeft,
     POOL_ROLE: _PoolRole,
 }
+
+
+_OWN: set[str] = set()
+
+
+def reads(kind: str, data: type[msgspec.Struct]) -> None:
+    """Let a feature say what its own kind of event carries. `reason` and `until` mean what they do everywhere."""
+    _DATA[kind] = data
+    _OWN.add(kind)
 
 
 def _convert(data: dict[str, Any], into: type[B]) -> B:

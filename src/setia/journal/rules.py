@@ -176,9 +176,13 @@ def _refill(w: _Writing, source: tuple[UUID, str], account: Account, rest: int) 
         was = lot or origin
         assert was is not None, "whoever gives back into a lot has read it"
         late = was.expires_at is not None and was.expires_at <= w.at
-        if lot is None or (late and w.effect.expires_at):
+        given_up = w.effect.asset.startswith(
+            LADDER
+        )  # it was ended at an instant, and stays so before this one
+        if lot is None or given_up or (late and w.effect.expires_at):
             ends = w.effect.expires_at if late and w.effect.expires_at else was.expires_at
-            fresh = w.new_lot(account, back, was.available_from, ends, w.k, was.root)
+            starts = w.at if given_up else was.available_from
+            fresh = w.new_lot(account, back, starts, ends, w.k, was.root)
             w.post(source, (account.holder, AVAILABLE), back, fresh)
         else:
             w.rows.draws.append((*key, -back, 0, None))
@@ -248,7 +252,8 @@ def _hold(account: Account, asset: str, amount: int) -> None:
 def _draw(w: _Writing, account: Account, lot: Lot, drawn: int, gone: bool = False) -> None:
     """A lot has so much less."""
     asset = w.effect.asset
-    given_up = w.effect.reverses == lot.root or (w.effect.verb == "move" and asset.startswith(LADDER))
+    by_hand = w.effect.reverses is None and w.effect.rule != GONE  # moved on, or withdrawn
+    given_up = w.effect.reverses == lot.root or (by_hand and asset.startswith(LADDER))
     ended = w.at if given_up else None
     w.rows.draws.append((*lot.key, drawn, drawn if gone else 0, ended))
     account.available[asset] = account.available.get(asset, 0) - drawn

@@ -114,17 +114,18 @@ def live_lots(holder: str) -> str:
 def enough_lots(holder: str, needed: str, at: str, most: str) -> str:
     """As many lots of a holder as it takes, in the order in which they are spent (`rules`), at most so many an asset.
 
-    `needed` is a source of rows `needed(asset, amount)`. What is left is asked for as a sum, so that only the index by
-    holder can answer: the one of live lots by expiry would give everybody's that never run out.
+    `needed` is a source of rows `needed(asset, amount)`; so many units are in as many lots at the most. What is left is
+    asked for as a sum, so that only the index by holder can answer: the one of live lots by expiry would give everybody's
+    that never run out.
     """
     spendable = f"""SELECT * FROM journal_lot WHERE holder_id = {holder} AND asset = needed.asset
       AND remaining + 0 > 0 AND available_from <= {at}"""
-    order = "available_from, event_id, n, k"
+    order = f"available_from, event_id, n, k LIMIT least({most}, needed.amount)::bigint"
     return f"""(SELECT json_agg({_LOT_ROW}) FROM (SELECT l.*, needed.amount AS needed, sum(l.remaining)
       OVER (PARTITION BY l.asset ORDER BY l.expires_at, l.available_from, l.event_id, l.n, l.k) - l.remaining AS before
     FROM {needed} CROSS JOIN LATERAL (
-      ({spendable} AND expires_at > {at} ORDER BY expires_at, {order} LIMIT {most})
-      UNION ALL ({spendable} AND expires_at IS NULL ORDER BY {order} LIMIT {most})) l) l WHERE l.before < l.needed)"""
+      ({spendable} AND expires_at > {at} ORDER BY expires_at, {order})
+      UNION ALL ({spendable} AND expires_at IS NULL ORDER BY {order})) l) l WHERE l.before < l.needed)"""
 
 
 def entries(events: str) -> str:

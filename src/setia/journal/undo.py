@@ -76,10 +76,10 @@ class _Room:
 
     def take(self, entry: Standing, amount: int) -> int:
         """As much of an amount as may be taken."""
-        if entry.asset.startswith(LADDER):
-            return amount
         account, key = self.accounts[entry.holder], (entry.holder, entry.asset)
         own = [lot for lot in account.lots if lot.root == entry.key and lot.remaining]
+        if entry.asset.startswith(LADDER):  # nobody owes a tier, and what gave another one keeps it
+            return min(amount, sum(lot.remaining for lot in own))
         pending = sum(lot.remaining for lot in own if lot.available_from > self.at)
         if self.policy.only_pending:
             return min(amount, pending)

@@ -38,6 +38,12 @@ def end_of_day_after(at: datetime, months: int, zone_name: str) -> datetime:
     return datetime(last.year, last.month, last.day, tzinfo=zone(zone_name)).astimezone(UTC)
 
 
+def days_later(at: datetime, days: int, zone_name: str) -> datetime:
+    """The same time of day in the zone, so many days later."""
+    local = at.astimezone(zone(zone_name)).replace(tzinfo=None) + timedelta(days=days)
+    return local.replace(tzinfo=zone(zone_name)).astimezone(UTC)
+
+
 def _add_months(day: date, months: int) -> date:
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
@@ -52,6 +58,11 @@ def day(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
 def month(day: date, lang: str) -> str:
     """A month: Nov 2026."""
     return f"{_MONTHS[lang][day.month - 1]} {day.year}"
+
+
+def month_word(number: int, lang: str) -> str:
+    """A month of any year, 1 to 12: Nov."""
+    return _MONTHS[lang][number - 1]
 
 
 def moment(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:

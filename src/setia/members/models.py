@@ -19,6 +19,8 @@ class Member(models.Model):
     phone = models.CharField(max_length=16, null=True, help_text="E.164")
     nickname = models.CharField(max_length=60, default="")
     birthday = models.CharField(max_length=5, default="", help_text="MM-DD")
+    birthday_told_at = models.DateTimeField(null=True, help_text="when they told it, or changed it")
+    city = models.CharField(max_length=60, default="")
     joined_at = models.DateTimeField()
     is_invented = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=time.now)
@@ -48,6 +50,11 @@ class Member(models.Model):
         indexes = [
             models.Index(fields=["program", "joined_at"], name="member_joined"),
             models.Index(fields=["pool"], name="member_pool", condition=Q(pool__isnull=False)),
+            models.Index(
+                fields=["program", "birthday"],
+                name="member_birthday",
+                condition=Q(birthday_told_at__isnull=False),
+            ),
         ]
 
 
@@ -72,3 +79,36 @@ class Consent(models.Model):
     text_version = models.CharField(max_length=32)
     channel = models.CharField(max_length=32)
     at = models.DateTimeField(default=time.now)
+
+
+class Invitation(models.Model):
+    """A code that lets people join, so often and until then; `note` says for whom it was made."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new)
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
+    code = models.CharField(max_length=16)
+    note = models.CharField(max_length=60, default="")
+    uses = models.PositiveIntegerField()
+    used = models.PositiveIntegerField(default=0)
+    until = models.DateTimeField(null=True)
+    made_by = models.CharField(max_length=64)
+    made_at = models.DateTimeField(default=time.now)
+    stopped_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["program", "code"], name="invitation_code"),
+            models.CheckConstraint(condition=Q(used__lte=models.F("uses")), name="invitation_uses"),
+        ]
+
+
+class Expected(models.Model):
+    """Somebody on the list of those who may join: a number in E.164, or what another system calls them.
+
+    It goes once they have joined.
+    """
+
+    pk = models.CompositePrimaryKey("program_id", "kind", "value")
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=8)
+    value = models.CharField(max_length=200)

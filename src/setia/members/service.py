@@ -1,5 +1,6 @@
 """The verbs of members: find, join, agree. Points they never see."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from setia.kit import ids, phones
 from setia.kit.refusals import NotFound, Refusal
 from setia.members.models import Consent, ExternalId, Member
 
-PURPOSES = ("marketing",)
+PURPOSES = ("marketing", "profile")
 CONSENT_TEXT = "2026-11"  # the version of the sentences `consent.*`; a changed sentence is a new version
 _LINK = "setia.member.link"
 
@@ -32,6 +33,9 @@ class Person:
     is_pool: bool = False
     pool: UUID | None = None
     role: str = ""  # in the pool
+    birthday: str = ""  # MM-DD
+    birthday_told_at: datetime | None = None
+    city: str = ""
 
     @property
     def purse(self) -> UUID:
@@ -67,6 +71,9 @@ def _person(row: Member) -> Person:
         row.is_pool,
         row.pool_id,
         row.pool_role,
+        row.birthday,
+        row.birthday_told_at,
+        row.city,
     )
 
 
@@ -337,6 +344,58 @@ def agree(program: UUID, member: UUID, consents: dict[str, bool], channel: str, 
 def name(program: UUID, member: UUID, nickname: str) -> None:
     """What to call them."""
     Member.objects.filter(program_id=program, id=member).update(nickname=nickname.strip()[:60])
+
+
+_BIRTHDAY = re.compile(r"(?:[0-9]{4}-)?([0-9]{1,2})-([0-9]{1,2})$")
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def birthday_of(text: str, param: str = "birthday") -> str:
+    """A birthday as MM-DD, from that or from a whole date, whose year isn't kept. Refuses `bad_birthday`."""
+    found = _BIRTHDAY.match(text.strip())
+    month, day = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= month <= 12 or not 1 <= day <= _DAYS[month - 1]:
+        raise Refusal("bad_birthday", status=422, param=param, value=text[:20])
+    return f"{month:02}-{day:02}"
+
+
+def tell(
+    person: Person, *, birthday: str | None = None, city: str | None = None, at: datetime, channel: str
+) -> Person:
+    """What a member tells of themselves; None leaves it, an empty text forgets it. That they told it is noted as consent.
+
+    A birthday counts from when it was told or last changed. Refuses `bad_birthday`.
+    """
+    row = Member.objects.select_related("merged_into").get(id=person.id)
+    if birthday is not None:
+        said = birthday_of(birthday) if birthday.strip() else ""
+        if said != row.birthday:
+            row.birthday, row.birthday_told_at = said, at if said else None
+    if city is not None:
+        row.city = city_of(city)
+    row.save(update_fields=["birthday", "birthday_told_at", "city"])
+    keeps, kept = bool(row.birthday or row.city), bool(person.birthday or person.city)
+    if keeps != kept:
+        agree(person.program_id, person.id, {"profile": keeps}, channel, at)
+    return _person(row)
+
+
+def told_by(people: Iterable[UUID]) -> list[tuple[UUID, str, datetime | None, str]]:
+    """What each of these told of themselves: birthday, when they told it, city."""
+    rows = Member.objects.filter(id__in=list(people))
+    return list(rows.values_list("id", "birthday", "birthday_told_at", "city"))
+
+
+def city_of(text: str) -> str:
+    """A city as it is kept: one typed all in capitals or without any is written as names are."""
+    words = " ".join(text.split())[:60]
+    return words.title() if words.isupper() or words.islower() else words
+
+
+def born_on(program: UUID, days: Sequence[str], before: datetime) -> list[Person]:
+    """Members whose birthday is one of these days, told before an instant."""
+    rows = _rows(program).filter(birthday__in=days, birthday_told_at__lt=before)
+    return [_person(row) for row in rows.filter(merged_into=None, is_pool=False).order_by("id")]
 
 
 def agreed(program: UUID, member: UUID) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from setia.engine.vocabulary import MADE
 from setia.kit import texts
 from setia.programs import service as programs
 from setia.tenancy.types import Programme
+from setia.tiers import service as tiers
 
 SECTION, HELD = "tiers", "member.tier"
 
@@ -20,22 +21,25 @@ class Rung:
 
     name: str
     label: str
-    at_least: int
+    asks: str
     keep_months: int | None
     gives: Sequence[str]
-
-
-def steps(programme: Programme, now: datetime) -> Sequence[Step]:
-    """The ladder in force, lowest first; none when the programme has no tiers."""
-    return programs.book(programme.id, now).ladders.get(SECTION, ())
+    benefits: Sequence[str]
 
 
 def rungs(programme: Programme, now: datetime, lang: str) -> list[Rung]:
     """Each tier with what a purchase gives while it is held."""
     book = programs.book(programme.id, now)
     return [
-        Rung(step.name, step.label[lang], step.at_least, step.keep_months, _gives(book, step, lang))
-        for step in steps(programme, now)
+        Rung(
+            step.name,
+            step.label[lang],
+            tiers.asks(step, lang),
+            step.keep_months,
+            _gives(book, step, lang),
+            tiers.benefits(step, lang),
+        )
+        for step in tiers.ladder(programme, now)
     ]
 
 

@@ -17,5 +17,6 @@ urlpatterns = [
     path("s/<str:word>", views.receipt, name="receipt"),
     path("s/<str:word>/<str:entry>", views.public_proof, name="public_proof"),
     path("bukti", views.verifier, name="verifier"),
+    path("m/<str:token>/profil", views.profile, name="profile"),
     path("m/<str:token>/level", views.level, name="level"),
 ]

@@ -1,4 +1,7 @@
-"""The members' pages. A link opens them and can only read; what joining allows for half an hour is in `welcome`."""
+"""The members' pages. A link opens them to read, and to tell a city and once a birthday; it moves no points.
+
+What joining allows for half an hour is in `welcome`.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -7,6 +10,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -16,7 +20,7 @@ from setia.intake import join as joining
 from setia.intake import queries, receipts
 from setia.intake.types import Written
 from setia.journal import service as journal
-from setia.kit import ids, time
+from setia.kit import ids, money, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
@@ -29,9 +33,9 @@ from setia.tiers import service as tiers
 from setia.web import pages
 
 TRIES, WITHIN = 10, 600  # enough for a family on one address, too few to try numbers out
+MONTHS = tuple(range(1, 13))
 WELCOME = 30 * 60  # seconds in which a new member may add a name and agree; afterwards the link only reads
 SOON = timedelta(days=45)  # points that run out within this are worth a word
-FAR = 60  # visits; a larger number is true but tells nobody anything
 RECEIPT, IN = "receipt", "-in"  # a receipt's word names the event, and whether it is the second holder's
 
 MemberPage = Callable[..., HttpResponse]
@@ -52,7 +56,11 @@ def join(request: HttpRequest, slug: str) -> HttpResponse:
     values: dict[str, Any] = {
         "programme": programme,
         "welcome": joining.welcome_points(programme),
+        "policy": joining.policy(programme),
         "phone": request.POST.get("phone", ""),
+        "code": request.POST.get("code", request.GET.get("k", ""))[:20],
+        "order": request.POST.get("order", "")[:128],
+        "total": request.POST.get("total", "")[:20],
         "agreed": "marketing" in request.POST,
     }
     if request.method == "GET":
@@ -60,7 +68,11 @@ def join(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         pages.throttle(request, "join", TRIES, WITHIN)
         person = joining.join(
-            programme, values["phone"], channel="web", consents={"marketing": values["agreed"]}
+            programme,
+            values["phone"],
+            channel="web",
+            consents={"marketing": values["agreed"]},
+            ticket=joining.Ticket(values["code"], values["order"], money.parse(values["total"]) or 0),
         )
     except Refusal as refusal:
         return pages.form(request, "portal/join.html", values, refusal)
@@ -73,11 +85,18 @@ def welcome(request: HttpRequest, slug: str, word: str) -> HttpResponse:
     programme = tenancy.programme(slug)
     person = members.by_public_id(programme.id, pages.opened("welcome", word, WELCOME))
     token = members.link_token(person)
+    values: dict[str, Any] = {"born": _born(request, person), "months": MONTHS, "days": range(1, 32)}
     if request.method == "POST":
-        members.name(programme.id, person.id, request.POST.get("nickname", ""))
-        _agree(programme, person, "marketing" in request.POST)
+        try:
+            with transaction.atomic():
+                members.name(programme.id, person.id, request.POST.get("nickname", ""))
+                _tell(request, programme, person)
+                _agree(programme, person, "marketing" in request.POST)
+        except Refusal as refusal:
+            values |= {"programme": programme, "person": person, "token": token, "agreed": False}
+            return _private(pages.form(request, "portal/welcome.html", values, refusal), "same-origin")
         return redirect("portal:home", token)
-    values = {
+    values |= {
         "programme": programme,
         "person": person,
         "token": token,
@@ -86,6 +105,28 @@ def welcome(request: HttpRequest, slug: str, word: str) -> HttpResponse:
     }
     # With no-referrer a browser sends its form with `Origin: null`, and Django refuses that.
     return _private(render(request, "portal/welcome.html", values), referrer="same-origin")
+
+
+def _born(request: HttpRequest, person: Person) -> tuple[int, int]:
+    """Month and day as chosen, or as on record; 0 for neither."""
+    month, _, day = person.birthday.partition("-")
+    chosen = request.POST.get("month", month), request.POST.get("day", day)
+    return tuple(int(each) if each.isascii() and each.isdecimal() else 0 for each in chosen)  # type: ignore[return-value]
+
+
+def _tell(request: HttpRequest, programme: Programme, person: Person) -> Person:
+    """Birthday and city as the form has them. Refuses `bad_birthday`, and `birthday_told` to change one by a link."""
+    month, day = _born(request, person)
+    birthday = f"{month}-{day}" if month or day else ""
+    if birthday and members.birthday_of(birthday) != person.birthday and person.birthday:
+        raise Refusal("birthday_told", status=409, param="birthday")
+    return members.tell(
+        person,
+        birthday=birthday or None,
+        city=request.POST.get("city"),
+        at=programme.now(),
+        channel="web",
+    )
 
 
 def _agrees(programme: Programme, person: Person) -> bool:
@@ -264,8 +305,39 @@ def level(request: HttpRequest, programme: Programme, person: Person, token: str
     return _show(request, "level", programme, person, token, values)
 
 
+@require_http_methods(["GET", "POST"])
+def profile(request: HttpRequest, token: str) -> HttpResponse:
+    """What the shop knows of a member: they can tell their city, and their birthday once. Refuses `birthday_told`."""
+    try:
+        person = members.by_link(token)
+        programme = tenancy.programme_by_id(person.program_id)
+    except Refusal as refusal:
+        return _private(pages.refused(request, refusal))
+    values: dict[str, Any] = {
+        "programme": programme,
+        "person": person,
+        "token": token,
+        "here": "profile",
+        "born": _born(request, person),
+        "city": request.POST.get("city", person.city)[:60],
+        "months": MONTHS,
+        "days": range(1, 32),
+        "agreed": members.agreed(programme.id, person.id).get("profile"),
+    }
+    refused = None
+    if request.method == "POST":
+        try:
+            pages.throttle(request, "profile", TRIES, WITHIN)
+            _tell(request, programme, person)
+            return redirect("portal:profile", token)
+        except Refusal as refusal:
+            refused = refusal
+    # With no-referrer a browser sends its form with `Origin: null`, and Django refuses that.
+    return _private(pages.form(request, "portal/profile.html", values, refused), referrer="same-origin")
+
+
 def _show(
     request: HttpRequest, page: str, programme: Programme, person: Person, token: str, values: dict[str, Any]
 ) -> HttpResponse:
-    shared = {"programme": programme, "person": person, "token": token, "here": page, "far": FAR}
+    shared = {"programme": programme, "person": person, "token": token, "here": page}
     return render(request, f"portal/{page}.html", {**shared, **values})

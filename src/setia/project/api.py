@@ -135,6 +135,13 @@ def _extra(route: Route) -> dict[str, Any]:
 
 _STATUS = {
     "own_correction": 403,
+    "bad_birthday": 422,
+    "joining_invited": 403,
+    "joining_listed": 403,
+    "joining_after_purchase": 403,
+    "bad_invitation": 403,
+    "joining_no_purchase": 403,
+    "joining_too_small": 403,
     "not_found": 404,
     "idempotency_mismatch": 422,
     "in_future": 422,

@@ -42,6 +42,7 @@ class Outlet(models.Model):
     code = models.CharField(max_length=64)
     name = models.CharField(max_length=120)
     time_zone = models.CharField(max_length=40, default=time.DEFAULT_ZONE)
+    city = models.CharField(max_length=60, default="")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["program", "code"], name="outlet_code")]

@@ -164,7 +164,7 @@ def with_own_clocks() -> list[Programme]:
 
 
 def _place(row: Outlet) -> Place:
-    return Place(row.id, row.code, row.name, row.time_zone)
+    return Place(row.id, row.code, row.name, row.time_zone, row.city)
 
 
 def outlets(program: UUID) -> list[Place]:
@@ -187,6 +187,18 @@ def open_outlets(
         batch_size=1000,
     )
     return {place.code: place for place in outlets(program)}
+
+
+def locate(program: Programme, code: str, city: str, actor: str = "cli") -> Place:
+    """Say in which city an outlet is; nothing for unknown. Refuses `not_found`."""
+    row = Outlet.objects.filter(program_id=program.id, code=code).first()
+    if row is None:
+        raise NotFound("outlet", code, param="outlet")
+    words = " ".join(city.split())[:60]
+    before, row.city = row.city, words.title() if words.isupper() or words.islower() else words
+    row.save(update_fields=["city"])
+    note(program, actor, "outlet.located", code, before=before, after=row.city)
+    return _place(row)
 
 
 # Keys

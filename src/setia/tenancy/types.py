@@ -16,6 +16,7 @@ ROLES = {  # what each role may do on the console and at the till
         "approve",
         "void",
         "merge",
+        "invite",
         "imports",
         "programs",
         "reports",
@@ -32,6 +33,7 @@ ROLES = {  # what each role may do on the console and at the till
         "approve",
         "void",
         "merge",
+        "invite",
         "imports",
         "programs",
         "reports",
@@ -99,3 +101,4 @@ class Place:
     code: str
     name: str
     zone: str
+    city: str = ""

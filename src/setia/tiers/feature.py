@@ -1,12 +1,14 @@
 """Tiers as declared to the rest of the house."""
 
-from setia.engine.vocabulary import EventKind, Fact, Held, Reached
+from setia.engine.vocabulary import Earned, EventKind, Fact, Held, Reached, Sum
 from setia.intake import service as intake
 from setia.kit.feature import Ask, Feature, Schedule
-from setia.tiers import rules, service
+from setia.tiers import deeds, rules, service
 
+deeds.install()
 intake.after_return(service.ask_review)
 intake.before_event(service.settle)
+intake.member_shows(service.shown)
 
 FEATURE = Feature(
     name="tiers",
@@ -18,11 +20,17 @@ FEATURE = Feature(
             decide=rules.review,
             needs=("member.tier_reached", "member.tier_rank"),
             needs_lots=True,
-        )
+        ),
+        EventKind(rules.GRANTED, ("at", "date"), scope="admin"),
+        EventKind(rules.WITHDRAWN, ("at", "date"), scope="admin"),
     ],
     facts=[
         Fact("member.tier", "choice", fold=Held(rules.LADDER)),
         Fact("member.tier_rank", "count", 0, 10, Held(rules.LADDER, give="rank")),
+        Fact("member.earned_365d", "points", 0, 10**15, Earned("points", 365)),
+        Fact("member.spent_this_year", "rupiah", 0, 10**15, Sum("net", this="year")),
+        Fact("member.visits_this_year", "count", 0, 10**6, Sum("visits", this="year")),
+        Fact("member.earned_this_year", "points", 0, 10**15, Earned("points", this="year")),
         Fact("member.tier_reached", "instants", fold=Reached(rules.LADDER)),
     ],
     asks=[Ask(rules.REVIEW, do=service.review_after)],

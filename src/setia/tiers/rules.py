@@ -1,6 +1,8 @@
 """The pure decisions of tiers: the ladder as rules, and what a review gives."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -8,80 +10,185 @@ from setia.engine import nodes
 from setia.engine.decide import Book, Effect, Rule, Step
 from setia.engine.decide import expiry as end_of
 from setia.engine.language import Reader
-from setia.engine.vocabulary import CLAIMED, MADE
+from setia.engine.vocabulary import BIRTHDAY, CLAIMED, JOINED, MADE
 from setia.journal import rules as ledger
 from setia.kit import time
 
 LADDER = "tiers"
 REVIEW = "tier.review"
-JUDGED_BY = "member.spent_365d"
+GRANTED, WITHDRAWN = "tier.granted", "tier.withdrawn"
+# What a step may ask for, and the facts that measure it: over the last 365 days, or this calendar year so far.
+MEASURES = {
+    "from_spend": ("member.spent_365d", "member.spent_this_year"),
+    "from_visits": ("member.visits_365d", "member.visits_this_year"),
+    "from_points": ("member.earned_365d", "member.earned_this_year"),
+}
+WINDOWS = {"12 months": 0, "365 days": 0, "calendar_year": 1}
+FALLS = ("reassess", "one_step")
+LONGEST_GRACE = 366
+MOST = 10
+_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,31}$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ladder:
+    """What holds for every step: which window is measured, how long a tier outlives its end, and how far one falls."""
+
+    window: int = 0
+    grace_days: int = 0
+    falls: str = "reassess"
 
 
 def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, tuple[Step, ...]]]:
-    """The document's `tiers:` list, lowest first, as a ladder and the rules that give its rungs.
+    """The document's `tiers:` as a ladder and the rules that give its rungs: a list of steps, lowest first, or those as
+    `steps:` beside what holds for all of them.
 
     The lowest is where everybody stands, so it is never given.
     """
-    if not isinstance(thing, list) or not 1 <= len(thing) <= 10:
-        reader.wrong(LADDER, "bad_list", most=10)
+    path, ladder = LADDER, _Ladder()
+    if isinstance(thing, dict):
+        ladder, path = _ladder(reader, thing), f"{LADDER}.steps"
+        thing = thing.get("steps")
+    if not isinstance(thing, list) or not 1 <= len(thing) <= MOST:
+        reader.wrong(path, "bad_list", most=MOST)
         return [], {}
-    steps = [_step(reader, f"{LADDER}[{i}]", part, i) for i, part in enumerate(thing)]
-    thresholds = [step.at_least for step in steps]
-    if thresholds != sorted(set(thresholds)) or steps[0].at_least != 0:
-        reader.wrong(LADDER, "tiers_not_rising")
-    return [_rule(step, steps) for step in steps[1:]], {LADDER: tuple(steps)}
+    before = len(reader.problems)
+    steps = [_step(reader, f"{path}[{i}]", part, i, ladder) for i, part in enumerate(thing)]
+    if len(reader.problems) == before:
+        _rising(reader, path, steps)
+    return [_rule(step, steps) for step in steps[1:] if step.fact], {LADDER: tuple(steps)}
 
 
-def _step(reader: Reader, path: str, thing: Any, index: int) -> Step:
-    thing = reader.mapping(path, thing, ["tier", "name", "from_spend", "keep"], ["tier"])
+def _ladder(reader: Reader, thing: dict[str, Any]) -> _Ladder:
+    reader.mapping(LADDER, thing, ["window", "grace", "down", "steps"], ["steps"])
+    window, falls = str(thing.get("window", "12 months")), str(thing.get("down", FALLS[0]))
+    if window not in WINDOWS:
+        reader.wrong(f"{LADDER}.window", "unknown_choice", value=window, choices=", ".join(WINDOWS))
+    if falls not in FALLS:
+        reader.wrong(f"{LADDER}.down", "unknown_choice", value=falls, choices=", ".join(FALLS))
+    grace = reader.days(f"{LADDER}.grace", thing["grace"], LONGEST_GRACE) if "grace" in thing else 0
+    return _Ladder(WINDOWS.get(window, 0), grace, falls)
+
+
+def _step(reader: Reader, path: str, thing: Any, index: int, ladder: _Ladder) -> Step:
+    keys = ["tier", "name", *MEASURES, "by", "keep", "benefits"]
+    thing = reader.mapping(path, thing, keys, ["tier"])
     name = str(thing.get("tier", ""))
-    if not name.isalnum() or not name.islower():
+    if not _NAME.match(name) and not (name.isalnum() and name.islower()):
         reader.wrong(f"{path}.tier", "bad_id", value=name)
-    at_least = reader.number(f"{path}.from_spend", thing.get("from_spend", 0), 0, 10**13)
+    fact, at_least = _asked(reader, path, thing, index, ladder)
     keep = reader.months(f"{path}.keep", thing.get("keep"))
     label = reader.names(f"{path}.name", thing.get("name"), fallback=name.capitalize() or "-")
-    if index and keep is None:
+    if fact and keep is None:
         reader.wrong(path, "missing_key", key="keep")
-    return Step(name, f"tier/{name}", index + 1, label, JUDGED_BY if index else None, at_least, keep)
+    benefits = thing.get("benefits", [])
+    if not isinstance(benefits, list) or not all(_NAME.match(str(each)) for each in benefits):
+        reader.wrong(f"{path}.benefits", "not_benefits", value=benefits)
+        benefits = []
+    return Step(
+        name,
+        f"tier/{name}",
+        index + 1,
+        label,
+        fact,
+        at_least,
+        keep,
+        ladder.grace_days,
+        ladder.falls,
+        tuple(dict.fromkeys(map(str, benefits))),
+    )
+
+
+def _asked(
+    reader: Reader, path: str, thing: Mapping[str, Any], index: int, ladder: _Ladder
+) -> tuple[str | None, int]:
+    """What reaches a step: a fact and how much of it; no fact for the lowest, and where staff invite."""
+    said = [key for key in MEASURES if key in thing]
+    if "by" in thing:
+        if thing["by"] != "invitation":
+            reader.wrong(f"{path}.by", "unknown_choice", value=thing["by"], choices="invitation")
+        if said or not index:
+            reader.wrong(path, "tier_by_both" if said else "tier_lowest_invited")
+        return None, 0
+    if len(said) > 1:
+        reader.wrong(path, "tier_by_both")
+    key = said[0] if said else "from_spend"
+    at_least = reader.number(f"{path}.{key}", thing.get(key, 0), 0, 10**13)
+    return MEASURES[key][ladder.window] if index else None, at_least
+
+
+def _rising(reader: Reader, path: str, steps: Sequence[Step]) -> None:
+    """The lowest asks for nothing, each other for more of the same than the one below, and no two are one."""
+    measured = [step for step in steps if step.fact]
+    asks = [steps[0].at_least, *(step.at_least for step in measured)]
+    if asks != sorted(set(asks)) or asks[0] != 0:
+        reader.wrong(path, "tiers_not_rising")
+    if len({step.fact for step in measured}) > 1:
+        reader.wrong(path, "tiers_mixed")
+    names = [step.name for step in steps]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        reader.wrong(path, "id_twice", value=name)
 
 
 def _rule(step: Step, steps: Sequence[Step]) -> Rule:
-    """Give this rung when the spend reaches it, no higher rung is reached, and it isn't held already."""
+    """Give this rung when what it asks for is reached, no higher rung's is, and it isn't held already."""
+    assert step.fact
+    above = [each for each in steps[step.rank :] if each.fact][:1]
     tests: list[nodes.Node] = [
         nodes.Compare("member.tier_rank", "below", step.rank),
-        nodes.Compare(JUDGED_BY, "at_least", step.at_least),
+        nodes.Compare(step.fact, "at_least", step.at_least),
     ]
-    tests += [nodes.Compare(JUDGED_BY, "below", above.at_least) for above in steps[step.rank : step.rank + 1]]
+    tests += [nodes.Compare(step.fact, "below", each.at_least) for each in above]
     when = nodes.All(tuple(tests))
-    reads = tuple(dict.fromkeys(when.reads()))
+    by_points = step.fact in MEASURES["from_points"]
     return Rule(
         step.asset.replace("/", "."),
         step.label,
-        (MADE, CLAIMED),
+        (MADE, CLAIMED, *((JOINED, BIRTHDAY) if by_points else ())),
         when,
         "tier",
         step.asset,
         nodes.Const(1),
         step.keep_months,
-        reads=reads,
+        reads=tuple(dict.fromkeys(when.reads())),
+        grace_days=step.grace_days,
     )
+
+
+def kept_until(step: Step, reached: datetime, zone: str) -> datetime:
+    """When a rung is lost that was last deserved at an instant: after its months, and its grace."""
+    assert step.keep_months
+    return end_of(reached.astimezone(time.zone(zone)).date(), step.keep_months, zone, step.grace_days)
 
 
 def review(book: Book, facts: Mapping[str, Any]) -> list[Effect]:
     """Book what ran out and give what is deserved then: each rung is held for its months from the last qualification.
 
-    The last qualification is the last sale at which the spend of the 365 days before, that sale included, reached it.
+    The last qualification is the last sale at which what is measured, that sale included, reached it. Where one falls by
+    a step at a time, the next lower rung is given at least.
     """
     ended = ledger.expire(facts["lots"], facts["at"], ladder=True)
     reached: Mapping[str, datetime] = facts["member.tier_reached"]
-    for step in reversed(book.ladders.get(LADDER, ())):
-        last = reached.get(step.name)
-        if step.fact and step.keep_months and last:
-            ends = end_of(last.astimezone(time.zone(book.zone)).date(), step.keep_months, book.zone)
-            if ends > facts["at"] and facts["member.tier_rank"] < step.rank:
-                inputs = {"reached": time.iso(last), step.fact: step.at_least}
-                return [
-                    *ended,
-                    Effect("give", step.asset, 1, 1, step.asset.replace("/", "."), 0, ends, inputs),
-                ]
+    steps = book.ladders.get(LADDER, ())
+    for step in reversed(steps):
+        if not step.fact or not step.keep_months or facts["member.tier_rank"] >= step.rank:
+            continue
+        last, inputs = reached.get(step.name), {}
+        ends = kept_until(step, last, book.zone) if last else facts["at"]
+        if last and ends > facts["at"]:
+            inputs = {"reached": time.iso(last), step.fact: step.at_least}
+        if above := _fallen_from(step, steps, ended):
+            ends = max(ends, kept_until(step, facts["at"], book.zone))
+            inputs = {**inputs, "reached": inputs.get("reached", ""), "from": above.asset}
+        if inputs:
+            gift = Effect("give", step.asset, 1, 1, step.asset.replace("/", "."), 0, ends, inputs)
+            return [*ended, gift]
     return ended
+
+
+def _fallen_from(step: Step, steps: Sequence[Step], ended: Sequence[Effect]) -> Step | None:
+    """The next higher rung that is earned, when it ran out just now and one falls from it by a single step."""
+    above = next((each for each in steps[step.rank :] if each.fact), None)
+    if above is None or above.falls != "one_step":
+        return None
+    return above if any(effect.asset == above.asset for effect in ended) else None

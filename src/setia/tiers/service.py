@@ -1,21 +1,24 @@
 """The verbs of tiers: review those that ran out or lost the sale they stood on."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from setia.engine.decide import Effect, Step
-from setia.intake import queries
+from setia.intake import by_hand, queries
 from setia.intake import service as intake
-from setia.intake.types import Told
+from setia.intake.types import EventBody, MemberRef, Receipt, Told
 from setia.intake.understand import fingerprint
 from setia.journal import rules as ledger
 from setia.journal import service as journal
-from setia.kit import ids, time
+from setia.kit import ids, texts, time
+from setia.kit.refusals import Refusal
 from setia.members import service as members
+from setia.members.service import Person
 from setia.programs import service as programs
-from setia.tenancy.types import Programme
+from setia.tenancy.types import Caller, Programme
 from setia.tiers import rules
 
 
@@ -60,69 +63,184 @@ def ask_review(effects: list[Effect]) -> list[Effect]:
     return []
 
 
+GRANT_REASONS = ("invited", "goodwill", "agreement", "wrong_entry")
+WITHDRAW_REASONS = ("left", "misused", "wrong_entry", "asked")
+
+
+def grant(caller: Caller, person: Person, tier: str, months: int | None, reason: str, id: str) -> Receipt:
+    """Give a member a tier by hand, for so many months or as long as it is kept, for one of `GRANT_REASONS`.
+
+    `id` is the form's own number: sent twice, it happens once. Refuses `bad_reason`, `not_found` and `tier_of_all`.
+    """
+    data: dict[str, Any] = {"tier": tier, **({"months": months} if months else {})}
+    return _by_hand(caller, person, rules.GRANTED, data, reason, GRANT_REASONS, id)
+
+
+def withdraw(caller: Caller, person: Person, tier: str, reason: str, id: str) -> Receipt:
+    """Take a tier from a member by hand, for one of `WITHDRAW_REASONS`. Refuses as `grant`, and `tier_not_held`."""
+    return _by_hand(caller, person, rules.WITHDRAWN, {"tier": tier}, reason, WITHDRAW_REASONS, id)
+
+
+def _by_hand(
+    caller: Caller,
+    person: Person,
+    kind: str,
+    data: dict[str, Any],
+    reason: str,
+    reasons: tuple[str, ...],
+    id: str,
+) -> Receipt:
+    if reason not in reasons:
+        raise Refusal("bad_reason", status=422, param="reason", choices=", ".join(reasons))
+    who = MemberRef(id=person.public_id)
+    body = EventBody(kind=kind, id=id[:100], member=who, data={**data, "reason": reason})
+    return by_hand.noted(caller, body, person.public_id, reason, data)
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a member stands on the ladder, and how far the next rung is."""
+    """Where a member stands on the ladder, and how far the next rung is: `value` of `threshold` in what is measured.
+
+    `held_until` is when the rung's months end, `lost_at` when it is lost, which is later by the grace. `to_go`, `about`
+    and `so_far` are sentences; `visits` is about how many it takes, None where nobody can tell.
+    """
 
     name: str
     label: str
     rank: int
     held_until: datetime | None
+    lost_at: datetime | None
     next_label: str | None
     missing: int
     share: int
     visits: int | None
-    spent: int
+    measure: str
+    value: int
     threshold: int
+    benefits: Sequence[str] = ()
+    to_go: str = ""
+    about: str = ""
+    so_far: str = ""
+
+
+_WINDOWS = ("rolling", "year")
+FAR = 60  # visits; a larger number is true but tells nobody anything
+
+
+def ladder(programme: Programme, at: datetime) -> Sequence[Step]:
+    """The steps in force, lowest first; none when the programme has no tiers."""
+    return programs.book(programme.id, at).ladders.get(rules.LADDER, ())
 
 
 def status(programme: Programme, member: UUID, at: datetime, lang: str) -> Status | None:
-    """The tier held at an instant and the way to the next, in rupiah and about how many visits; None without tiers."""
-    steps = programs.book(programme.id, at).ladders.get(rules.LADDER, ())
+    """The tier held at an instant and the way to the next; None without tiers."""
+    steps = ladder(programme, at)
     if not steps:
         return None
     ends = dict(journal.held(member, "tier/", at))
     step = next((each for each in reversed(steps) if each.asset in ends), steps[0])
-    spent, visits = spending(member, at)
-    above = next((each for each in steps if each.rank == step.rank + 1), None)
-    missing = max(0, above.at_least - spent) if above else 0
-    usual = spent // visits if visits else 0
+    above = next((each for each in steps[step.rank :] if each.fact), None)
+    measured = next((each.fact for each in steps if each.fact), None)
+    measure, window = _measure(measured)
+    visiting = rules.MEASURES["from_visits"][window]
+    known = queries.facts(programme, member, at, ("member.tier_reached", visiting, *filter(None, [measured])))
+    value, visits = known.get(measured or "", 0), known[visiting]
+    missing = max(0, above.at_least - value) if above else 0
+    usual = value // visits if visits else 0
+    about = -(-missing // usual) if above and usual else None
+    lost_at = _lost_at(programme, step, ends.get(step.asset), known["member.tier_reached"])
+    words: dict[str, Any] = {"n": missing, "tier": above.label[lang] if above else ""}
     return Status(
         step.name,
         step.label[lang],
         step.rank,
-        _held_until(member, at, step, ends.get(step.asset)),
+        time.days_later(lost_at, -step.grace_days, programme.zone) if lost_at and step.fact else lost_at,
+        lost_at,
         above.label[lang] if above else None,
         missing,
-        min(100, spent * 100 // above.at_least) if above else 100,
-        -(-missing // usual) if above and usual else None,
-        spent,
+        min(100, value * 100 // above.at_least) if above else 100,
+        about,
+        measure,
+        value,
         above.at_least if above else step.at_least,
+        benefits(step, lang),
+        texts.say(f"tier.to_go.{measure}", lang, **words) if above else "",
+        texts.say("tier.about", lang, n=about) if about and about <= FAR and measure != "visits" else "",
+        texts.say(f"tier.so_far.{measure}.{_WINDOWS[window]}", lang, n=value) if measured else "",
     )
 
 
-def spending(member: UUID, at: datetime) -> tuple[int, int]:
-    """Qualifying spend and visits of the 365 days before an instant, returned sales taken out."""
-    found = queries.qualifying(member, at - timedelta(days=365), at)
-    return found[0], found[1]
+def asks(step: Step, lang: str) -> str:
+    """What reaches a step, in one sentence."""
+    if step.is_base or not step.fact:
+        return texts.say("tier.asks.start" if step.is_base else "tier.asks.invited", lang)
+    measure, window = _measure(step.fact)
+    return texts.say(f"tier.asks.{measure}.{_WINDOWS[window]}", lang, n=step.at_least)
 
 
-def _held_until(member: UUID, at: datetime, step: Step, lot_ends: datetime | None) -> datetime | None:
+def benefits(step: Step, lang: str) -> list[str]:
+    """What a step brings beside what rules give, in words."""
+    return [benefit(name, lang) for name in step.benefits]
+
+
+def benefit(name: str, lang: str) -> str:
+    """A benefit in words; one of the merchant's own is called what they called it."""
+    key = f"benefit.{name}"
+    return texts.say(key, lang) if texts.has(key) else name.replace("_", " ").replace("-", " ").capitalize()
+
+
+def _measure(fact: str | None) -> tuple[str, int]:
+    """What a ladder measures, in a word, and in which of the windows."""
+    for key, facts in rules.MEASURES.items():
+        if fact in facts:
+            return key.removeprefix("from_"), facts.index(fact)
+    return "spend", 0
+
+
+def _lost_at(
+    programme: Programme, step: Step, lot_ends: datetime | None, reached: Mapping[str, datetime]
+) -> datetime | None:
     """Each qualification starts the months anew, so what was booked at the first one may end later than it says."""
-    if lot_ends is None or step.keep_months is None:
-        return None
-    last = queries.last_reached(member, step.at_least, at)
-    return (
-        max(lot_ends, time.end_of_day_after(last, step.keep_months, time.DEFAULT_ZONE)) if last else lot_ends
-    )
+    last = reached.get(step.name)
+    if lot_ends is None or step.keep_months is None or last is None:
+        return lot_ends
+    return max(lot_ends, rules.kept_until(step, last, programme.zone))
+
+
+def shown(programme: Programme, person: Person) -> dict[str, Any]:
+    """A member's tier as the API shows it, with its benefits; nothing where there are no tiers."""
+    now = programme.now()
+    try:
+        steps, found = ladder(programme, now), status(programme, person.id, now, texts.LANGUAGES[0])
+    except Refusal:  # no rules yet
+        return {}
+    if found is None:
+        return {}
+    step = steps[found.rank - 1]
+    above = next((each for each in steps[step.rank :] if each.fact), None)
+    answer: dict[str, Any] = {
+        "tier": step.name,
+        "name": dict(step.label),
+        "held_until": time.iso(found.held_until) if found.held_until else None,
+        "lost_at": time.iso(found.lost_at) if found.lost_at else None,
+        "benefits": list(step.benefits),
+    }
+    if above:
+        answer["next"] = {
+            "tier": above.name,
+            "measure": found.measure,
+            "missing": found.missing,
+            "visits": found.visits,
+        }
+    return {"tier": answer}
 
 
 def counts(programme: Programme, at: datetime, lang: str) -> list[tuple[str, int]]:
     """How many members stand on each rung, lowest first."""
-    steps = programs.book(programme.id, at).ladders.get(rules.LADDER, ())
-    higher = journal.holders_by_highest(programme.id, [step.asset for step in steps if step.fact], at)
+    steps = ladder(programme, at)
+    higher = journal.holders_by_highest(programme.id, [step.asset for step in steps if not step.is_base], at)
     everybody = members.count(programme.id)
     return [
-        (step.label[lang], higher.get(step.asset, 0) if step.fact else everybody - sum(higher.values()))
+        (step.label[lang], everybody - sum(higher.values()) if step.is_base else higher.get(step.asset, 0))
         for step in steps
     ]

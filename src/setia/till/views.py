@@ -292,7 +292,9 @@ def void(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
 @for_staff
 def register(request: HttpRequest, caller: Caller) -> HttpResponse:
     """A new member by number and, if they like, a name. Who is known already is simply opened."""
-    typed = {name: (request.POST or request.GET).get(name, "") for name in ("phone", "nickname")}
+    names = ("phone", "nickname", "code", "order")
+    typed: dict[str, Any] = {name: (request.POST or request.GET).get(name, "")[:80] for name in names}
+    typed["policy"] = joining.policy(caller.programme)
     if request.method == "GET":
         return _show(request, caller, "register", typed)
     known = members.by_phone(caller.programme.id, typed["phone"])
@@ -300,7 +302,12 @@ def register(request: HttpRequest, caller: Caller) -> HttpResponse:
         return redirect(f"{reverse('till:main')}?m={known.public_id}")
     try:
         person = joining.join(
-            caller.programme, typed["phone"], nickname=typed["nickname"], channel="till", actor=caller.actor
+            caller.programme,
+            typed["phone"],
+            nickname=typed["nickname"],
+            channel="till",
+            actor=caller.actor,
+            ticket=joining.Ticket(typed["code"], purchase=_first_purchase(request, caller, typed)),
         )
     except Refusal as refusal:
         return _show(request, caller, "register", typed, refusal)
@@ -310,6 +317,17 @@ def register(request: HttpRequest, caller: Caller) -> HttpResponse:
         "registered",
         {"card": _card(request, caller, person), "link": _own_phone(caller, person)},
     )
+
+
+def _first_purchase(request: HttpRequest, caller: Caller, typed: dict[str, Any]) -> Told | None:
+    """The sale somebody joins by, of nobody's yet. Refuses `bad_amount`."""
+    if typed["policy"].is_open or not typed["order"].strip():
+        return None
+    total, place = money.parse(typed["order"]), _places(request, caller)[1]
+    if not total or total > money.LARGEST:
+        raise Refusal("bad_amount", status=422, param="order", value=typed["order"])
+    order = Order(id=f"till-{ids.new()}", total=Money(amount=total))
+    return understand.purchase(PurchaseBody(order=order, outlet=place.code if place else None), caller.source)
 
 
 def _own_phone(caller: Caller, person: Person) -> str:

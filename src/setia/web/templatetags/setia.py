@@ -127,6 +127,19 @@ def change(context: template.Context, kpi: Any) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
+def month_word(context: template.Context, value: int) -> str:
+    """A month of any year, 1 to 12: Nov."""
+    return time.month_word(value, _lang(context))
+
+
+@register.simple_tag(takes_context=True)
+def birthday(context: template.Context, value: str) -> str:
+    """A birthday as people write it: 17 Agu."""
+    month, _, day = value.partition("-")
+    return f"{int(day)} {time.month_word(int(month), _lang(context))}"
+
+
+@register.simple_tag(takes_context=True)
 def month_name(context: template.Context, value: datetime) -> str:
     """A month as a heading: Nov 2026."""
     return time.day(value, _lang(context)).partition(" ")[2]
