@@ -28,7 +28,7 @@ the clock (of the processor) only cuts it short, and then it says so.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import process_time
 from typing import Any
@@ -36,7 +36,7 @@ from typing import Any
 from setia.engine.decide import Book, Rule
 from setia.intake import honest
 from setia.intake.honest import ARTICLE, CHEAPEST, Goods, Kept, Worth
-from setia.intake.play import KEPT_FOR, POINTS, Move, Play, Step
+from setia.intake.play import KEPT_FOR, Move, Play, Step
 from setia.intake.shop import Shop
 from setia.journal.rules import LADDER
 from setia.kit import money, texts, time
