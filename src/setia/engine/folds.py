@@ -16,6 +16,14 @@ from setia.kit import time
 OF_EVENTS = ("net", "visits")  # columns that an event has itself; any other is an asset that rules gave
 
 
+def on_lines(book: Book, facts: Mapping[str, Any]) -> None:
+    """Give each line of a sale what is known of its article or category from the member's history."""
+    for name, of in book.often.items():
+        counts = facts.get(name) or {}
+        for line in facts["lines"]:
+            line[name] = counts.get(line[of], 0)
+
+
 @dataclass(slots=True)
 class Rolling:
     """A sum over the last so many days: what leaves the window at the front is taken off once."""

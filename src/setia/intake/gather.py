@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from setia.engine.decide import Book, Step
+from setia.engine.folds import on_lines
 from setia.engine.vocabulary import (
     ACTIVATED,
     CAPTURED,
@@ -489,8 +490,7 @@ def _limits(
         parts = []
         for place, (name, rule) in enumerate(used.items()):
             parts.append(
-                f"coalesce(sum(CASE j.verb WHEN 'give' THEN j.amount ELSE -j.amount END) "
-                f"FILTER (WHERE j.rule = '{rule}'), 0) AS u{place}"
+                f"coalesce(sum({_signed(book, rule)}) FILTER (WHERE j.rule = '{rule}'), 0) AS u{place}"
             )
             columns.append(f"{every}s.u{place}")
             readers[name] = len(columns) - 1, _number
@@ -505,6 +505,14 @@ def _limits(
             f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM journal_entry j\n"
             f"  WHERE j.member_id = {_SELVES} AND j.rule IN ({names}){within}) {every}s ON true"
         )
+
+
+def _signed(book: Book, rule: str) -> str:
+    """What an entry of a limited rule adds to what was given. What undoes an ask is one itself."""
+    given = "j.verb = 'give'"
+    if book.by_id[rule].ask:
+        given = "j.verb = 'ask' AND j.reverses_event_id IS NULL"
+    return f"CASE WHEN {given} THEN j.amount ELSE -j.amount END"
 
 
 def _held(steps: Iterable[Step]) -> str:
@@ -595,6 +603,7 @@ def facts(told: Told, at: datetime, book: Book, known: Known) -> dict[str, Any]:
     for name, fold in book.folds.items():
         if isinstance(fold, Balance):
             found[name] = known.account.spendable(fold.asset) if known.account else 0
+    on_lines(book, found)
     return found
 
 
@@ -621,6 +630,7 @@ def carried(
         "items": sum(line["items"] for line in lines),
         "amount": told.amount,
         "lines": lines,
+        "applied": told.applied,
     }
 
 
@@ -642,6 +652,7 @@ def _line(line: Line, categories: Mapping[str, str]) -> dict[str, Any]:
         "net": line.net,
         "amount": line.amount,
         "items": int(line.qty) or bool(line.qty),
+        "cost": line.cost,
     }
 
 

@@ -28,7 +28,7 @@ from setia.engine.vocabulary import (
     VOIDED,
     Balance,
 )
-from setia.intake import corrections, gather, parking, pools, receipts, understand
+from setia.intake import corrections, gather, offers, parking, pools, receipts, understand
 from setia.intake.deeds import AFTER_RETURN, DEEDS, Deed, needs_second
 from setia.intake.gather import Asked, Known, Recorded
 from setia.intake.models import Key
@@ -93,7 +93,8 @@ class _Moved(Exception):
 
 
 def preview(caller: Caller, told: Told) -> Receipt:
-    """The same steps without writing: what would follow, and what is held now."""
+    """The same steps without writing: what would follow, and what is held now. A sale is offered all that it may have."""
+    told.applied = told.applied or None
     case = _look(caller, told, key="", holds=False)
     if case.waits:
         raise NotFound("order", told.corrects or "", param="order_id")
@@ -428,9 +429,13 @@ def _decided(case: Case) -> Plan:
     """The consequences, as rows."""
     told, kind = case.told, programs.kind(case.told.kind)
     deed = DEEDS.get(told.kind)
+    account = case.known.account
     if not deed:
         case.facts = gather.facts(told, case.at, case.book, case.known)
-    account = case.known.account
+        if told.applied:
+            if account is None:
+                raise Refusal("not_offered", status=422, param="order.applied", rule=next(iter(told.applied)))
+            offers.take_off(told, case.book, case.facts)
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()
     if deed:
@@ -586,6 +591,12 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["lines"] = corrections.gone(sale, told)
     elif told.lines:
         payload["lines"] = [(line.sku, float(line.qty), line.amount, line.net) for line in told.lines]
+        if any(line.cost is not None for line in told.lines):
+            payload["cost"] = [line.cost for line in told.lines]
+    if told.applied:
+        payload["applied"] = told.applied
+    if told.gross is not None:
+        payload["gross"] = [line.gross for line in told.lines] or told.gross
     if told.amount:
         payload["amount"] = told.amount
     if told.note:

@@ -552,6 +552,12 @@ def version(program: UUID, number: int) -> Book | None:
     return None
 
 
+def rule_names(program: UUID, number: int) -> Mapping[str, Mapping[str, str]]:
+    """What the rules of a version were called, by id."""
+    known = version(program, number)
+    return {id: rule.name for id, rule in known.by_id.items()} if known else {}
+
+
 def rule_name(program: UUID, number: int, rule: str) -> dict[str, str]:
     """What a rule was called in its version; built-in rules have a text of their own."""
     if texts.has(f"rule.{rule}"):
