@@ -62,7 +62,7 @@ TEXTS = (
         "giving_for_giving", "Entries that set off entries",
         HEAD + PLAIN + rule("lagi", "give: {asset: points, amount: {times: 20, of: given}}", "limit: {each: member, every: day, at_most: 10000}", on="given:points"),
     ),
-    Planted("earning_on_gross", "Odoo #114004: points on what points or discounts paid", HEAD + PLAIN.replace("of: net", "of: gross")),
+    Planted("earning_on_gross", "Odoo #114004: points on what points or discounts paid", HEAD + PLAIN.replace("of: net", "of: {sum_lines: amount}")),
     Planted(
         "stacked_discounts", "Voucherify, Talon.One: several discounts on one price",
         HEAD + PLAIN + rule("enam-puluh", "discount: {percent: 60}") + rule("lima-puluh", "discount: {percent: 50}"),
@@ -79,30 +79,38 @@ def _patched(where: Any, name: str, wrong: Any) -> Iterator[None]:
         yield
 
 
-def _less(before: Sequence[Effect], gone: Sequence[Effect]) -> list[Effect]:
-    """What is left when the returned part is judged by itself."""
-    taken = {(effect.rule, effect.asset): effect.amount for effect in gone}
-    return [
-        replace(each, amount=max(0, each.amount - taken.get((each.rule, each.asset), 0))) for each in before
-    ]
-
-
-def _by_increment(at_return: bool) -> Any:
-    """Each refund takes what its own money earned, rounded by itself; perhaps by the rules of the hour it is made."""
+def _taking(gone: Callable[[Any, Any], Sequence[Effect]]) -> Callable[[], Any]:
+    """An engine whose returns take back so much of what stands, instead of what is over the target."""
 
     def target(case: Any, sale: Any) -> list[Effect]:
-        part = -case.told.net
-        was = sale.left[0] if sale.left else None
-        lines = [Line(was.sku, was.qty, part, part, was.category)] if was else []
-        stands = {}
+        taken: dict[Any, int] = {}
+        for effect in gone(case, sale):
+            key = effect.rule, effect.asset
+            taken[key] = taken.get(key, 0) + effect.amount
+        stands: dict[Any, int] = {}
         for entry in case.standing:
             if entry.verb == "give" and not entry.is_undoing:
                 stands[entry.rule, entry.asset] = entry.amount - entry.undone
-        before = [Effect("give", asset, n, n, rule, 0, None, {}) for (rule, asset), n in stands.items()]
-        judged = replace(sale, at=case.at) if at_return else sale
-        return _less(before, corrections.would_earn(case.book, judged, lines, part, part))
+        left = {key: max(0, amount - taken.get(key, 0)) for key, amount in stands.items()}
+        return [Effect("give", asset, n, n, rule, 0, None, {}) for (rule, asset), n in left.items()]
 
     return lambda: _patched(corrections, "target", target)
+
+
+def _own_part(case: Any, sale: Any) -> list[Effect]:
+    """What the money of this refund alone would have earned."""
+    part = -case.told.net
+    lines = [Line(line.sku, line.qty, part, part, line.category) for line in sale.left[:1]]
+    return corrections.would_earn(case.book, sale, lines, part, part)
+
+
+def _today(case: Any, sale: Any) -> list[Effect]:
+    """What the returned goods would earn by the rules of the hour in which they come back."""
+    now, told = replace(sale, at=case.at), case.told
+    before = corrections.would_earn(case.book, now, sale.left, sale.left_net, sale.left_total)
+    net, total = sale.left_net + told.net, sale.left_total + told.total
+    after = corrections.would_earn(case.book, now, told.lines, net, total)
+    return [*before, *(replace(effect, amount=-effect.amount) for effect in after)]
 
 
 def _tier_forgotten() -> Any:
@@ -198,8 +206,8 @@ TIERS = "tiers:\n  - {tier: biasa}\n  - {tier: emas, from_spend: 10000000, keep:
 LIMITED = rule("bulanan", "give: {asset: points, amount: {per: 10000, points: 5, of: net}}", "limit: {each: member, every: month, at_most: 1000}")  # fmt: skip
 
 FAULTS = (
-    Planted("refund_rounded_by_itself", "Square: a $5 refund takes 0", HEAD + PLAIN, _by_increment(at_return=False)),
-    Planted("todays_rule", "Smile.io: taken back by the rule of today", HEAD + PLAIN + EVENING, _by_increment(at_return=True)),
+    Planted("refund_rounded_by_itself", "Square: a $5 refund takes 0", HEAD + PLAIN, _taking(_own_part)),
+    Planted("todays_rule", "Smile.io: taken back by the rule of today", HEAD + PLAIN + EVENING, _taking(_today)),
     Planted("tier_forgotten", "Open Loyalty: tier and counters stay", HEAD + TIERS + PLAIN, _tier_forgotten),
     Planted("merging_resets_limits", "Capillary and others: the survivor starts anew", HEAD + PLAIN + LIMITED, _merging_resets_limits),
     Planted("returned_twice", "Odoo, ERPNext: a return without a cap", HEAD + PLAIN, _returned_twice),

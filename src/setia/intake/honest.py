@@ -13,6 +13,7 @@ from typing import Any
 
 from setia.engine import nodes
 from setia.engine.decide import DISCOUNT, FREE_ITEM, UNTIL_RELEASED, Book, Effect, Rule, decide
+from setia.engine.folds import on_lines
 from setia.engine.vocabulary import CLAIMED, JOINED, MADE
 from setia.intake import gather
 from setia.intake.types import Item, Told
@@ -67,9 +68,12 @@ class Worth:
             return self.of(effect.asset, effect.amount)
         if effect.ask == DISCOUNT:
             return effect.amount
-        if effect.ask == FREE_ITEM:
-            return effect.amount * self.articles.get(effect.asset.partition("/")[2], 1)
-        return 0
+        return self.article(effect.asset, effect.amount)
+
+    def article(self, asset: str, amount: int) -> int:
+        """So many of an article that is given away; nothing for anything else."""
+        kind, _, sku = asset.partition("/")
+        return amount * self.articles.get(sku, 1) if kind == FREE_ITEM else 0
 
 
 def sale(who: tuple[str, str], lines: Sequence[tuple[int, Goods]], paid: int | None = None) -> Told:
@@ -176,6 +180,7 @@ def effects(book: Book, known: Kept, lines: Sequence[tuple[int, Goods]]) -> list
     told = sale(("id", ""), lines)
     told.outlet, told.channel = known.goods.outlet or None, known.goods.channel
     facts = {**known.facts, **gather.carried(told, at, book.zone, book.zone, {})}
+    on_lines(book, facts)
     facts.update(dict.fromkeys((name for name in facts if name.startswith(COUNTERS)), 0), applied=None)
     return decide(book, MADE, facts)
 

@@ -1,27 +1,27 @@
 """The loophole finder: short sequences of what members may do that make value out of nothing, by a book's own decisions.
 
 **What a loophole is.** One person acts, with as many numbers as they like. At the end we count what they have beyond their
-money: units that are not run out (those on hold and those still to come included, debt taken off) and units that were
+money: units that have not run out (those on hold and those still to come included, debt taken off) and units that were
 redeemed, each at its asset's value; discounts on goods they keep; articles given away. Against it stands what an *honest*
-member would have: the same goods, kept by one number, one receipt a day, at the most favourable standing of that day, with
-what joining gives. It is a loophole when the first is more than the second by more than is allowed:
+member would have: the same goods, kept by one number, one receipt a day, rule by rule in the best standing of that day,
+with what joining gives. It is a loophole when the first is more than the second by more than is allowed:
 
-- for every number after the first `NUMBER` rupiah, what a number costs, and all that it bought and kept as long as it was another: a bonus
-  for new members isn't a loophole by itself, one that is worth more than a number costs is;
+- for every number after the first `NUMBER` rupiah, what a number costs, and all that it bought and kept as long as it was
+  another: a bonus for new members isn't a loophole by itself, one that is worth more than a number costs is;
 - a rule that states an amount (a threshold, a unit) may be met again and again at that amount: its rate there is honest at
   any sum within its limits, so ten receipts at a threshold are no loophole, while ten of the least amount may be one;
 - half a step of a rule that rounds to the nearest for each receipt, and two rupiah for each return.
 
-Four more things are loopholes: units that are alive 31 days after the end though everything honestly given by then has run
-out (`revived`); a rung of a ladder that somebody holds though nothing is kept (`standing`); a purchase that brings back as
-much as it costs, again and again, on one day or every day (`pump`); money out of nothing is value as any other.
+Three more things are loopholes: units that are alive 31 days after the end though all that was given for any of the
+receipts, the returned ones too, has run out (`revived`); a rung of a ladder held though the only receipt was brought back
+whole (`standing`); a purchase that brings back as much as it costs, again and again, on one day or every day (`pump`).
 
 Not loopholes: goods bought at a better rate while a tier or a count stood that a return took away later (other sales are
 never judged again by themselves, and the honest member stands as well on that day); debt that is never paid (it counts as
-owed; `returns.debt` bounds it); what staff do by hand.
+owed; `returns.debt` bounds it); what staff do by hand; free articles that are kept when their receipt comes back.
 
 **How it searches.** Breadth first and without chance: all sequences of so many moves before any longer one, over amounts
-that the book's rules state, in themes (receipts, points, numbers, households, holds, time) so that what can't matter
+that the book's rules state, in themes (receipts, numbers, points, households, holds, time) so that what can't matter
 together isn't tried together. Courses that lead to the same state are followed once. Each move is decided by
 `service.again` over memory (`shop`), so the search can't disagree with the road. Its bounds are the length and the moves;
 the clock (of the processor) only cuts it short, and then it says so.
@@ -352,7 +352,7 @@ class _Hunt:
         later = play.shop.now + KEPT_FOR
         alive = sum(self.worth.of(asset, amount) for asset, amount in play.held(later).items())
         if alive > allowed and alive > got - 1 and play.waits:
-            fair = self._honest(play, kept, later)
+            fair = self._honest(play, play.bought(), later)
             if alive > fair + allowed:
                 return self._told("revived", play, bought, alive, fair, allowed)
         if len(play.path) == 2 and play.path[-1][0] == "buy":

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from setia.engine.decide import UNTIL_RELEASED
+from setia.engine.decide import DISCOUNT, UNTIL_RELEASED
 from setia.engine.vocabulary import (
     CAPTURED,
     HELD,
@@ -137,6 +137,10 @@ class Play:
         """The goods that weren't brought back."""
         return [Kept(one.kept, one.goods, one.facts) for one in self.receipts if one.kept]
 
+    def bought(self) -> list[Kept]:
+        """All goods, those that were brought back too."""
+        return [Kept(one.asked, one.goods, one.facts) for one in self.receipts if one.asked]
+
     def rung(self) -> str | None:
         """A rung of a ladder that somebody holds."""
         now = self.shop.now
@@ -240,10 +244,15 @@ class Play:
         return "join", {"who": _name(len(self.members) - 1)}
 
     def _buy(self, who: int, amount: int, goods: Goods) -> tuple[str, dict[str, Any]]:
-        case = self.shop.tell(honest.sale(self._who(who), [(amount, goods)]))
-        told = case.told
-        self._bought(case, who, amount, told.total, goods)
-        return "buy", {"who": _name(who), "asked": amount, "paid": told.total, "goods": _goods(goods)}
+        told = honest.sale(self._who(who), [(amount, goods)])
+        offers = self.shop.offers(told)
+        off = sum(much for what, much in offers.values() if what == DISCOUNT)
+        told = honest.sale(self._who(who), [(amount, goods)], amount - off)
+        told.applied = {rule: much for rule, (_, much) in offers.items()}
+        case = self.shop.tell(told)
+        self.free += sum(self.worth.article(what, much) for what, much in offers.values())
+        self._bought(case, who, amount, amount - off, goods)
+        return "buy", {"who": _name(who), "asked": amount, "paid": amount - off, "goods": _goods(goods)}
 
     def _bought(self, case: Case, who: int, asked: int, paid: int, goods: Goods) -> None:
         number = case.told.external_id

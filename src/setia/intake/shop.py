@@ -5,13 +5,12 @@ booked here. No database is read or written. It is quick to copy, so one can try
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from setia.engine.decide import Book
-from setia.engine.folds import Memory, period_of
+from setia.engine.decide import IN_ANSWER, Book
 from setia.engine.vocabulary import (
     EXPIRED,
     HELD,
@@ -19,10 +18,10 @@ from setia.engine.vocabulary import (
     TRANSFERRED,
     Balance,
     Held,
+    LookUp,
     Reached,
-    Used,
 )
-from setia.intake import corrections, service
+from setia.intake import corrections, lookups, recalled, service
 from setia.intake.deeds import DEEDS
 from setia.intake.gather import Known
 from setia.intake.past import Past
@@ -82,6 +81,8 @@ class Shop(Past):
         self.numbers: dict[str, UUID] = {}  # of each event by the number it was told under
         self.entries: dict[UUID, list[journal.EntryRow]] = {}
         self.postings: dict[UUID, list[journal.PostingRow]] = {}
+        self.events: dict[UUID, recalled.Past] = {}  # the same, as facts recall them
+        self.known_of = lookups.NOBODY  # what members told of themselves
         self.redeemed: dict[str, int] = {}  # units of each asset that were spent and not given back
 
     def copy(self) -> "Shop":
@@ -98,7 +99,7 @@ class Shop(Past):
         }
         for name in ("versions", "ended", "dates", "merged_into", "absorbed", "pool_of"):
             setattr(other, name, dict(getattr(self, name)))
-        for name in ("rows", "numbers", "entries", "postings", "redeemed"):
+        for name in ("rows", "numbers", "entries", "postings", "events", "redeemed"):
             setattr(other, name, dict(getattr(self, name)))
         for name in ("corrected", "paid", "left"):
             setattr(other, name, {key: list(rows) for key, rows in getattr(self, name).items()})
@@ -134,6 +135,7 @@ class Shop(Past):
         row.member_id, row.other_id, row.order_ref = case.known.named, service.other_of(case), told.order
         row.counts_at, row.net, row.total, row.visits = case.counts_at, told.net, told.total, told.visits
         self._keep(row, plan.entries, plan.postings)
+        self.events[id] = self._event(row, told, plan.entries)
         holders = {case.known.member} | case.versions.keys() if case.known.member else set(case.versions)
         self.book_in(row, holders, [(*posting, self.program) for posting in plan.postings], plan.lots)
         for _, ask, words in plan.promises:
@@ -165,6 +167,41 @@ class Shop(Past):
             journal.PostingRow(row.id, n, source, target, amount, event, lot_n, k)
             for n, _, _, source, _, target, _, amount, event, lot_n, k in postings
         ]
+
+    def _event(self, row: Any, told: Told, entries: Sequence[Any]) -> recalled.Past:
+        sale = self.rows[row.corrects_id] if row.corrects_id else row
+        categories = sale.facts.get("categories", ())
+        lines = [
+            {"sku": sku, "category": categories[place] or "", "net": sign * net, "amount": sign * amount,
+             "items": sign * (int(qty) or bool(qty))}
+            for sign, place, (sku, qty, amount, net) in _lines(row)
+        ]  # fmt: skip
+        return recalled.Past(
+            row.counts_at,
+            row.net,
+            row.visits,
+            told.outlet or "",
+            lines,
+            [
+                recalled.Entry(rule, verb, asset, amount, counts_at, version > 0 or rule in self.rules.by_id, bool(of))
+                for _, version, rule, _, verb, asset, amount, _, _, _, counts_at, of, _, _ in entries
+            ],
+        )
+
+    def offers(self, told: Told) -> dict[str, tuple[str, int]]:
+        """All that would make a sale cheaper now, by rule: what it is (an asset) and how much."""
+        if not any(rule.phase == "price" for rule in self.rules.rules):
+            return {}
+        id, told = UUID(int=self.count + 1), replace(told, applied=None)
+        told.source, told.external_id, told.at = _SOURCE, f"{self.count + 1:06}", self.now + _TICK
+        case = Case(self.caller, told)
+        case.event_id, case.now, case.at, case.counts_at, case.book = id, told.at, told.at, told.at, self.rules
+        plan, _, _ = service.again(case, self._known(case, self._row(id, told)))
+        return {
+            rule: (asset, amount)
+            for _, _, rule, _, verb, asset, amount, *_ in plan.entries
+            if verb == "ask" and amount and asset.partition("/")[0] in IN_ANSWER
+        }
 
     def pass_time(self, until: datetime) -> None:
         """Let time pass, and all happen that falls due: rungs of ladders are judged, holds end, units run out."""
@@ -232,7 +269,7 @@ class Shop(Past):
             pool if not is_pool else None,
             self.pools[pool].get(member, "") if pool and member and not is_pool else "",
             is_pool,
-            self.folded(member, needs, row.at) if member else {},
+            self.folded(member, needs, row.at, told.outlet or "") if member else {},
             self.deeds(row, target, bool(deed and deed.all_lots))
             if deed or pool or row.corrects_id
             else None,
@@ -240,38 +277,23 @@ class Shop(Past):
             self,
         )
 
-    def folded(self, member: UUID, needs: Iterable[str], at: datetime) -> dict[str, Any]:
-        """The folded facts of a member before an instant; balances are the account's to say."""
+    def folded(self, member: UUID, needs: Iterable[str], at: datetime, outlet: str = "") -> dict[str, Any]:
+        """The folded facts of a member before an instant, and those that are looked up; balances are the account's."""
         folds = {name: self.rules.folds[name] for name in needs}
         if not folds:
             return {}
-        zone = time.zone(self.rules.zone)
-        mine = [row for row in self.rows.values() if row.member_id in self.selves(member) and row.at < at]
-        memory = Memory.of(folds)
-        for row in mine:
-            memory.step(self.rules, row.counts_at, at.date(), row.net, row.visits, ())
-        found = memory.read(self.rules, folds, at, at.date())
-        today = at.astimezone(zone).date()
+        mine = [row for row in self.rows.values() if row.member_id in self.selves(member)]
+        events = [self.events[row.id] for row in mine]
+        day = at.astimezone(time.zone(self.rules.zone)).date()
+        found = lookups.facts(self.rules, folds, self.known_of, at, day)
         for name, fold in folds.items():
-            if isinstance(fold, Used):
-                found[name] = self._used(fold, mine, today, zone)
-            elif isinstance(fold, Held):
+            if isinstance(fold, Held):
                 found[name] = self._held(fold, member, at)
             elif isinstance(fold, Reached):
-                found[name] = self._reached(fold, mine)
-            elif isinstance(fold, Balance):
-                found.pop(name, None)
+                found[name] = self._reached(mine)
+            elif not isinstance(fold, Balance | LookUp):
+                found[name] = recalled.fact(fold, events, [*self.events.values()], self.rules, at, outlet)
         return found
-
-    def _used(self, fold: Used, mine: Iterable[Any], today: Any, zone: Any) -> int:
-        period = period_of(today, fold.every)
-        return sum(
-            entry.amount if entry.verb == "give" else -entry.amount
-            for row in mine
-            for entry in self.entries[row.id]
-            if entry.rule == fold.rule
-            and period_of(entry.counts_at.astimezone(zone).date(), fold.every) == period
-        )
 
     def _held(self, fold: Held, member: UUID, at: datetime) -> Any:
         steps = self.rules.ladders.get(fold.ladder, ())
@@ -283,15 +305,19 @@ class Shop(Past):
         step = next((each for each in reversed(steps) if each.asset in held), steps[0] if steps else None)
         return (step.rank if step else 0) if fold.give == "rank" else (step.name if step else "")
 
-    def _reached(self, fold: Reached, mine: Sequence[Any]) -> dict[str, datetime]:
+    def _reached(self, mine: Sequence[Any]) -> dict[str, datetime]:
+        """The last event at which what the ladder measures reached each step."""
         found: dict[str, datetime] = {}
-        counted = [row for row in mine if row.net]
-        for row in counted:
-            since = row.counts_at - timedelta(days=365)
-            spent = sum(each.net for each in counted if since <= each.counts_at <= row.counts_at)
-            for step in self.rules.ladders.get(fold.ladder, ()):
-                if step.fact and row.net > 0 and spent >= step.at_least:
-                    found[step.name] = max(row.counts_at, found.get(step.name, row.counts_at))
+        for ladder in self.rules.ladders.values():
+            asked = [step for step in ladder if step.fact]
+            fold = self.rules.folds.get(asked[0].fact or "") if asked else None
+            for row in mine if fold else ():
+                seen = [self.events[each.id] for each in mine if each.counts_at <= row.counts_at]
+                gained = recalled.fact(fold, [self.events[row.id]], (), self.rules, row.counts_at, "")  # type: ignore[arg-type]
+                reached = recalled.fact(fold, seen, (), self.rules, row.counts_at, "")  # type: ignore[arg-type]
+                for step in asked:
+                    if gained > 0 and reached >= step.at_least:
+                        found[step.name] = max(row.counts_at, found.get(step.name, row.counts_at))
         return found
 
     # What the record says
@@ -320,6 +346,12 @@ class Shop(Past):
     def came_from(self, holder: UUID, lots: Iterable[LotKey]) -> dict[LotKey, LotKey]:
         """Nothing is ever extended here."""
         return {}
+
+
+def _lines(row: Any) -> Iterable[tuple[int, int, tuple[Any, ...]]]:
+    """The lines of a sale, or those a correction takes off one: sign, place and what they are."""
+    for place, line in enumerate(row.payload.get("lines", ())):
+        yield (1, place, line) if len(line) == 4 else (-1, line[4], line[:4])
 
 
 def _copied(lot: Lot) -> Lot:
