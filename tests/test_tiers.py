@@ -1,7 +1,9 @@
 """Tiers beyond spend: by visits, by points, in the calendar year; grace, falling, benefits, VIPs by invitation."""
 
 import random
+import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -424,3 +426,35 @@ def test_a_returned_sale_whose_tier_was_withdrawn_takes_nobody_elses_tier():
     assert tier(shop, rani, NOON).name == "silver", "the one that was granted since"
     shop.sound()
     assert replay.replay(shop.programme).faults == []
+
+
+GUIDE = Path(__file__).parent.parent / "docs/guides/tiers.md"
+
+
+def test_the_guides_table_is_a_programme_that_does_what_it_says():
+    blocks = [block for block in re.findall(r"```yaml\n(.*?)```", GUIDE.read_text("utf-8"), re.S)]
+    whole = next(block for block in blocks if block.startswith("program:"))
+    rest = [block for block in blocks if block.startswith("  - id:")]
+    shop = found_shop(whole + "".join(rest))
+    rani = shop.member(RANI, NOON - timedelta(days=200))
+    want = {
+        "bronze": ("diskon", "poin-bronze", "ongkir-bronze"),
+        "silver": ("diskon", "poin-silver", "ongkir"),
+        "gold": ("diskon", "poin-gold", "ongkir", "kirim-cepat"),
+    }
+    for n, (name, rules) in enumerate(want.items()):
+        at = NOON - timedelta(days=100 - n)
+        if n:
+            shop.happens("tier.granted", f"G{n}", at - timedelta(hours=1), RANI, tier=name, reason="uji coba")
+        found = tier(shop, rani, at)
+        assert (found.name, len(found.benefits)) == (name, n)
+        offered = service.preview(shop.caller, shop.sale(f"P{n}", 100_000, at=at)).entries
+        assert tuple(entry.rule for entry in offered) == ("diskon", *rules[2:], rules[1])
+        assert [entry.amount for entry in offered if entry.rule == "diskon"] == [5_000 * (n + 1)]
+        assert [entry.amount for entry in offered if entry.asset == "points"] == [
+            9 * (n + 1) if n < 1 else 8 * 3 if n > 1 else 18
+        ]
+    for block in blocks:
+        section = block if block.startswith(("tiers:", "joining:")) else ""
+        for text in section.splitlines() if section.startswith("joining:") else [section]:
+            programs.check(f"{HEAD}{text}{RULES}", time.DEFAULT_ZONE)

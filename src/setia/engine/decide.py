@@ -192,8 +192,8 @@ class Book:
     expires: Mapping[str, int | None] = field(
         default_factory=dict
     )  # months that each asset is good for, by default
-    second_person: bool = False  # publishing what follows this version needs another person's yes
     joining: Joining = Joining()
+    second_person: bool = False  # publishing what follows this version needs another person's yes
     counters: Mapping[str, tuple[tuple[str, Limit], ...]] = field(init=False)  # by rule: its limits' facts
     shown: Mapping[str, tuple[str, ...]] = field(init=False)  # by rule: the facts that its entries keep
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)

@@ -216,14 +216,6 @@ class Reader:
             return Pools()
         return Pools(str(leaving), tuple(map(str, may_spend)))
 
-    def approvals(self, thing: Any) -> bool:
-        """The document's `approvals:` section: whether somebody else than its author must agree to publishing."""
-        thing = self.mapping("approvals", thing or {}, ["publish"])
-        publish = thing.get("publish", "author")
-        if publish not in ("author", "second_person"):
-            self.wrong("approvals.publish", "unknown_choice", value=publish, choices="author, second_person")
-        return bool(publish == "second_person")
-
     def joining(self, thing: Any) -> Joining:
         """The document's `joining:` section: who may join, and for how much a first purchase must be."""
         thing = self.mapping("joining", thing or {}, ["who", "at_least"])
@@ -237,6 +229,14 @@ class Reader:
         if "at_least" in thing:
             self.wrong("joining.at_least", "joining_without_purchase")
         return Joining(who)
+
+    def approvals(self, thing: Any) -> bool:
+        """The document's `approvals:` section: whether somebody else than its author must agree to publishing."""
+        thing = self.mapping("approvals", thing or {}, ["publish"])
+        publish = thing.get("publish", "author")
+        if publish not in ("author", "second_person"):
+            self.wrong("approvals.publish", "unknown_choice", value=publish, choices="author, second_person")
+        return bool(publish == "second_person")
 
     # Conditions
 
@@ -754,8 +754,8 @@ def nearest(word: str, known: Iterable[str]) -> dict[str, str]:
 
 
 _SECTIONS = (
-    "program", "assets", "facts", "budgets", "discounts", "rules", "returns", "corrections", "late", "pools",
-    "approvals", "joining", "examples",
+    "program", "assets", "facts", "budgets", "discounts", "rules", "returns", "corrections", "late", "pools", "joining",
+    "approvals", "examples",
 )  # fmt: skip
 
 
@@ -780,8 +780,8 @@ def read(
         reader.wrong("rules", "id_twice", value=id)
     _groups(reader, rules)
     returns, pools = reader.returns(document.get("returns")), reader.pools(document.get("pools"))
-    second_person = reader.approvals(document.get("approvals"))
     joining = reader.joining(document.get("joining"))
+    second_person = reader.approvals(document.get("approvals"))
     corrections = reader.mapping("corrections", document.get("corrections") or {}, ["alone_up_to"])
     alone = reader.number("corrections.alone_up_to", corrections.get("alone_up_to", 1_000), 0, 10**9)
     late = reader.mapping("late", document.get("late") or {}, ["window"])
@@ -808,8 +808,8 @@ def read(
         guard,
         values,
         expire,
-        second_person,
         joining,
+        second_person,
     ), []
 
 

@@ -221,6 +221,7 @@ MERGED = "member.merged"
 UNMERGED = "member.unmerged"
 REJUDGED = "purchase.rejudged"
 BIRTHDAY = "member.birthday"
+RANKED = "member.ranked"
 POOL_OPENED = "pool.opened"
 POOL_JOINED = "pool.joined"
 POOL_LEFT = "pool.left"
@@ -234,6 +235,7 @@ CORE_EVENTS = (
     EventKind(CLAIMED, _SALE),
     EventKind(JOINED, ("channel", *_WHEN)),
     EventKind(BIRTHDAY, ("channel", *_WHEN), scope="internal"),
+    EventKind(RANKED, ("rank", "channel", *_WHEN), scope="internal"),
     EventKind(RETURNED, _WHEN),
     EventKind(SPENT, ("amount", *_WHEN), scope="spend"),
     EventKind(EXPIRED, _WHEN, scope="internal"),
@@ -268,6 +270,7 @@ CORE_FACTS = (
     Fact("day", "count", 1, 31),
     Fact("month", "count", 1, 12),
     Fact("date", "date"),
+    Fact("rank", "count", 1, 10**9),
     Fact("member.purchases", "count", 0, 10**9, Sum("visits")),
     Fact("member.spent_30d", "rupiah", 0, 10**15, Sum("net", 30)),
     Fact("member.spent_90d", "rupiah", 0, 10**15, Sum("net", 90)),

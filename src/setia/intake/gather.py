@@ -202,10 +202,8 @@ class Deeds:
 
     def is_cut(self, most: int) -> bool:
         """Whether somebody may have more lots to draw from than were looked at."""
-        lots = (lot for holder in self.holders.values() for lot in holder.lots or ())
-        return (
-            most > 0 and max(Counter((lot.holder_id, lot.asset) for lot in lots).values(), default=0) >= most
-        )
+        lots = [lot for holder in self.holders.values() for lot in holder.lots or ()]
+        return 0 < most <= len(lots) and most <= max(Counter((x.holder_id, x.asset) for x in lots).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,9 +244,8 @@ def look_up(
         other, second = _named(told.other)
         if target == "event":
             other = "target's other"
-        if target:
-            if told.kind != CLAIMED:
-                who, params[1] = "target", None
+        if target and told.kind != CLAIMED:
+            who, params[1] = "target", None
         is_sale = told.kind in (MADE, CLAIMED)
         of_kind = kind.decode() if kind else ""
         shape = Shape(target, other, told.kind == UNMERGED, min(asked.lots, 1), is_sale, of_kind)
@@ -332,8 +329,11 @@ def _corrected(told: Told) -> tuple[str, bytes | None, bytes | None]:
     return "number", told.corrects.encode(), kind.encode()
 
 
+_read_uuid = msgspec.json.Decoder(UUID).decode
+
+
 def _uuid(value: bytes | None) -> UUID | None:
-    return UUID(value.decode()) if value else None
+    return _read_uuid(b'"%b"' % value) if value else None  # a quarter of what `UUID` takes
 
 
 def _text(value: bytes | None) -> str | None:
@@ -629,6 +629,7 @@ def carried(
         "visits": told.visits,
         "items": sum(line["items"] for line in lines),
         "amount": told.amount,
+        "rank": told.amount,
         "lines": lines,
         "applied": told.applied,
     }

@@ -107,7 +107,7 @@ def _claim(caller: Caller, person: Person, ticket: Ticket) -> None:
     if ticket.purchase:
         order = ticket.purchase.external_id
         service.accept(caller, ticket.purchase, order)
-    name = f"join:{person.public_id}"
+    name = f"join:{person.public_id}:{CLAIMED}"
     told = Told(
         CLAIMED, caller.source, name, fingerprint([name, order]), ("id", person.public_id), corrects=order
     )

@@ -82,6 +82,8 @@ def pool_of(case: "Case") -> UUID | None:
     kind = programs.kind(case.told.kind)
     if kind and kind.decide:  # a tier is everybody's own
         return None
+    if not case.standing:
+        return case.known.pool
     own = {case.known.member, *((case.second.survivor, case.second.pool) if case.second else ())}
     return next((entry.holder for entry in case.standing if entry.holder not in own), case.known.pool)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from threading import local
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 import psycopg
@@ -18,17 +17,24 @@ from psycopg.errors import error_from_result
 from setia.journal.types import Plan
 
 _numbers = count()
-_prepared: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bytes]] = WeakKeyDictionary()
 _FINE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 encode = msgspec.json.Encoder().encode
 
 
-_local = local()
+class _Here(local):
+    """A thread's connection as Django wraps it and as psycopg knows it, and what is prepared there."""
+
+    wrapper: Any = None
+    driver: Any = None
+    names: dict[str, bytes]
+
+
+_local = _Here()
 
 
 def here() -> Any:
     """This thread's connection, without asking Django's registry at every statement."""
-    wrapper = getattr(_local, "wrapper", None)
+    wrapper = _local.wrapper
     if wrapper is None:
         wrapper = _local.wrapper = connections["default"]
     return wrapper
@@ -46,7 +52,9 @@ def run(sql: str, params: Sequence[bytes | None]) -> list[list[bytes | None]]:
     with wrapper.wrap_database_errors:
         if wrapper.in_atomic_block and driver.pgconn.transaction_status == pq.TransactionStatus.IDLE:
             driver.execute("SELECT 1")  # makes psycopg send the BEGIN that Django promised
-        names = _prepared.setdefault(driver, {})
+        if _local.driver is not driver:
+            _local.driver, _local.names = driver, {}
+        names = _local.names
         name = names.get(sql)
         result = driver.pgconn.exec_prepared(name, params) if name else _first(driver, names, sql, params)
         if result.status not in _FINE:

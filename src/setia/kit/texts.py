@@ -5,7 +5,7 @@ Each module keeps a `texts.toml` of `["a.key"]` tables with `id` and `en`; `{nam
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,13 @@ from setia.kit import money, time
 
 LANGUAGES = ("id", "en")
 _ROOT = Path(__file__).parent.parent
+_Shown = Callable[[Any, str], str]
+_SHOWN: dict[str, _Shown] = {
+    "": lambda value, lang: str(value),
+    "n": money.number,
+    "rp": money.rupiah,
+    "rp_short": money.rupiah_short,
+}
 
 
 @cache
@@ -39,7 +46,7 @@ def say(key: str, lang: str, /, **values: Any) -> str:
     parts = _parts(key, lang, lang == "en" and values.get("n") == 1)
     if len(parts) == 1 and not parts[0][1]:
         return parts[0][0]
-    return "".join([text + _shown(values[name], how, lang) if name else text for text, name, how in parts])
+    return "".join([text + shown(values[name], lang) if name else text for text, name, shown in parts])
 
 
 def pair(key: str, /, **values: Any) -> dict[str, str]:
@@ -53,20 +60,15 @@ def outline(key: str, lang: str) -> str:
 
 
 @cache
-def _parts(key: str, lang: str, is_one: bool) -> tuple[tuple[str, str, str], ...]:
-    """A text taken apart once: plain text, the blank behind it, and how that is written."""
+def _parts(key: str, lang: str, is_one: bool) -> tuple[tuple[str, str, _Shown], ...]:
+    """A text taken apart once: plain text, the blank behind it, and what writes that."""
     text = catalogue()[key]
     pattern = text.get("en_one", text[lang]) if is_one else text[lang]
-    return tuple((plain, name or "", how or "") for plain, name, how, _ in Formatter().parse(pattern))
+    return tuple((plain, name or "", _shown(how or "")) for plain, name, how, _ in Formatter().parse(pattern))
 
 
-def _shown(value: Any, how: str, lang: str) -> str:
-    if how == "n":
-        return money.number(value, lang)
-    if how == "rp":
-        return money.rupiah(value, lang)
-    if how == "rp_short":
-        return money.rupiah_short(value, lang)
-    if how in ("day", "time") and isinstance(value, datetime):
-        return time.day(value, lang) if how == "day" else time.moment(value, lang)
-    return format(value, how) if how else str(value)
+def _shown(how: str) -> _Shown:
+    if how in ("day", "time"):
+        show = time.day if how == "day" else time.moment
+        return lambda value, lang: show(value, lang) if isinstance(value, datetime) else format(value, how)
+    return _SHOWN.get(how) or (lambda value, lang: format(value, how))

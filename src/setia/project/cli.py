@@ -507,6 +507,24 @@ def create(
     )
 
 
+@command(program, "locate")
+def locate(
+    outlet: Annotated[str, typer.Argument(help="The outlet's code, as sales name it.")],
+    city: Annotated[str, typer.Argument(help="Its city; an empty text forgets it.")],
+    slug: Slug = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Say in which city an outlet is, for rules about buyers from out of town.
+
+    Examples:  setia program locate kemang Jakarta    ·    setia program locate kemang ""
+    """
+    from setia.tenancy import service as tenancy
+
+    place = tenancy.locate(_programme(slug), outlet, city)
+    out({"outlet": place.code, "city": place.city}) if as_json else typer.echo(f"{place.name}: {place.city}")
+
+
 # Keys and staff
 
 
