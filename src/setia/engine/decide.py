@@ -396,7 +396,8 @@ def _effect(book: Book, rule: Rule, known: Mapping[str, Any], round: int) -> Eff
         return None
     inputs = {name: known[name] for name in book.shown[rule.id]}
     if "lines" in rule.reads:
-        inputs["of"] = rule.amount.of.row(known) if hasattr(rule.amount, "of") else wanted
+        of = getattr(rule.amount, "of", ())  # what several numbers are worked out of is no single one
+        inputs["of"] = wanted if isinstance(of, tuple) else of.row(known)
     for place, (name, limit) in enumerate(book.counters[rule.id]):
         amount = limit.room(known[name], amount)
         inputs["used" if place == 0 else f"used#{place}"] = known[name]

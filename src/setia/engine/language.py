@@ -111,7 +111,9 @@ class Reader:
     def __post_init__(self) -> None:
         for fact in (*self.words.facts.values(), *_OF_GIVING.values()):
             self.know(fact)
-        self.bounds["amount"] = self.bounds.get("net")  # what a line asked, which no event carries by this name
+        self.bounds["amount"] = self.bounds.get(
+            "net"
+        )  # what a line asked, which no event carries by this name
 
     def know(self, fact: Fact) -> None:
         """From here on rules may speak of a fact."""

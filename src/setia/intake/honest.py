@@ -5,7 +5,7 @@ Everything here is a question to `engine.decide`; nothing is worked out a second
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import product
@@ -15,7 +15,7 @@ from setia.engine import nodes
 from setia.engine.decide import DISCOUNT, FREE_ITEM, UNTIL_RELEASED, Book, Effect, Rule, decide
 from setia.engine.folds import on_lines
 from setia.engine.vocabulary import CLAIMED, JOINED, MADE
-from setia.intake import gather
+from setia.intake import gather, lookups
 from setia.intake.types import Item, Told
 from setia.intake.understand import share_out
 from setia.journal.rules import LADDER
@@ -27,6 +27,7 @@ UNKNOWN = (
 )
 CHEAPEST = 1_000  # rupiah: the least that a receipt comes to
 ARTICLE = 25_000  # rupiah: what one article costs that a rule asks for by name
+PLAIN = (10_000, 100_000, 1_000_000)  # rupiah: receipts at which a rule that stops growing shows its rate
 MOST_AMOUNTS = 6
 LONGEST_WAIT = timedelta(days=400)
 COUNTERS = ("used.", "budget.")  # the facts that say how much of a limit is used
@@ -44,11 +45,15 @@ class Goods:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is left of a receipt: its price before discounts, what it was of, and all that was known when it was judged."""
+    """What is left of a receipt: its price before discounts, what it was of, and all that was known when it was judged.
+
+    `whole` is what the receipt came to before anything was brought back.
+    """
 
     amount: int
     goods: Goods
     facts: Mapping[str, Any]
+    whole: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Worth:
 
     units: Mapping[str, int]
     articles: Mapping[str, int]
+    known: dict[Any, dict[str, int]] = field(default_factory=dict, compare=False)  # what `by_rule` found before
 
     def of(self, asset: str, amount: int) -> int:
         """So many units. A rung of a ladder is a standing, not a thing of value."""
@@ -96,7 +102,8 @@ def most(
 
     `fresh` is what was known of the first number before it bought anything. Limits are taken as fresh each day, since what
     used them may have been brought back. A rule that states an amount may be met again and again at that amount: what it
-    gives for each rupiah there is honest at any sum, within the rule's limits. `alive_at` counts only what has not run out.
+    gives for each rupiah there is honest at any sum, within the rule's limits; a discount that a whole receipt had is honest
+    for the part of it that is kept, since that part was paid for at its price. `alive_at` counts only what has not run out.
     """
     days = by_day(book, kept)
     return sum(
@@ -117,14 +124,16 @@ def _day(
     book: Book, kept: Sequence[Kept], fresh: Mapping[str, Any], worth: Worth, alive_at: datetime | None
 ) -> int:
     standings = [*kept, *([as_fresh(kept[-1], fresh)] if fresh else ())]
-    money = sum(each.amount for each in kept)
+    money, largest = sum(each.amount for each in kept), max(each.whole for each in kept)
     best: dict[str, int] = {}
     for each in standings:
         rates: dict[str, tuple[int, int]] = {}
         for stated, rules in stated_amounts(book).items():
-            if CHEAPEST < stated <= money:
+            if CHEAPEST < stated <= max(money, largest):
                 one = by_rule(book, each, [(stated, each.goods)], worth, alive_at)
                 for rule in rules:
+                    if stated > money and book.by_id[rule].ask != DISCOUNT:
+                        continue
                     at, per = rates.get(rule, (0, 1))
                     if one.get(rule, 0) * per > at * stated:
                         rates[rule] = one[rule], stated
@@ -142,7 +151,7 @@ def lines_of(kept: Iterable[Kept]) -> list[tuple[int, Goods]]:
 
 def as_fresh(kept: Kept, fresh: Mapping[str, Any]) -> Kept:
     """Goods bought by somebody of whom no more is known than this."""
-    return Kept(kept.amount, kept.goods, {**kept.facts, **fresh})
+    return Kept(kept.amount, kept.goods, {**kept.facts, **fresh}, kept.whole)
 
 
 def _at_rate(book: Book, rule: str, rates: Mapping[str, tuple[int, int]], money: int, worth: Worth) -> int:
@@ -167,11 +176,24 @@ def by_rule(
     alive_at: datetime | None = None,
 ) -> dict[str, int]:
     """What each rule brings for a receipt, by what was known when another was judged."""
+    key = _standing(book, known), tuple(lines), alive_at and f"{alive_at:%Y%m%d%H}"
+    if (before := worth.known.get(key)) is not None:
+        return before
     found: dict[str, int] = {}
+    worth.known[key] = found
     for effect in effects(book, known, lines):
         if alive_at is None or _is_alive(effect, alive_at):
             found[effect.rule] = found.get(effect.rule, 0) + worth.effect(effect)
     return found
+
+
+def _standing(book: Book, known: Kept) -> tuple[Any, ...]:
+    """All that a receipt is judged by beside its lines, the limits it used left out."""
+    facts = known.facts
+    names = (name for name in book.needs.get(MADE, ()) if not name.startswith(COUNTERS))
+    values = (facts.get(name) for name in names)
+    seen = (repr(value) if isinstance(value, dict) else value for value in values)
+    return known.goods, f"{facts['at']:%Y%m%d%H}", *seen
 
 
 def effects(book: Book, known: Kept, lines: Sequence[tuple[int, Goods]]) -> list[Effect]:
@@ -231,7 +253,8 @@ def stated_amounts(book: Book) -> Mapping[int, tuple[str, ...]]:
     """Every sum of money that rules name, such as a threshold or a unit, and which of them do."""
     found: dict[int, tuple[str, ...]] = {}
     for rule in on_sales(book):
-        for amount in stated_by(rule):
+        capped = any(isinstance(node, nodes.Extreme) and node.which == "min" for node in of_rule(rule))
+        for amount in (*stated_by(rule), *(PLAIN if capped else ())):
             found[amount] = (*found.get(amount, ()), rule.id)
     return dict(sorted(found.items()))
 
@@ -273,7 +296,7 @@ def half_steps(book: Book, worth: Worth) -> int:
     for rule in on_sales(book):
         for node in of_rule(rule):
             if getattr(node, "rounding", "down") == "nearest":
-                found += worth.effect(_one_of(rule)) * getattr(node, "points", 1) // 2
+                found += -(-worth.effect(_one_of(rule)) * getattr(node, "points", 1) // 2)
     return found
 
 
@@ -299,7 +322,8 @@ def may(node: nodes.Node, known: Mapping[str, Any]) -> tuple[bool, bool]:
 TIMES = ("hour", "weekday", "day", "month", "date")
 
 
-def moment(at: datetime, zone: str) -> dict[str, Any]:
+@lru_cache(maxsize=20_000)
+def moment(at: datetime, zone: str) -> Mapping[str, Any]:
     """What the clock and the calendar say."""
     said = gather.carried(Told(JOINED, "", "", b""), at, zone, zone, {})
     return {name: said[name] for name in TIMES}
@@ -330,6 +354,15 @@ def first_day(book: Book, since: datetime) -> datetime:
     if first is None:
         return since
     return local.replace(year=first.year, month=first.month, day=1) if first < local.date() else since
+
+
+def told_of(book: Book, start: datetime) -> lookups.Row:
+    """What the members told of themselves: a birthday on the first day, told long ago, and cities that rules name."""
+    conditions = [rule.when for rule in book.rules]
+    city, outlet = (_named(fact, conditions, "")[-1] for fact in ("member.city", "outlet.city"))
+    day = start.astimezone(time.zone(book.zone))
+    known = {"birthday": f"{day:%m-%d}", "told_at": start - LONGEST_WAIT, "city": city, "outlet_city": outlet}
+    return lookups.NOBODY._replace(**known)
 
 
 def goods_for(rule: Rule, book: Book) -> Goods | None:

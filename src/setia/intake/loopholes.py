@@ -3,7 +3,7 @@
 **What a loophole is.** One person acts, with as many numbers as they like. At the end we count what they have beyond their
 money: units that have not run out (those on hold and those still to come included, debt taken off) and units that were
 redeemed, each at its asset's value; discounts on goods they keep; articles given away. Against it stands what an *honest*
-member would have: the same goods, kept by one number, one receipt a day, rule by rule in the best standing of that day,
+member would have: the same goods (also those that points paid for), kept by one number, one receipt a day, rule by rule in the best standing of that day,
 with what joining gives. It is a loophole when the first is more than the second by more than is allowed:
 
 - for every number after the first `NUMBER` rupiah, what a number costs, and all that it bought and kept as long as it was
@@ -170,6 +170,7 @@ class _Hunt:
         self.periods = {limit.every for counters in book.counters.values() for _, limit in counters}
         self.scenes = self._scenes()
         self.quick: dict[Any, int] = {}
+        self.turning: dict[tuple[str, datetime], datetime | None] = {}
 
     def run(self, length: int) -> Search:
         """All lengths from the shortest on; within one, theme by theme and scene by scene."""
@@ -186,7 +187,9 @@ class _Hunt:
     # Scenes
 
     def _play(self, start: datetime) -> Play:
-        return Play(Shop(self.program, self.book, start), self.worth, start)
+        shop = Shop(self.program, self.book, start)
+        shop.known_of = honest.told_of(self.book, start)
+        return Play(shop, self.worth, start)
 
     def _scenes(self) -> list[Scene]:
         """One for each kind of goods, place and time that a rule asks for; the one where most is earned first."""
@@ -228,7 +231,7 @@ class _Hunt:
         play = self._play(scene.start)
         play.do(("join",))
         play.do(("buy", 0, CHEAPEST, scene.goods))
-        return Kept(CHEAPEST, scene.goods, play.receipts[0].facts)
+        return Kept(CHEAPEST, scene.goods, play.receipts[0].facts, CHEAPEST)
 
     def _brings(self, scene: Scene, amount: int) -> int:
         return sum(
@@ -320,9 +323,7 @@ class _Hunt:
         zone = time.zone(self.book.zone)
         local = now.astimezone(zone)
         if scene.rule:
-            holds = honest.may(scene.rule.when, honest.moment(now, self.book.zone))[0]
-            if until := honest.holds_from(scene.rule, now, self.book.zone, not holds):
-                found.add(until)
+            found |= self._turns(scene.rule, now)
         dates = {
             at
             for inside in play.shop.open.values()
@@ -336,6 +337,15 @@ class _Hunt:
         for period in self.periods:
             found.add(_next(period, local).astimezone(UTC))
         return sorted(at for at in found if at > now)
+
+    def _turns(self, rule: Rule, now: datetime) -> set[datetime]:
+        """When a rule begins to hold or ceases to, by clock and calendar."""
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if (rule.id, hour) not in self.turning:
+            holds = honest.may(rule.when, honest.moment(hour, self.book.zone))[0]
+            self.turning[rule.id, hour] = honest.holds_from(rule, hour, self.book.zone, not holds)
+        until = self.turning[rule.id, hour]
+        return {until} if until else set()
 
     # Judging
 

@@ -43,8 +43,9 @@ Move = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A receipt of the course: what it asked and came to, what was paid for it, and what is left of it.
+    """A receipt of the course: what it asked in money and in full, what was paid for it, and what of that is left.
 
+    A part that points paid is asked in full, but not in money.
     `is_another` when it was bought by a number that was not, or not yet, merged with the first.
     """
 
@@ -53,6 +54,7 @@ class Receipt:
     is_another: bool
     goods: Goods
     asked: int
+    full: int
     paid: int
     left: int
     is_over: bool
@@ -61,9 +63,17 @@ class Receipt:
     @property
     def kept(self) -> int:
         """What is left of it at its price before discounts."""
+        return self._left_of(self.asked)
+
+    @property
+    def goods_kept(self) -> int:
+        """The same of all its goods, whoever paid for them."""
+        return self._left_of(self.full)
+
+    def _left_of(self, amount: int) -> int:
         if self.is_over:
             return 0
-        return int(self.asked * Fraction(self.left, self.paid)) if self.paid else self.asked
+        return int(amount * Fraction(self.left, self.paid)) if self.paid else amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +145,11 @@ class Play:
 
     def kept(self) -> list[Kept]:
         """The goods that weren't brought back."""
-        return [Kept(one.kept, one.goods, one.facts) for one in self.receipts if one.kept]
+        return [Kept(one.goods_kept, one.goods, one.facts, one.full) for one in self.receipts if one.goods_kept]
 
     def bought(self) -> list[Kept]:
         """All goods, those that were brought back too."""
-        return [Kept(one.asked, one.goods, one.facts) for one in self.receipts if one.asked]
+        return [Kept(one.full, one.goods, one.facts, one.full) for one in self.receipts]
 
     def rung(self) -> str | None:
         """A rung of a ladder that somebody holds."""
@@ -251,13 +261,13 @@ class Play:
         told.applied = {rule: much for rule, (_, much) in offers.items()}
         case = self.shop.tell(told)
         self.free += sum(self.worth.article(what, much) for what, much in offers.values())
-        self._bought(case, who, amount, amount - off, goods)
+        self._bought(case, who, amount, amount - off, goods, amount)
         return "buy", {"who": _name(who), "asked": amount, "paid": amount - off, "goods": _goods(goods)}
 
-    def _bought(self, case: Case, who: int, asked: int, paid: int, goods: Goods) -> None:
+    def _bought(self, case: Case, who: int, asked: int, paid: int, goods: Goods, full: int) -> None:
         number = case.told.external_id
         first, buyer = (self.shop.meant(self.members[each]) for each in (0, who))
-        one = Receipt(number, who, first != buyer, goods, asked, paid, paid, False, case.facts)
+        one = Receipt(number, who, first != buyer, goods, asked, full, paid, paid, False, case.facts)
         self.receipts += (one,)
         self.paid += paid
 
@@ -267,7 +277,7 @@ class Play:
         part = self.worth.of(POINTS, points)
         asked = part * times
         case = self.shop.tell(honest.sale(self._who(who), [(asked, goods)], asked - part))
-        self._bought(case, who, asked - part, asked - part, goods)
+        self._bought(case, who, asked - part, asked - part, goods, asked)
         self._tell(SPENT, who, amount=points, order=case.told.external_id)
         values = {
             "who": _name(who),

@@ -57,7 +57,9 @@ class Past:
     entries: Sequence[Entry]
 
 
-def fact(fold: Fold, events: Sequence[Past], everybody: Sequence[Past], book: Book, at: datetime, outlet: str) -> Any:
+def fact(
+    fold: Fold, events: Sequence[Past], everybody: Sequence[Past], book: Book, at: datetime, outlet: str
+) -> Any:
     """What a fold reads of a member's events before an instant; `everybody` are all members' for counters they share."""
     if isinstance(fold, Used | Shared):
         return _used(fold, events if isinstance(fold, Used) else everybody, book.zone, at, outlet)

@@ -183,7 +183,9 @@ class Shop(Past):
             told.outlet or "",
             lines,
             [
-                recalled.Entry(rule, verb, asset, amount, counts_at, version > 0 or rule in self.rules.by_id, bool(of))
+                recalled.Entry(
+                    rule, verb, asset, amount, counts_at, version > 0 or rule in self.rules.by_id, bool(of)
+                )
                 for _, version, rule, _, verb, asset, amount, _, _, _, counts_at, of, _, _ in entries
             ],
         )
@@ -195,7 +197,13 @@ class Shop(Past):
         id, told = UUID(int=self.count + 1), replace(told, applied=None)
         told.source, told.external_id, told.at = _SOURCE, f"{self.count + 1:06}", self.now + _TICK
         case = Case(self.caller, told)
-        case.event_id, case.now, case.at, case.counts_at, case.book = id, told.at, told.at, told.at, self.rules
+        case.event_id, case.now, case.at, case.counts_at, case.book = (
+            id,
+            told.at,
+            told.at,
+            told.at,
+            self.rules,
+        )
         plan, _, _ = service.again(case, self._known(case, self._row(id, told)))
         return {
             rule: (asset, amount)
