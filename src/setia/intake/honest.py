@@ -62,7 +62,9 @@ class Worth:
 
     units: Mapping[str, int]
     articles: Mapping[str, int]
-    known: dict[Any, dict[str, int]] = field(default_factory=dict, compare=False)  # what `by_rule` found before
+    known: dict[Any, dict[str, int]] = field(
+        default_factory=dict, compare=False
+    )  # what `by_rule` found before
 
     def of(self, asset: str, amount: int) -> int:
         """So many units. A rung of a ladder is a standing, not a thing of value."""
@@ -361,8 +363,7 @@ def told_of(book: Book, start: datetime) -> lookups.Row:
     conditions = [rule.when for rule in book.rules]
     city, outlet = (_named(fact, conditions, "")[-1] for fact in ("member.city", "outlet.city"))
     day = start.astimezone(time.zone(book.zone))
-    known = {"birthday": f"{day:%m-%d}", "told_at": start - LONGEST_WAIT, "city": city, "outlet_city": outlet}
-    return lookups.NOBODY._replace(**known)
+    return lookups.Row(f"{day:%m-%d}", start - LONGEST_WAIT, city, outlet)
 
 
 def goods_for(rule: Rule, book: Book) -> Goods | None:

@@ -223,8 +223,8 @@ class _Hunt:
         large = least * 100
         while large < 10**10 and self._brings(plain, large) < 5 * NUMBER:
             large *= 2
-        stated = [amount for amount in sorted(amounts) if amount > least]
-        some = {least, large, *stated[:1], *stated[-1:]}
+        more = [amount for amount in sorted(amounts) if amount > least]
+        some = {least, large, *more[:1], *more[-1:]}
         return Scene(goods, at, tuple(sorted({*few, large})), tuple(sorted(some)), large, rule)
 
     def _known(self, scene: Scene) -> Kept:
@@ -271,10 +271,11 @@ class _Hunt:
                 return found
         return None
 
-    def _told(self, sort: str, play: Play, *sums: int, **values: Any) -> Found:
+    def _told(self, sort: str, play: Play, sums: tuple[int, int, int, int], **values: Any) -> Found:
         """A loophole with its steps, played once more."""
         again = self._play(play.begun)
-        return Found(sort, [again.step(move) for move in play.path], *sums, values)
+        kept, got, fair, allowed = sums
+        return Found(sort, [again.step(move) for move in play.path], kept, got, fair, allowed, values)
 
     def _moves(self, play: Play, scene: Scene, theme: Theme) -> Iterator[Move]:
         """What may be done next, in an order that is always the same."""
@@ -356,15 +357,15 @@ class _Hunt:
         if got > allowed and got > allowed + self._at_least(play, kept):
             fair = self._honest(play, kept)
             if got > fair + allowed:
-                return self._told("more" if kept else "nothing_kept", play, bought, got, fair, allowed)
+                return self._told("more" if kept else "nothing_kept", play, (bought, got, fair, allowed))
         if not kept and len(play.receipts) == play.returns == 1 and (rung := play.rung()):
-            return self._told("standing", play, 0, 1, 0, 0, rung=rung.removeprefix(LADDER))
+            return self._told("standing", play, (0, 1, 0, 0), rung=rung.removeprefix(LADDER))
         later = play.shop.now + KEPT_FOR
         alive = sum(self.worth.of(asset, amount) for asset, amount in play.held(later).items())
-        if alive > allowed and alive > got - 1 and play.waits:
+        if alive > allowed and play.waits:
             fair = self._honest(play, play.bought(), later)
             if alive > fair + allowed:
-                return self._told("revived", play, bought, alive, fair, allowed)
+                return self._told("revived", play, (bought, alive, fair, allowed))
         if len(play.path) == 2 and play.path[-1][0] == "buy":
             return self._pump(before, play)
         return None
@@ -411,7 +412,7 @@ class _Hunt:
             else:
                 brings = (last - before.gain()) // (AGAIN + 1)
                 sort = "pump_daily" if days else "pump"
-                return self._told(sort, play, asked * (AGAIN + 1), last, 0, 0, each=asked, brings=brings)
+                return self._told(sort, play, (asked * (AGAIN + 1), last, 0, 0), each=asked, brings=brings)
         return None
 
 

@@ -145,7 +145,9 @@ class Play:
 
     def kept(self) -> list[Kept]:
         """The goods that weren't brought back."""
-        return [Kept(one.goods_kept, one.goods, one.facts, one.full) for one in self.receipts if one.goods_kept]
+        return [
+            Kept(one.goods_kept, one.goods, one.facts, one.full) for one in self.receipts if one.goods_kept
+        ]
 
     def bought(self) -> list[Kept]:
         """All goods, those that were brought back too."""
