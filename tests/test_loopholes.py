@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
-from faults.loopholes import FAULTS, HEAD, LIMITED, PLAIN, PLANTED, TIERS
+from faults.loopholes import FAULTS, HEAD, LIMITED, PLAIN, PLANTED, TIERS, rule
 
 from setia.intake import honest, loopholes, play
 from setia.intake import service as intake
@@ -21,7 +21,7 @@ from setia.programs import service as programs
 from tests.conftest import DEMO, found_shop
 from tests.test_command import run
 
-WHOLE = HEAD + TIERS + PLAIN + LIMITED
+WHOLE = HEAD + TIERS + PLAIN + LIMITED + rule("potongan", "discount: {percent: 5, at_most: 90000}")
 
 
 def book_of(text):
@@ -145,9 +145,17 @@ def test_the_command_tells_the_steps_and_fails(tmp_path):
     said = run("program", "loopholes", str(file), "--length", "2", SETIA_LANG="en")
     assert said.returncode == 5, said.stderr
     assert "Number A buys for Rp10,000" in said.stdout and "1 point" in said.stdout
-    told = json.loads(run("program", "loopholes", str(file), "--length", "2", "--json").stdout)
-    assert told["complete"] and told["found"]["sort"] == "nothing_kept"
-    assert [step["paid"] - step["back"] for step in told["found"]["steps"]] == [0, 10_000, -10_000]
     file.write_text(HEAD + PLAIN, "utf-8")
-    said = run("program", "loopholes", str(file), "--length", "2")
-    assert said.returncode == 0 and said.stdout.startswith("Tidak ada celah")
+    said = run("program", "loopholes", str(file), "--length", "2", "--json")
+    assert said.returncode == 0 and json.loads(said.stdout)["found"] is None
+
+
+def test_a_search_that_is_cut_short_says_so_and_the_same_text_gives_the_same_answer():
+    book = book_of(DEMO.read_text("utf-8"))
+    assert not loopholes.look(book, seconds=0).complete
+    told = [loopholes.shown(loopholes.look(book_of(PLANTED[1].text))) for _ in range(2)]
+    assert told[0]["found"] == told[1]["found"] and told[0]["tried"] == told[1]["tried"] > 100
+    steps = told[0]["found"]["steps"]
+    assert [step["paid"] - step["back"] for step in steps] == [0, 10_000, 0, -10_000]
+    assert steps[1]["held"] == {"points": 1} and steps[-1]["worth"] == 100
+    assert set(steps[0]["say"]) == {"id", "en"}
