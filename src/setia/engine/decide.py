@@ -194,10 +194,13 @@ class Book:
     )  # months that each asset is good for, by default
     joining: Joining = Joining()
     second_person: bool = False  # publishing what follows this version needs another person's yes
+    named: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # what units of an asset are called
+    contact: Mapping[str, str] = field(default_factory=dict)  # whom members may ask, by language
     counters: Mapping[str, tuple[tuple[str, Limit], ...]] = field(init=False)  # by rule: its limits' facts
     shown: Mapping[str, tuple[str, ...]] = field(init=False)  # by rule: the facts that its entries keep
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
     by_id: Mapping[str, Rule] = field(init=False)
+    shares: bool = field(init=False)  # whether any of its limits is shared by members
     often: Mapping[str, str] = field(
         init=False
     )  # facts of a line by name: what of it is counted, `sku` or `category`
@@ -231,6 +234,7 @@ class Book:
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "needs", needs)
         object.__setattr__(self, "by_id", {rule.id: rule for rule in self.rules})
+        object.__setattr__(self, "shares", any(isinstance(fold, Shared) for fold in self.folds.values()))
         often = {name: fold.of for name, fold in self.folds.items() if isinstance(fold, Often)}
         object.__setattr__(self, "often", often)
 
@@ -396,8 +400,8 @@ def _effect(book: Book, rule: Rule, known: Mapping[str, Any], round: int) -> Eff
         return None
     inputs = {name: known[name] for name in book.shown[rule.id]}
     if "lines" in rule.reads:
-        of = getattr(rule.amount, "of", ())  # what several numbers are worked out of is no single one
-        inputs["of"] = wanted if isinstance(of, tuple) else of.row(known)
+        of: Any = getattr(rule.amount, "of", None)  # of several numbers, what came of them is kept
+        inputs["of"] = of.row(known) if hasattr(of, "row") else wanted
     for place, (name, limit) in enumerate(book.counters[rule.id]):
         amount = limit.room(known[name], amount)
         inputs["used" if place == 0 else f"used#{place}"] = known[name]

@@ -74,13 +74,14 @@ class Tried:
         gave = {effect.rule for effect in self.effects}
         for rule in book.rules:
             if self.example.event in rule.on and rule.id not in gave and rule.phase != "tier":
-                why = sentences.why_not(rule, self.facts, units, lang)
+                why = sentences.why_not(book, rule, self.facts, lang)
                 found.append(Line(rule.id, rule.asset, 0, f"{rule.name[lang]} · {why}"))
         return found
 
     def story(self, book: Book, units: Mapping[str, str], lang: str) -> str:
-        """What was expected, what came and why, for somebody to mend the rules or the example."""
-        head = [texts.say("example.failed", lang, path=self.example.path, name=self.example.name[lang])]
+        """What came and why, and what was expected otherwise, for somebody to mend the rules or the example."""
+        key = "example.met" if self.is_met else "example.failed"
+        head = [texts.say(key, lang, path=self.example.path, name=self.example.name[lang])]
         if self.refusal:
             head.append(f"  {self.refusal.message(lang)}")
         head += [

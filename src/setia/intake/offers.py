@@ -11,6 +11,7 @@ from setia.engine.decide import BENEFIT, DISCOUNT, FREE_ITEM, IN_ANSWER, Book, a
 from setia.engine.vocabulary import MADE
 from setia.intake.types import Line, Told, Written
 from setia.intake.understand import earning
+from setia.kit import money, texts
 from setia.kit.refusals import Refusal
 
 
@@ -34,6 +35,12 @@ def take_off(told: Told, book: Book, facts: dict[str, Any]) -> None:
     facts.update(net=told.net, gross=told.gross, visits=told.visits)
 
 
+def only_for_members(told: Told) -> None:
+    """Refuses `not_offered` for what was taken off a sale of nobody's: rules speak to members."""
+    if told.applied:
+        raise Refusal("not_offered", status=422, param="order.applied", rule=next(iter(told.applied)))
+
+
 def _discounts(applied: Mapping[str, int | None], book: Book) -> dict[str, int]:
     """What was taken off in rupiah, by rule."""
     found = {}
@@ -54,6 +61,17 @@ def gross_left(was: Line, left: Line) -> int:
     if was.net:
         return was.gross * left.net // was.net
     return was.gross * left.amount // was.amount if was.amount else 0
+
+
+def label(entry: Written, lang: str) -> str:
+    """A discount's rupiah, how many of a free item, or a benefit by its name."""
+    kind, _, name = entry.asset.partition("/")
+    if kind == DISCOUNT:
+        return money.rupiah(entry.amount, lang)
+    if kind == FREE_ITEM:
+        return f"{entry.amount} × {name}"
+    key = f"benefit.{name}"
+    return texts.say(key, lang) if texts.has(key) else name.replace("_", " ").capitalize()
 
 
 def offered(entry: Written) -> dict[str, Any] | None:

@@ -152,11 +152,11 @@ class Told:
     title: str = ""  # what a pool is called: for `members`, never for the record
     role: str = ""  # in a pool
     split: str = ""  # what somebody who leaves a pool takes along
-    said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
     gross: int | None = None  # `net` before discounts, where there were any
     applied: dict[str, int | None] | None = field(
         default_factory=dict
     )  # by rule, what a till took off; None asks for all that it may
+    said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
 
 
 @dataclass(slots=True)

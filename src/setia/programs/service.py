@@ -130,13 +130,13 @@ def check_text(programme: Programme, text: str) -> Checked:
     return examine(text, programme.zone, known, today)
 
 
-def try_sale(programme: Programme, text: str, sale: Any) -> examples.Tried:
+def try_sale(text: str, zone: str, sale: Mapping[str, Any]) -> examples.Tried:
     """What a sale, written as an example is, would get by a text, with reasons. Nothing is written.
 
     Refuses `bad_document` when the text or the sale can't be read.
     """
-    book, reader = check(text, programme.zone), language.Reader(_words())
-    listed = examples.read(reader, {"examples": [{"expect": {"rules": {}}, **sale}], "assets": {}}, book)
+    book, reader = check(text, zone), language.Reader(_words())
+    listed = examples.read(reader, {"examples": [{"expect": {"rules": {}}, **sale}]}, book)
     if reader.problems:
         raise BadDocument(reader.problems)
     return examples.run(book, listed[0], _words().facts)
@@ -330,10 +330,11 @@ def _starts(programme: Programme, row: Row, wished: datetime | None) -> list[dat
     if start < now and shelf.at(start):
         raise Refusal("starts_in_past", status=422, param="from")
     starts = [start, *sorted({each for each in shelf.starts if each > start} if row.restores else ())]
-    replaced = [shelf.at(each) for each in starts]
-    if all(book and book.document == row.text for book in replaced):
-        raise Refusal("unchanged", number=max(book.version for book in replaced if book))
-    return starts
+    replaced = [(each, shelf.at(each)) for each in starts]
+    changing = [each for each, book in replaced if book is None or book.document != row.text]
+    if not changing:
+        raise Refusal("unchanged", number=max(book.version for _, book in replaced if book))
+    return changing
 
 
 def rollback(
@@ -406,9 +407,7 @@ def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
         if mine == theirs:
             continue
         pairs = ((mine, old), (theirs, new))
-        said = [
-            sentences.sentence(rule, units_of(book), lang) if rule and book else "" for rule, book in pairs
-        ]
+        said = [sentences.rule(book, rule, lang, whole=True) if rule and book else "" for rule, book in pairs]
         if mine and theirs and mine.name != theirs.name:
             said = [f"{rule.name[lang]} · {text}" for rule, text in zip((mine, theirs), said, strict=True)]
         what = "changed" if mine and theirs else "removed" if mine else "added"
