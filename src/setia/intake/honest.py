@@ -292,6 +292,18 @@ def edge(gives: Callable[[int], int], start: int) -> int | None:
     return high
 
 
+def steps(book: Book, worth: Worth) -> int:
+    """What one step of every rule brings that counts in units, where prices are rounded: a rupiah of discount decides it."""
+    if not any(rule.ask == DISCOUNT for rule in on_sales(book)):
+        return 0
+    found = 0
+    for rule in on_sales(book):
+        if any(isinstance(node, nodes.PerUnit | nodes.Percent) for node in parts(rule.amount)) and not rule.ask:
+            points = max(getattr(node, "points", 1) for node in parts(rule.amount))
+            found += worth.effect(_one_of(rule)) * points
+    return found
+
+
 def half_steps(book: Book, worth: Worth) -> int:
     """What rounding to the nearest may add to one receipt, rule by rule: half a step each."""
     found = 0

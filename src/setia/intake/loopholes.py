@@ -10,7 +10,8 @@ with what joining gives. It is a loophole when the first is more than the second
   another: a bonus for new members isn't a loophole by itself, one that is worth more than a number costs is;
 - a rule that states an amount (a threshold, a unit) may be met again and again at that amount: its rate there is honest at
   any sum within its limits, so ten receipts at a threshold are no loophole, while ten of the least amount may be one;
-- half a step of a rule that rounds to the nearest for each receipt, and two rupiah for each return.
+- half a step of a rule that rounds to the nearest for each receipt; where there are discounts, a step of each rule that
+  counts in units, since a rupiah of rounding in the price decides it; and two rupiah for each return.
 
 Three more things are loopholes: units that are alive 31 days after the end though all that was given for any of the
 receipts, the returned ones too, has run out (`revived`); a rung of a ladder held though the only receipt was brought back
@@ -166,7 +167,7 @@ class _Hunt:
         self.book, self.program, self.worth = book, program, worth
         self.tried, self.began, self.seconds = 0, process_time(), seconds
         self.cut = False
-        self.half_steps = honest.half_steps(book, worth)
+        self.step, self.half_steps = honest.steps(book, worth), honest.half_steps(book, worth)
         self.periods = {limit.every for counters in book.counters.values() for _, limit in counters}
         self.scenes = self._scenes()
         self.quick: dict[Any, int] = {}
@@ -363,7 +364,7 @@ class _Hunt:
         later = play.shop.now + KEPT_FOR
         alive = sum(self.worth.of(asset, amount) for asset, amount in play.held(later).items())
         if alive > allowed and play.waits:
-            fair = self._honest(play, play.bought(), later)
+            fair = max(self._honest(play, play.bought(), later), self._given(play, later))
             if alive > fair + allowed:
                 return self._told("revived", play, (bought, alive, fair, allowed))
         if len(play.path) == 2 and play.path[-1][0] == "buy":
@@ -373,7 +374,10 @@ class _Hunt:
     def _allowed(self, play: Play) -> int:
         mine = len(play.members) - 1
         theirs = sum(one.kept for one in play.receipts if one.is_another)
-        return mine * NUMBER + theirs + 2 * play.returns + self.half_steps * len(play.receipts)
+        return mine * NUMBER + theirs + 2 * play.returns + self._rounding(len(play.receipts))
+
+    def _rounding(self, receipts: int) -> int:
+        return (self.step if receipts > 1 else 0) + self.half_steps * receipts
 
     def _at_least(self, play: Play, kept: Sequence[Kept]) -> int:
         """What an honest member has in any case: the first day's goods bought by somebody new. It is quickly said."""
@@ -390,6 +394,10 @@ class _Hunt:
     def _honest(self, play: Play, kept: Sequence[Kept], alive_at: datetime | None = None) -> int:
         bought = honest.most(self.book, kept, play.fresh, self.worth, alive_at)
         return bought + honest.welcome(self.book, play.joined, self.worth, alive_at)
+
+    def _given(self, play: Play, alive_at: datetime) -> int:
+        """What receipts and joining gave, as far as it is alive at an instant."""
+        return play.given(alive_at) + honest.welcome(self.book, play.joined, self.worth, alive_at)
 
     def _pump(self, before: Play, play: Play) -> Found | None:
         """Whether a purchase brings back what it costs every time: on one day, or day by day."""

@@ -153,6 +153,15 @@ class Play:
         """All goods, those that were brought back too."""
         return [Kept(one.full, one.goods, one.facts, one.full) for one in self.receipts]
 
+    def given(self, alive_at: datetime) -> int:
+        """What the receipts gave, whatever became of it, as far as it is alive at an instant."""
+        receipts = {self.shop.numbers[one.number] for one in self.receipts}
+        return sum(
+            self.worth.of(lot.asset, lot.amount)
+            for key, lot in self.shop.lots.items()
+            if key[0] in receipts and (lot.expires_at is None or lot.expires_at > alive_at)
+        )
+
     def rung(self) -> str | None:
         """A rung of a ladder that somebody holds."""
         now = self.shop.now

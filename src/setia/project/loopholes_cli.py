@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from setia.kit import texts
-from setia.project.cli import Data, Json, command, lang, note, out, program
+from setia.project.cli import Data, Json, command, lang, note, out
+from setia.project.program_cli import program
 
 
 @command(program, "loopholes")
