@@ -298,7 +298,10 @@ def steps(book: Book, worth: Worth) -> int:
         return 0
     found = 0
     for rule in on_sales(book):
-        if any(isinstance(node, nodes.PerUnit | nodes.Percent) for node in parts(rule.amount)) and not rule.ask:
+        if (
+            any(isinstance(node, nodes.PerUnit | nodes.Percent) for node in parts(rule.amount))
+            and not rule.ask
+        ):
             points = max(getattr(node, "points", 1) for node in parts(rule.amount))
             found += worth.effect(_one_of(rule)) * points
     return found

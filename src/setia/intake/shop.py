@@ -157,7 +157,7 @@ class Shop(Past):
         self.entries[row.id] = [
             journal.EntryRow(
                 row.id, n, row.member_id, verb, asset, amount, wanted, rule, version, round, counts_at, of, m
-            )  # fmt: skip
+            )
             for n, version, rule, round, verb, asset, amount, wanted, _, _, counts_at, of, m, _ in entries
         ]
         for _, _, asset, _, source_kind, _, target_kind, amount, *_ in postings:
