@@ -80,3 +80,16 @@ def iso(at: datetime) -> str:
 def parse(text: str) -> datetime:
     """The instant that `iso` wrote."""
     return datetime.fromisoformat(text)
+
+
+def days_to(month: int, day: int, today: date) -> int:
+    """Whole days until a day of the year comes, 0 on it. 29 February is the 28th in common years."""
+    coming = (_in_year(year, month, day) for year in (today.year, today.year + 1))
+    return next((each - today).days for each in coming if each >= today)
+
+
+def _in_year(year: int, month: int, day: int) -> date:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return date(year, month, day - 1)

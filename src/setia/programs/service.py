@@ -20,7 +20,7 @@ from django.db.models import Max, QuerySet
 
 from setia.catalog import service as catalog
 from setia.engine import examples, language, review, sentences
-from setia.engine.decide import Book
+from setia.engine.decide import Book, Rule
 from setia.engine.vocabulary import CORE_EVENTS, CORE_FACTS, EventKind
 from setia.kit import feature, ids, texts, time
 from setia.kit.refusals import NotFound, Refusal
@@ -130,7 +130,12 @@ def check_text(programme: Programme, text: str) -> Checked:
     return examine(text, programme.zone, known, today)
 
 
-def try_sale(text: str, zone: str, sale: Mapping[str, Any]) -> examples.Tried:
+def try_sale(programme: Programme, text: str, sale: Mapping[str, Any]) -> examples.Tried:
+    """What a sale, written as an example is, would get by a text in a shop. Refuses as `try_text`."""
+    return try_text(text, programme.zone, sale)
+
+
+def try_text(text: str, zone: str, sale: Mapping[str, Any]) -> examples.Tried:
     """What a sale, written as an example is, would get by a text, with reasons. Nothing is written.
 
     Refuses `bad_document` when the text or the sale can't be read.
@@ -395,15 +400,15 @@ def _published(row: Version, book: Book, end: datetime | None, now: datetime) ->
     )
 
 
-_TOLD_APART = ("rules", "tiers", "examples")  # rules are compared one by one; examples decide nothing
+_TOLD_APART = ("rules", "examples")  # rules are compared one by one; examples decide nothing
 
 
 def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
     """What changes from one book to another, rule by rule in sentences, then the other sections as they are written."""
-    before = old.by_id if old else {}
+    before, after = ({rule.id: rule for rule in _listed(book)} for book in (old, new))
     found = []
-    for id in dict.fromkeys([*before, *new.by_id]):
-        mine, theirs = before.get(id), new.by_id.get(id)
+    for id in dict.fromkeys([*before, *after]):
+        mine, theirs = before.get(id), after.get(id)
         if mine == theirs:
             continue
         pairs = ((mine, old), (theirs, new))
@@ -415,6 +420,11 @@ def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
         assert rule
         found.append(Change(what, id, rule.name[lang], *said))
     return found + _sections_apart(old.document if old else "{}", new.document)
+
+
+def _listed(book: Book | None) -> list[Rule]:
+    """The rules that stand in the document's list; those that tiers make of themselves change with their section."""
+    return [rule for rule in book.rules if rule.phase != "tier"] if book else []
 
 
 def _sections_apart(old: str, new: str) -> list[Change]:

@@ -509,6 +509,7 @@ from setia.project import import_cli as import_cli  # noqa: E402
 from setia.project import loopholes_cli as loopholes_cli  # noqa: E402
 from setia.project import program_cli as program_cli  # noqa: E402
 from setia.project import record_cli as record_cli  # noqa: E402
+from setia.project import template_cli as template_cli  # noqa: E402
 from setia.project import witness_cli as witness_cli  # noqa: E402
 
 
