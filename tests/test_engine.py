@@ -147,14 +147,14 @@ def test_an_order_discount_is_shared_to_the_rupiah(lines, total):
 )
 def test_a_rolling_sum_equals_the_plain_one(history, days):
     start = datetime(2025, 1, 1, tzinfo=UTC)
-    rolling, known = Rolling("net", timedelta(days=days)), []
+    rolling, known = Rolling(timedelta(days=days)), []
     for offset, net, undone in sorted(history):
         at = start + timedelta(days=offset)
-        assert rolling.read(at) == sum(n for when, n in known if when >= at - timedelta(days=days))
-        rolling.add(at, net)
+        assert rolling.read(at, at.date()) == sum(n for when, n in known if when >= at - timedelta(days=days))
+        rolling.add(at, at.date(), net)
         known.append((at, net))
         if undone:
-            rolling.add(at, -net)
+            rolling.add(at, at.date(), -net)
             known.append((at, -net))
 
 

@@ -86,7 +86,7 @@ class Tried:
         gave = {effect.rule for effect in self.effects}
         for rule in book.rules:
             if self.example.event in rule.on and rule.id not in gave and rule.phase != "tier":
-                why = sentences.why_not(rule, self.facts, units, lang)
+                why = sentences.why_not(book, rule, self.facts, lang)
                 found.append(Line(rule.id, rule.asset, 0, f"{rule.name[lang]} · {why}"))
         return found
 

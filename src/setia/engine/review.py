@@ -383,9 +383,8 @@ _FOLLOWS = ("lines", "visits", "items", "gross", "total")  # from the net and th
 
 def _said(facts: Mapping[str, Any], book: Book, scene: Scene, lang: str) -> str:
     """A sale in words: what matters of it."""
-    units = {name: str(fact.unit) for name, fact in scene.facts.items()}
     said = [
-        f"{sentences.fact(name, lang)} {sentences.shown(value, units.get(name, ''), lang)}"
+        f"{sentences.fact(book, name, lang)} {sentences.shown(book, name, value, lang)}"
         for name, value in facts.items()
         if name not in _FOLLOWS and value != OTHER
     ]

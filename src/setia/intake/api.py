@@ -454,6 +454,25 @@ _RECEIPT: dict[str, Any] = {
         }
     ],
 }
+_OFFER = {
+    "rule": "hemat-senin",
+    "kind": "discount",
+    "amount": 3800,
+    "title": {"id": "Hemat Senin", "en": "Monday saver"},
+    "reason": {
+        "id": "Hemat Senin · 10 % dari Rp38.000",
+        "en": "Monday saver · 10% of Rp38,000",
+    },
+}
+_BOUGHT = {
+    **_SALE,
+    "order": {
+        "id": "A-1201",
+        "total": {"amount": 34200, "currency": "IDR"},
+        "items": [{"sku": "KOPI-AREN", "qty": 2, "amount": 38000}],
+        "applied": [{"rule": "hemat-senin", "amount": 3800}],
+    },
+}
 _MEMBER = {
     "id": "mem_01j90000000000000000000001",
     "phone": "+6281234567890",
@@ -491,9 +510,9 @@ ROUTES = [
         PurchaseBody,
         True,
         {"dry_run": "true writes nothing"},
-        _SALE,
-        _RECEIPT,
-        _WRITES,
+        _BOUGHT,
+        {**_RECEIPT, "offers": [_OFFER]},
+        (*_WRITES, "not_offered", "discount_too_large"),
     ),
     Route(
         "returns.create",
@@ -570,7 +589,7 @@ ROUTES = [
         False,
         {},
         _SALE,
-        _RECEIPT,
+        {**_RECEIPT, "offers": [_OFFER]},
         ("not_found",),
         200,
     ),

@@ -252,7 +252,7 @@ def _rejudge(case: "Case", found: list[Standing]) -> list[Effect]:
     sale = case.sale
     assert sale is not None
     if not case.is_again:
-        case.known.folded = rejudging.known_now(case.caller, sale, case.book)
+        case.known.folded = rejudging.known_now(case.caller, sale, case.book, case.known.slices)
     would = rejudging.judge(case.known.folded, sale, case.book)
     effects = pools.where_it_went(rejudging.more(found, would, sale.at), found)
     if not effects:

@@ -200,6 +200,12 @@ PARTS = {
     "lost": """lost AS (UPDATE journal_balance SET amount = journal_balance.amount + b.amount
   FROM head, jsonb_to_recordset($6::jsonb -> 'lost') AS b(holder uuid, asset text, kind text, amount bigint)
   WHERE journal_balance.holder_id = b.holder AND journal_balance.asset = b.asset AND journal_balance.kind = b.kind)""",
+    "shared": """shared AS (INSERT INTO journal_shared AS s (program_id, name, place, period, slice, used, most)
+  SELECT $2::uuid, c.name, c.place, c.period, c.slice, c.used, c.most
+  FROM head, jsonb_to_recordset($6::jsonb -> 'shared')
+    AS c(name text, place text, period date, slice smallint, used bigint, most bigint)
+  ON CONFLICT (program_id, name, place, period, slice) DO UPDATE SET used = s.used + excluded.used,
+    most = CASE WHEN excluded.used > 0 THEN excluded.most ELSE s.most END)""",
     "promises": """promises AS (INSERT INTO outbox_promise (event_id, n, program_id, ask, payload)
   SELECT $1::uuid, p.n, $2::uuid, p.ask, p.payload
   FROM head, jsonb_to_recordset($6::jsonb -> 'promises') AS p(n smallint, ask text, payload jsonb))""",

@@ -124,12 +124,7 @@ def check_text(programme: Programme, text: str) -> Checked:
     return examine(text, programme.zone, known, today)
 
 
-def try_sale(programme: Programme, text: str, sale: Mapping[str, Any]) -> examples.Tried:
-    """What a sale, written as an example is, would get by a text in a shop. Refuses as `try_text`."""
-    return try_text(text, programme.zone, sale)
-
-
-def try_text(text: str, zone: str, sale: Mapping[str, Any]) -> examples.Tried:
+def try_sale(text: str, zone: str, sale: Mapping[str, Any]) -> examples.Tried:
     """What a sale, written as an example is, would get by a text, with reasons. Nothing is written.
 
     Refuses `bad_document` when the text or the sale can't be read.
@@ -406,9 +401,7 @@ def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
         if mine == theirs:
             continue
         pairs = ((mine, old), (theirs, new))
-        said = [
-            sentences.sentence(rule, units_of(book), lang) if rule and book else "" for rule, book in pairs
-        ]
+        said = [sentences.rule(book, rule, lang, whole=True) if rule and book else "" for rule, book in pairs]
         if mine and theirs and mine.name != theirs.name:
             said = [f"{rule.name[lang]} · {text}" for rule, text in zip((mine, theirs), said, strict=True)]
         what = "changed" if mine and theirs else "removed" if mine else "added"
@@ -542,6 +535,12 @@ def version(program: UUID, number: int) -> Book | None:
                 return known
         _reload(program)
     return None
+
+
+def rule_names(program: UUID, number: int) -> Mapping[str, Mapping[str, str]]:
+    """What the rules of a version were called, by id."""
+    known = version(program, number)
+    return {id: rule.name for id, rule in known.by_id.items()} if known else {}
 
 
 def rule_name(program: UUID, number: int, rule: str) -> dict[str, str]:

@@ -139,11 +139,6 @@ def _extra(route: Route) -> dict[str, Any]:
 
 _STATUS = {
     "own_correction": 403,
-    "own_draft": 403,
-    "needs_approval": 403,
-    "bad_document": 422,
-    "examples_fail": 422,
-    "starts_in_past": 422,
     "bad_birthday": 422,
     "joining_invited": 403,
     "joining_listed": 403,
@@ -151,6 +146,11 @@ _STATUS = {
     "bad_invitation": 403,
     "joining_no_purchase": 403,
     "joining_too_small": 403,
+    "own_draft": 403,
+    "needs_approval": 403,
+    "bad_document": 422,
+    "examples_fail": 422,
+    "starts_in_past": 422,
     "not_found": 404,
     "idempotency_mismatch": 422,
     "in_future": 422,
