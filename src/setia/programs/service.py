@@ -130,12 +130,7 @@ def check_text(programme: Programme, text: str) -> Checked:
     return examine(text, programme.zone, known, today)
 
 
-def try_sale(programme: Programme, text: str, sale: Mapping[str, Any]) -> examples.Tried:
-    """What a sale, written as an example is, would get by a text in a shop. Refuses as `try_text`."""
-    return try_text(text, programme.zone, sale)
-
-
-def try_text(text: str, zone: str, sale: Mapping[str, Any]) -> examples.Tried:
+def try_sale(text: str, zone: str, sale: Mapping[str, Any]) -> examples.Tried:
     """What a sale, written as an example is, would get by a text, with reasons. Nothing is written.
 
     Refuses `bad_document` when the text or the sale can't be read.

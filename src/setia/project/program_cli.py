@@ -176,7 +176,7 @@ def try_(
         tried, book = found.examples, found.book
     else:
         book = _book(str(file), slug)
-        tried = [programs.try_text(text, book.zone, _sale(sale or ""))]
+        tried = [programs.try_sale(text, book.zone, _sale(sale or ""))]
     assert book is not None
     units = programs.units_of(book)
     if as_json:
