@@ -31,7 +31,9 @@ def told(found: Outcome) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "effects": sorted(listed, key=lambda each: (each[0], each if each[0] < 0 else ())),
-        "flows": {asset: [column.tolist() for column in vars(flow).values()] for asset, flow in found.flows.items()},
+        "flows": {
+            asset: [column.tolist() for column in vars(flow).values()] for asset, flow in found.flows.items()
+        },
         "held": {asset: column.tolist() for asset, column in found.held.items()},
         "owed": {asset: column.tolist() for asset, column in found.owed.items()},
         "rank": found.rank.tolist(),
@@ -55,7 +57,9 @@ def case(seed: int) -> tuple[Any, Any, Assumptions]:
         except programs.BadDocument:
             continue
     spend = random.random() < 0.2
-    assumptions = Assumptions(random.choice((1, 5, 20)), random.choice((30, 100)), seed) if spend else Assumptions()
+    assumptions = (
+        Assumptions(random.choice((1, 5, 20)), random.choice((30, 100)), seed) if spend else Assumptions()
+    )
     return book, cases.sales_of(cases.history(random)), assumptions
 
 
@@ -84,7 +88,14 @@ def planted(before: str, after: str) -> Any:
     source = Path(kernel.__file__).read_text("utf-8")
     assert source.count(before) == 1, "a fault must stand in one place of the source"
     faulty = ModuleType("faulty")
-    exec(compile(source.replace(before, after).replace("@njit(**JIT)", "").replace("@njit(**HOT)", ""), "faulty", "exec"), faulty.__dict__)  # noqa: S102
+    exec(
+        compile(
+            source.replace(before, after).replace("@njit(**JIT)", "").replace("@njit(**HOT)", ""),
+            "faulty",
+            "exec",
+        ),
+        faulty.__dict__,
+    )
     return faulty
 
 

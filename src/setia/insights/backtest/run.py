@@ -211,7 +211,10 @@ def _lines(compiled: Compiled, sales: Sales, frame: Frame) -> NDArray[np.int64]:
     lines = sales.lines
     found = np.zeros((4, len(lines)), np.int64)
     found[k.N_NET] = lines.net
-    for place, codes, names in ((k.N_SKU, lines.sku, sales.skus), (k.N_CATEGORY, lines.category, sales.categories)):
+    for place, codes, names in (
+        (k.N_SKU, lines.sku, sales.skus),
+        (k.N_CATEGORY, lines.category, sales.categories),
+    ):
         unnamed = names.index("") if "" in names else NOBODY
         found[place] = np.where((lines.items > 0) & (codes != unnamed), codes, NOBODY)
     for n, bit in enumerate(compiled.bits):
