@@ -24,7 +24,7 @@ try:
 except ImportError:  # pragma: no cover - the extra isn't installed
     _F = TypeVar("_F", bound=Callable[..., Any])
 
-    def njit(**_: Any) -> Callable[[_F], _F]:
+    def njit(**_: Any) -> Callable[[_F], _F]:  # type: ignore[no-redef]
         """Leave a function as it is."""
         return lambda function: function
 
