@@ -420,22 +420,22 @@ def test_every_rule_is_a_sentence_and_every_example_says_why_of_each(lang):
 def test_sentences_say_the_numbers_of_each_form():
     new = {each.subject: each.new for each in programs.diff(None, found(WHOLE).book, "en")}
     for rule, words in {
-        "dasar": ["bronze: 1 per Rp10,000", "silver: 2 per Rp10,000"],
+        "dasar": ["Rp10,000 spent", "1 point for Bronze", "2 points for Silver"],
         "ramadan": [
             "3 times",
-            "beyond Rp50,000",
-            "500 a day at an outlet",
+            "above Rp50,000",
+            "500 points a day at each outlet",
             "2 times a week",
-            "budget ramadan",
+            "budget “ramadan”",
             "14 days",
         ],
-        "rajin": ["30% of Qualifying spend", "Rp50,000", "rajin at least 3", "best of the group diskon"],
-        "kopi-diskon": ["12.5%", "Category must be COFFEE", "at least 2"],
-        "ongkir": ["benefit Free shipping", "Tier must be silver"],
-        "mug": ["1 MUG for free", "multiple of 10"],
-        "langganan": ["not (Channel one of app, web)", "sering at least 3"],
-        "sendiri": ["the least of", "the sum of", "the most of", "or nothing"],
-        "kartu": ["After stamp are given", "Held after at least 10"],
+        "rajin": ["30% of the purchase", "Rp50,000", "the 3 months just before", "not combined with"],
+        "kopi-diskon": ["12.5%", "items in category COFFEE", "at least 2"],
+        "ongkir": ["free shipping", "the tier is Silver"],
+        "mug": ["1 MUG for free", "10 purchases or a multiple"],
+        "langganan": ["the channel is not app or web", "bought at least 3 times in the last 90 days"],
+        "sendiri": ["the smallest of", "plus", "the largest of", "isn't given at all"],
+        "kartu": ["Getting stamp", "what is held after is at least 10"],
     }.items():
         assert all(word in new[rule] for word in words), new[rule]
 

@@ -5,13 +5,14 @@ new version.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import yaml
 from django.db import IntegrityError, transaction
@@ -57,6 +58,11 @@ def _words() -> language.Words:
 def kind(name: str) -> EventKind | None:
     """A kind of event by its name."""
     return _words().events.get(name)
+
+
+def judging() -> list[str]:
+    """The kinds of event that judge what ran out, each by a decision of its own: reviews of a ladder."""
+    return [kind.name for kind in _words().events.values() if kind.decide and kind.needs_lots]
 
 
 @cache
@@ -517,6 +523,19 @@ def _reload(program: UUID) -> Shelf:
     with _lock:
         _shelves[program] = Shelf(newest, tuple(row.effective_from for row in rows), books)
         return _shelves[program]
+
+
+@contextmanager
+def imagined(book: Book) -> Iterator[UUID]:
+    """A programme that is in no database, where this book was always in force. It is forgotten in the end."""
+    program = uuid4()
+    with _lock:
+        _shelves[program] = Shelf(book.version, (datetime.min.replace(tzinfo=UTC),), (book,))
+    try:
+        yield program
+    finally:
+        with _lock:
+            del _shelves[program]
 
 
 def book(program: UUID, at: datetime, newest: int | None = None) -> Book:
