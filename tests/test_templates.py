@@ -1,6 +1,7 @@
 """Templates: each is a finished programme, its examples come out, and a year of sales runs through it."""
 
 import random
+import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -136,3 +137,14 @@ def test_templates_from_the_command_line(tmp_path):
     assert printed.stdout == templates.text("cafe")
     lost = run("program", "template", "kafe", SETIA_LANG="en")
     assert lost.returncode == 3 and "kafe" in lost.stderr
+
+
+def test_a_shop_is_founded_on_a_template():
+    slug = f"warung-{uuid.uuid4().hex[:8]}"
+    asked = ("program", "create", "Warung Bu Tini", slug, "--email", f"{slug}@demo.test", "--template")
+    lost = run(*asked, "warung", SETIA_LANG="en")
+    assert lost.returncode == 3, "nothing is founded on a template there isn't"
+    made = run(*asked, "shop", "--json")
+    assert made.returncode == 0, made.stderr
+    shown = run("program", "show", "--program", slug)
+    assert shown.stdout.strip() == templates.for_shop("shop", "Warung Bu Tini").strip()
