@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from setia.engine import examples
 from setia.kit import texts, time
 from setia.programs import service as programs
 from setia.programs.models import Version
@@ -175,16 +174,35 @@ def test_an_example_happens_at_its_own_time_in_the_programmes_zone():
 
 
 @pytest.mark.parametrize(
-    ("born", "day", "days"),
+    ("born", "today", "days"),
     [
-        (date(1990, 11, 25), date(2026, 11, 25), 0),
-        (date(1990, 11, 24), date(2026, 11, 25), 364),
-        (date(1992, 2, 29), date(2027, 2, 28), 1),
-        (date(1992, 2, 29), date(2028, 2, 28), 1),
+        ((11, 25), date(2026, 11, 25), 0),
+        ((11, 24), date(2026, 11, 25), 364),
+        ((2, 29), date(2027, 2, 27), 1),
+        ((2, 29), date(2028, 2, 28), 1),
     ],
 )
-def test_days_to_a_birthday(born, day, days):
-    assert examples.days_to(born, day) == days
+def test_days_to_a_birthday(born, today, days):
+    assert time.days_to(*born, today) == days
+
+
+def test_a_birthday_a_city_and_a_rank_can_be_told_in_an_example():
+    text = with_examples(
+        "{member: {birthday: 1990-12-01}, purchase: {total: 10000, at: 2026-12-01}, expect: {rules: {ultah: 7}}}",
+        "{member: {birthday: 1990-12-01, birthday_known_days: 3}, purchase: {at: 2026-12-01}, expect: {nothing: true}}",
+        "{purchase: {at: 2026-12-01}, expect: {rules: {ultah: 0, jauh: 0}}}",
+        "{member: {city: Bandung}, facts: {outlet.city: Jakarta}, purchase: {total: 0}, expect: {rules: {jauh: 3}}}",
+        "{member: {city: Jakarta}, facts: {outlet.city: jakarta}, purchase: {total: 0}, expect: {nothing: true}}",
+        "{event: member.ranked, facts: {rank: 2}, expect: {points: 50}}",
+        text=with_rules(
+            "{id: ultah, on: purchase.made, when: {all: [{fact: member.days_to_birthday, is: 0},"
+            " {fact: member.birthday_known_days, at_least: 30}]}, give: {asset: points, amount: 7}}",
+            "{id: jauh, on: purchase.made, when: {fact: member.out_of_town, is: 1}, give: {asset: points, amount: 3}}",
+            "{id: juara, on: member.ranked, when: {fact: rank, at_most: 3}, give: {asset: points, amount: 50}}",
+        ),
+    )
+    checked = found(text)
+    assert not checked.problems and [checked.story(each, "en") for each in checked.failed] == []
 
 
 # Checks
@@ -388,7 +406,8 @@ def test_every_rule_is_a_sentence_and_every_example_says_why_of_each(lang):
     checked = found(WHOLE)
     changes = programs.diff(None, checked.book, lang)
     rules = {each.subject: each.new for each in changes if each.subject in checked.book.by_id}
-    assert len(rules) == len(checked.book.rules) and len(set(rules.values())) == len(rules)
+    listed = [rule for rule in checked.book.rules if rule.phase != "tier"]
+    assert len(rules) == len(listed) and len(set(rules.values())) == len(rules)
     assert all(text and "{" not in text for text in rules.values())
     for tried in checked.examples:
         said = checked.story(tried, lang)
@@ -610,6 +629,9 @@ def test_a_diff_says_rule_by_rule_what_was_and_what_is_to_be():
     assert changes["added", "baru"].old == "" and "gives 7 points" in changes["added", "baru"].new
     assert changes["changed", "assets"].new == "{points: {expire: 6 months}}"
     assert programs.diff(new, new, "en") == []
+    ladder = programs.check(PLAIN.replace("keep: 12 months", "keep: 6 months"), ZONE)
+    (change,) = programs.diff(programs.check(PLAIN, ZONE), ladder, "en")
+    assert (change.what, change.subject) == ("changed", "tiers") and "keep: 6 months" in change.new
     assert len(programs.diff(None, new, "id")) == 5
 
 

@@ -75,4 +75,7 @@ class Outcome:
     way: str = "columns"  # or "rows", where a rule can't be done by columns
     why: list[tuple[str, str]] = field(default_factory=list)  # rule and reason, where it was done by rows
     effects: Effects | None = None
+    held: dict[str, Counts] = field(default_factory=dict)  # by asset and member, at the end
+    owed: dict[str, Counts] = field(default_factory=dict)
+    rank: Counts = field(default_factory=lambda: np.zeros(0, np.int64))  # by member, of the tier at the end
     timings: dict[str, Any] = field(default_factory=dict)  # seconds of CPU by step

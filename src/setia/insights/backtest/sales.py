@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 JOINED, MADE, RETURNED, SPENT = range(4)  # kinds of row
 NOBODY = -1  # the member of a sale without one, the target of a row that speaks of none
-_EPOCH = 719_163  # proleptic ordinal of 1 January 1970
 
 Ints = NDArray[np.integer[Any]]
 
@@ -77,6 +76,7 @@ class Sales:
     given: Mapping[str, NDArray[Any]] = field(
         default_factory=dict
     )  # further facts by row, such as looked-up ones
+    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # kept from run to run
 
     def __len__(self) -> int:
         return len(self.member)
@@ -86,8 +86,3 @@ def coded(values: Iterable[str]) -> tuple[list[str], Ints]:
     """A dictionary of texts, sorted, and each value's code into it."""
     names, codes = np.unique(np.asarray(list(values), dtype=object).astype(str), return_inverse=True)
     return [str(name) for name in names], codes.astype(np.int32)
-
-
-def day_of(microseconds: int) -> int:
-    """The proleptic ordinal of the UTC date of an instant."""
-    return microseconds // 86_400_000_000 + _EPOCH
