@@ -4,6 +4,7 @@ Slow and sure: what a programme does here is what it does on the road. It is wha
 where a rule can't be done by columns.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +15,7 @@ import numpy as np
 
 from setia.engine import decide as engine
 from setia.engine.decide import DISCOUNT, Effect
+from setia.engine.folds import on_lines
 from setia.engine.vocabulary import (
     JOINED,
     MADE,
@@ -24,6 +26,7 @@ from setia.engine.vocabulary import (
     Earned,
     Fold,
     Held,
+    LookUp,
     Often,
     Reached,
     Share,
@@ -208,7 +211,13 @@ class Rows:
     def _known(self, member: Member, kind: str, carried: Mapping[str, Any]) -> dict[str, Any]:
         """The folded facts that a kind of event needs, from the definition of each, over all that has happened."""
         needs = self.book.needs.get(kind, frozenset())
-        return {name: self._fold(member, name, self.book.folds[name], carried) for name in needs}
+        folds = {name: fold for name in needs if not isinstance(fold := self.book.folds[name], LookUp)}
+        return {name: self._fold(member, name, fold, carried) for name, fold in folds.items()}
+
+    def _decided(self, kind: str, facts: dict[str, Any]) -> list[Effect]:
+        """The engine's decision, with what is known of each line's article or category on the line."""
+        on_lines(self.book, facts)
+        return engine.decide(self.book, kind, facts)
 
     def _fold(self, member: Member, name: str, fold: Fold, carried: Mapping[str, Any]) -> Any:
         at, day = carried["at"], carried["date"]
@@ -236,8 +245,10 @@ class Rows:
             return (at - found).days if found else NEVER
         if isinstance(fold, Streak):
             return _streak(fold, past, day)
-        assert not isinstance(fold, Reached | Often | Shared)
+        assert not isinstance(fold, Reached | Shared | LookUp)
         inside = [sale for sale in past if _inside(fold, sale, at, day)]
+        if isinstance(fold, Often):
+            return Counter(value for sale in inside for value in {line[fold.of] for line in sale.lines})
         if isinstance(fold, Sum):
             return sum(getattr(sale, fold.column) for sale in inside)
         if isinstance(fold, SumLines):
@@ -257,7 +268,7 @@ class Rows:
         self._wait(member, at)
         carried = self._carried(row, row, int(sales.net[row]), int(sales.total[row]))
         kept = self._known(member, kind, carried)
-        effects = engine.decide(self.book, kind, {**carried, **kept})
+        effects = self._decided(kind, {**carried, **kept})
         self._write(code, member, row, row, at, effects, row if row in self.returned else None)
         for effect in effects:
             self._count(member, effect, at, carried["outlet"], effect.amount, bool(effect.amount))
@@ -318,7 +329,7 @@ class Rows:
         carried = self._carried(of, row, net, total)
         target: list[Effect] = []
         if net or total or carried["lines"]:
-            target = engine.decide(self.book, MADE, {**carried, **member.kept[of]})
+            target = self._decided(MADE, {**carried, **member.kept[of]})
         self._wait(member, at)
         chain, paid = member.chain.get(of, []), member.paid.get(of, [])
         found = self._stood(member, of).of([*chain, *paid])
