@@ -32,12 +32,7 @@ from loyalty_conformance.protocol import (
     Programme,
 )
 
-MISSING = {
-    "reserve",
-    "confirm",
-    "release_voucher",
-    "earn.group",
-}  # Setia has no voucher codes and no exclusive rules
+MISSING = {"reserve", "confirm", "release_voucher"}  # Setia has no voucher codes
 KINDS = {
     "spend": "points.spent",
     "void": "event.voided",
@@ -73,7 +68,7 @@ class Adapter:
         self._phones = itertools.count(81_100_000_000)
 
     def capabilities(self) -> set[str]:
-        """All but vouchers and rules that exclude one another."""
+        """All but vouchers."""
         return set(FEATURES) - MISSING
 
     def new_shop(self, programme: Programme, at: datetime) -> Shop:
@@ -249,8 +244,6 @@ def rules(programme: Programme) -> dict[str, Any]:
 
 
 def _rule(rule: Earn) -> dict[str, Any]:
-    if rule.group:
-        raise NotOffered("earn.group")
     base = (
         {"sum_lines": "net", "where": {"fact": "category", "is": rule.category}} if rule.category else "net"
     )
@@ -262,6 +255,7 @@ def _rule(rule: Earn) -> dict[str, Any]:
     give |= {"pending": f"{rule.pending_days} days"} if rule.pending_days else {}
     found: dict[str, Any] = {"id": rule.name, "on": "purchase.made", "give": give}
     found |= {"when": {"fact": "member.tier", "is": rule.tier}} if rule.tier else {}
+    found |= {"group": {"name": rule.group, "choose": "best"}} if rule.group else {}
     found |= {"limit": {"every": rule.cap_every, "at_most": rule.cap}} if rule.cap is not None else {}
     return found
 

@@ -25,6 +25,41 @@ FORBIDDEN = re.compile(
 )
 
 
+# Every form of a condition, an amount and a fold, as a document has it; the reference says each as a sentence does.
+CONDITIONS = (
+    "{all: [{fact: net, at_least: 50000}, {fact: weekday, one_of: [monday, tuesday]}]}",
+    "{any: [{fact: channel, is: web}, {fact: net, above: 100000}]}",
+    "{not: {fact: outlet, is: bandara}}",
+    "{fact: hour, at_least: 16, below: 19}",
+    "{fact: member.purchases, completes: 10}",
+    "{fact: date, at_least: 2026-02-18, at_most: 2026-03-19}",
+    "{amount: {sum_lines: items, where: {fact: category, is: kopi}}, at_least: 2}",
+)
+AMOUNTS = (
+    "10",
+    "items",
+    "{per: 10000, points: 2, of: net}",
+    "{per: 10000, points: {by: member.tier, bronze: 1, silver: 2, gold: 3}, of: net}",
+    "{percent: 5, of: net, rounding: nearest}",
+    "{times: 3, of: items}",
+    "{plus: [5, {per: 20000, points: 1, of: net}]}",
+    "{min: [100, {percent: 5, of: net}]}",
+    "{max: [10, items]}",
+    "{beyond: 500000, of: net}",
+    "{sum_lines: items, where: {fact: category, is: kopi}}",
+    "{by: outlet, bandara: 5, else: 2}",
+)
+FOLDS = (
+    "{sum: net, days: 90}",
+    "{sum: items, this: year, where: {fact: category, is: kopi}}",
+    "{count: purchases, this: month}",
+    "{distinct: category, days: 90}",
+    "{share: net, days: 90, where: {fact: category, is: kopi}}",
+    "{streak: net, every: month, at_least: 1000000}",
+    "{often: sku, days: 90}",
+)
+
+
 def main(write: bool) -> int:
     """Run every check; how many failed."""
     from tests import conftest
@@ -101,6 +136,7 @@ def pages() -> dict[str, str]:
             ["Fact", "Unit", "Sort", "Label"],
             facts,
         ),
+        "nodes.md": _language(),
         "events.md": _page(
             "Events",
             "What can happen. Made from the declarations.",
@@ -122,6 +158,73 @@ def pages() -> dict[str, str]:
     }
 
 
+def _language() -> str:
+    """The forms of the rule language: how each is written, what it is and how it is said."""
+    from setia.engine import language, nodes, sentences, vocabulary
+    from setia.kit import texts
+    from setia.programs import document
+    from setia.programs import service as programs
+
+    ladder = [
+        {"tier": "bronze"},
+        {"tier": "silver", "from_spend": 10**7, "keep": "12 months"},
+        {"tier": "gold", "from_spend": 3 * 10**7, "keep": "12 months"},
+    ]
+    own = {f"nama{i}": document.load(fold) for i, fold in enumerate(FOLDS)}
+    rule = {"id": "a", "on": "purchase.made", "give": {"asset": "points", "amount": 1}}
+    text = {"program": "-", "assets": {"points": {}}, "tiers": ladder, "facts": own, "rules": [rule]}
+    book, problems = language.read(text, programs.words(), 1, "Asia/Jakarta")
+    assert book, problems
+    reader, seen = language.Reader(programs.words()), set()
+
+    def row(form: str, node: object, say: str) -> list[str]:
+        seen.add(type(node))
+        return [f"`{form}`", f"`{type(node).__name__}`", _first(type(node)), say]
+
+    def both(say) -> str:  # type: ignore[no-untyped-def]
+        return " / ".join(say(lang) for lang in texts.LANGUAGES)
+
+    conditions, amounts, folds = [], [], []
+    for form in CONDITIONS:
+        node = reader.condition(form, document.load(form))
+        conditions.append(
+            row(form, node, both(lambda lang, node=node: sentences.condition(book, node, lang)))
+        )
+    for form in AMOUNTS:
+        node = reader.amount(form, document.load(form))
+        amounts.append(
+            row(form, node, both(lambda lang, node=node: sentences.amount(book, node, "points", lang)))
+        )
+    for i, form in enumerate(FOLDS):
+        fold = book.folds[f"my.nama{i}"]
+        folds.append(row(form, fold, both(lambda lang, i=i: sentences.fact(book, f"my.nama{i}", lang))))
+    assert not reader.problems, reader.problems
+    every = {each for each in vars(nodes).values() if isinstance(each, type) and hasattr(each, "reads")}
+    every -= {nodes.Node, nodes.Value, nodes.Compare}  # a comparison with two ends is two of them
+    missing = (every | {vocabulary.Sum, vocabulary.Often}) - seen
+    assert not missing, f"no form in the reference for {missing}"
+    head = ["Written", "Node", "Is", "Says"]
+    return "\n".join(
+        [
+            _page(
+                "The rule language", "Made from the declarations, and read by the language itself.", [], []
+            ),
+            _page("Conditions", "A rule's `when`, a sum's `where`.", head, conditions).replace(
+                "# ", "## ", 1
+            ),
+            _page("Amounts", "What a rule gives or takes off.", head, amounts).replace("# ", "## ", 1),
+            _page("Own facts", "The section `facts:`, read as `my.<name>`.", head, folds).replace(
+                "# ", "## ", 1
+            ),
+        ]
+    )
+
+
+def _first(kind: type) -> str:
+    """The first sentence of a declaration's docstring."""
+    return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+
+
 def _pair(key: str) -> str:
     from setia.kit import texts
 
@@ -136,7 +239,8 @@ def _raw(key: str) -> str:
 
 
 def _page(title: str, intro: str, head: list[str], rows: list[list[str]]) -> str:
-    lines = [f"# {title}", "", intro, "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines = [f"# {title}", "", intro]
+    lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)] if head else []
     return "\n".join(
         [
             *lines,

@@ -8,10 +8,11 @@ import pytest
 from setia.intake.models import Event
 from setia.kit import ids, time
 from setia.kit.texts import LANGUAGES, has
+from setia.programs import service as programs
 from setia.project.api import ROUTES, api
 from setia.proof import seals
 from setia.tenancy import service as tenancy
-from tests.conftest import call, found_shop
+from tests.conftest import DEMO, call, found_shop
 
 SALE = {
     "member": {"phone": "0812-3456-7890"},
@@ -274,7 +275,9 @@ def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
         "members": person,
         "entries": f"{ids.public('ptx', receipt.event_id)}_1",
         "events": ids.public("evt", receipt.event_id),
+        "programs": "2",  # versions have numbers: theirs is the second, mine has only one
     }
+    programs.publish(theirs.programme.id, DEMO.read_text("utf-8"), zone=theirs.programme.zone, by="test")
     for route in ROUTES:
         if route.method == "GET" and "{id}" in route.path:
             id = things[route.path.split("/")[1]]

@@ -1,20 +1,24 @@
 """The backtest by columns against the one by rows, which is the engine itself: the same to the last point."""
 
-from collections.abc import Callable
+from pathlib import Path
 from random import Random
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 
+from setia.insights.backtest import kernel
+from setia.insights.backtest import run as runs
 from setia.insights.backtest.outcome import Assumptions, Outcome
 from setia.insights.backtest.program import not_by_columns
 from setia.insights.backtest.run import run
 from setia.kit.refusals import Refusal
 from setia.programs import service as programs
 from tests.backtest import cases
+from tests.backtest.faults import FAULTS
 
 ZONE = "Asia/Jakarta"
+CASES, PARTS = 2_000, 20
 
 
 def told(found: Outcome) -> dict[str, Any]:
@@ -27,7 +31,9 @@ def told(found: Outcome) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "effects": sorted(listed, key=lambda each: (each[0], each if each[0] < 0 else ())),
-        "flows": {asset: [column.tolist() for column in vars(flow).values()] for asset, flow in found.flows.items()},
+        "flows": {
+            asset: [column.tolist() for column in vars(flow).values()] for asset, flow in found.flows.items()
+        },
         "held": {asset: column.tolist() for asset, column in found.held.items()},
         "owed": {asset: column.tolist() for asset, column in found.owed.items()},
         "rank": found.rank.tolist(),
@@ -51,7 +57,9 @@ def case(seed: int) -> tuple[Any, Any, Assumptions]:
         except programs.BadDocument:
             continue
     spend = random.random() < 0.2
-    assumptions = Assumptions(random.choice((1, 5, 20)), random.choice((30, 100)), seed) if spend else Assumptions()
+    assumptions = (
+        Assumptions(random.choice((1, 5, 20)), random.choice((30, 100)), seed) if spend else Assumptions()
+    )
     return book, cases.sales_of(cases.history(random)), assumptions
 
 
@@ -69,7 +77,30 @@ def differs(seed: int) -> list[str]:
     return [name for name in ways[0] if ways[0][name] != ways[1].get(name)]
 
 
-@pytest.mark.parametrize("part", range(20))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_both_ways_agree(part: int) -> None:
-    for seed in range(part * 100, part * 100 + 100):
+    for seed in range(part, CASES, PARTS):
         assert differs(seed) == [], f"seed {seed}"
+
+
+def planted(before: str, after: str) -> Any:
+    """The scan's own source with a fault in it, as plain Python."""
+    source = Path(kernel.__file__).read_text("utf-8")
+    assert source.count(before) == 1, "a fault must stand in one place of the source"
+    faulty = ModuleType("faulty")
+    exec(
+        compile(
+            source.replace(before, after).replace("@njit(**JIT)", "").replace("@njit(**HOT)", ""),
+            "faulty",
+            "exec",
+        ),
+        faulty.__dict__,
+    )
+    return faulty
+
+
+@pytest.mark.parametrize("what", FAULTS)
+def test_a_planted_fault_is_caught(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    faulty = planted(*FAULTS[what])
+    monkeypatch.setattr(runs, "k", faulty)
+    assert any(differs(seed) for seed in range(CASES)), what

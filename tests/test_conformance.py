@@ -15,7 +15,6 @@ from tests.test_running import SETIA, Up, _env
 
 SUITE = Path(__file__).parent.parent / "conformance"
 NOT_OFFERED = {
-    "9.best_of_a_group",
     "11.one_use_left",
     "11.a_cart_reserves_once",
     "11.reservation_runs_out",

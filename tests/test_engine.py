@@ -147,14 +147,14 @@ def test_an_order_discount_is_shared_to_the_rupiah(lines, total):
 )
 def test_a_rolling_sum_equals_the_plain_one(history, days):
     start = datetime(2025, 1, 1, tzinfo=UTC)
-    rolling, known = Rolling("net", timedelta(days=days)), []
+    rolling, known = Rolling(timedelta(days=days)), []
     for offset, net, undone in sorted(history):
         at = start + timedelta(days=offset)
-        assert rolling.read(at) == sum(n for when, n in known if when >= at - timedelta(days=days))
-        rolling.add(at, net)
+        assert rolling.read(at, at.date()) == sum(n for when, n in known if when >= at - timedelta(days=days))
+        rolling.add(at, at.date(), net)
         known.append((at, net))
         if undone:
-            rolling.add(at, -net)
+            rolling.add(at, at.date(), -net)
             known.append((at, -net))
 
 
@@ -252,6 +252,16 @@ def basket(of, *lines, **known):
 
 def got(of, known, kind="purchase.made"):
     return {effect.rule: effect.amount for effect in decide(of, kind, known)}
+
+
+def test_a_fact_of_lines_is_for_rules_and_not_for_other_facts():
+    with pytest.raises(programs.BadDocument) as refused:
+        own = WHOLE.replace("{fact: category, is: kopi}", "{fact: my.sering, at_least: 2}")
+        own = own.replace("facts:", "facts:\n  awal: {often: sku, days: 9}").replace("my.sering", "my.awal")
+        programs.check(own % ("", "  - {id: a, on: purchase.made, benefit: kilat}"), "Asia/Jakarta", 1)
+    assert [(each.path, each.code) for each in refused.value.problems][:1] == [
+        ("facts.kopi.where", "unknown_fact")
+    ]
 
 
 TABLE = (  # MISSION C1: discount, points and shipping by tier

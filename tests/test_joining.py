@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 from django.db import connections
+from django.test import Client
 
 from setia.intake import birthdays, bulk, join, queries, service
 from setia.intake.join import Ticket
@@ -312,3 +313,16 @@ def test_days_look_back_a_month_and_no_further():
     today = shop.programme.now().astimezone(time.zone(shop.programme.zone)).date()
     assert (days[0], days[-1], len(days)) == (today - timedelta(days=31), today, 32)
     assert isinstance(days[0], date) and not isinstance(days[0], datetime)
+
+
+def test_by_the_link_a_birthday_is_told_once_and_a_city_any_time():
+    shop = shop_of()
+    page = f"/m/{members.link_token(enter(shop))}/profil"
+    client = Client()
+    assert client.post(page, {"day": "17", "month": "8", "city": "solo"}).status_code == 302
+    said = client.post(page, {"day": "18", "month": "8", "city": "Bandung"})
+    assert said.status_code == 422 and "sudah tercatat" in said.content.decode()
+    assert client.post(page, {"city": "Bandung"}).status_code == 302
+    found = members.by_phone(shop.programme.id, RANI)
+    assert found and (found.birthday, found.city) == ("08-17", "Bandung")
+    assert client.get("/m/salah/profil").status_code == 404

@@ -261,3 +261,18 @@ def test_a_lot_is_not_spendable_in_the_instant_it_ends():
     lot = Lot((*key, 0), key[0], "points", 5, 5, 0, NOON, NOON + timedelta(days=1), key)
     assert lot.spendable(NOON) and lot.spendable(lot.expires_at - timedelta(microseconds=1))
     assert not lot.spendable(lot.expires_at) and not lot.spendable(NOON - timedelta(microseconds=1))
+
+
+def test_a_spend_of_more_than_is_looked_at_first_finds_every_lot(shop):
+    """As many points as lots, one less and one more than a first look reads, and all that is left."""
+    start = time.now() - timedelta(days=30)
+    person = shop.member("081211119999", start)
+    for n in range(3 * gather.SOME):
+        shop.buy(f"L{n}", 10_000, phone="081211119999", at=start + timedelta(minutes=n + 1))
+    for points in (1, gather.SOME - 1, gather.SOME, gather.SOME + 1):
+        before = shop.points(person)
+        shop.spend(f"S{points}", points, "081211119999")
+        assert shop.points(person) == before - points
+    shop.spend("rest", shop.points(person), "081211119999")
+    assert shop.points(person) == 0
+    shop.sound()

@@ -1,14 +1,17 @@
 """The life of a programme: drafted, checked, tried, approved, live, retired; and what keeps a text from going live."""
 
+import json
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
-from setia.engine import examples
 from setia.kit import texts, time
 from setia.programs import service as programs
 from setia.programs.models import Version
-from tests.conftest import DEMO, found_shop
+from setia.tenancy import service as tenancy
+from tests.conftest import DEMO, call, found_shop
+from tests.test_command import run
 from tests.test_corrections import refused
 
 ZONE = "Asia/Jakarta"
@@ -123,7 +126,7 @@ def test_an_example_that_fails_says_what_was_expected_what_came_and_why():
     said = failed.value.message("en")
     assert 'examples[0] "Bonus"' in said and "points: expected 11, came 6" in said
     assert "1 point per Rp10,000 of Rp60,000" in said
-    assert "Bonus Silver · Tier: bronze (must be silver)" in said
+    assert "Bonus Silver · Tier: Bronze (must be Silver)" in said
     assert "diharapkan 11, hasilnya 6" in failed.value.message("id")
     met = text.replace("{name: Bonus,", "{name: Bonus, member: {tier: silver},")
     assert found(met).is_fit
@@ -171,16 +174,35 @@ def test_an_example_happens_at_its_own_time_in_the_programmes_zone():
 
 
 @pytest.mark.parametrize(
-    ("born", "day", "days"),
+    ("born", "today", "days"),
     [
-        (date(1990, 11, 25), date(2026, 11, 25), 0),
-        (date(1990, 11, 24), date(2026, 11, 25), 364),
-        (date(1992, 2, 29), date(2027, 2, 28), 1),
-        (date(1992, 2, 29), date(2028, 2, 28), 1),
+        ((11, 25), date(2026, 11, 25), 0),
+        ((11, 24), date(2026, 11, 25), 364),
+        ((2, 29), date(2027, 2, 27), 1),
+        ((2, 29), date(2028, 2, 28), 1),
     ],
 )
-def test_days_to_a_birthday(born, day, days):
-    assert examples.days_to(born, day) == days
+def test_days_to_a_birthday(born, today, days):
+    assert time.days_to(*born, today) == days
+
+
+def test_a_birthday_a_city_and_a_rank_can_be_told_in_an_example():
+    text = with_examples(
+        "{member: {birthday: 1990-12-01}, purchase: {total: 10000, at: 2026-12-01}, expect: {rules: {ultah: 7}}}",
+        "{member: {birthday: 1990-12-01, birthday_known_days: 3}, purchase: {at: 2026-12-01}, expect: {nothing: true}}",
+        "{purchase: {at: 2026-12-01}, expect: {rules: {ultah: 0, jauh: 0}}}",
+        "{member: {city: Bandung}, facts: {outlet.city: Jakarta}, purchase: {total: 0}, expect: {rules: {jauh: 3}}}",
+        "{member: {city: Jakarta}, facts: {outlet.city: jakarta}, purchase: {total: 0}, expect: {nothing: true}}",
+        "{event: member.ranked, facts: {rank: 2}, expect: {points: 50}}",
+        text=with_rules(
+            "{id: ultah, on: purchase.made, when: {all: [{fact: member.days_to_birthday, is: 0},"
+            " {fact: member.birthday_known_days, at_least: 30}]}, give: {asset: points, amount: 7}}",
+            "{id: jauh, on: purchase.made, when: {fact: member.out_of_town, is: 1}, give: {asset: points, amount: 3}}",
+            "{id: juara, on: member.ranked, when: {fact: rank, at_most: 3}, give: {asset: points, amount: 50}}",
+        ),
+    )
+    checked = found(text)
+    assert not checked.problems and [checked.story(each, "en") for each in checked.failed] == []
 
 
 # Checks
@@ -232,7 +254,7 @@ def test_rules_that_stack_are_named_with_a_sale_on_which_both_give():
     (problem,) = [each for each in found(text).warnings if each.code == "stacks"]
     assert (problem.values["one"], problem.values["two"]) == ("dasar", "kopi")
     assert (problem.values["first"], problem.values["second"]) == (10, 20)
-    for lang, hour in (("id", "Jam di outlet 16"), ("en", "Hour at the outlet 16")):
+    for lang, hour in (("id", "jam 16.00"), ("en", "the hour 16:00")):
         assert all(word in problem.message(lang) for word in ("dasar", "kopi", hour, "COFFEE"))
 
 
@@ -257,6 +279,165 @@ def test_rules_that_set_one_another_off_without_end_are_not_published():
         "give: {asset: points, amount: 1}}", "give: {asset: stamp, amount: 1}}"
     )
     assert not found(other).problems
+
+
+def pointed_at(text, place):
+    """The part of a text that a place points to."""
+    line, column = place
+    return text.splitlines()[line - 1][column - 1 :]
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "at"),
+    [
+        ("- {tier: gold, from_spend: 900000, keep: 12 months}", "tier_not_above", "900000"),
+        ("- {tier: gold, from_spend: 1000000, keep: 12 months}", "tier_not_above", "1000000"),
+        ("- {tier: silver, from_spend: 2000000, keep: 12 months}", "tier_twice", "silver"),
+    ],
+)
+def test_overlapping_and_falling_tiers_are_named_where_they_stand(more, code, at):
+    text = PLAIN.replace("rules:\n", f"  {more}\nrules:\n")
+    problem = next(each for each in found(text).problems if each.code == code)
+    assert pointed_at(text, problem.place).startswith(at)
+
+
+def test_the_first_tier_is_everybodys():
+    text = PLAIN.replace("- {tier: bronze}", "- {tier: bronze, from_spend: 5}")
+    assert codes(found(text).problems) == ["tiers_not_rising"]
+
+
+LARGER = PLAIN.replace(
+    "tiers:",
+    """facts:
+  kopi: {sum: net, days: 90, where: {fact: category, is: COFFEE}}
+budgets:
+  promo: {at_most: 1000}
+discounts: {at_most_percent: 20}
+tiers:""",
+)
+USES = "{id: z, on: purchase.made, when: {fact: my.kopi, above: 5}, give: {asset: points, amount: 1}, budget: promo}"
+GROUP = "on: purchase.made, group: {name: g, choose: first}"
+
+
+@pytest.mark.parametrize(
+    ("rules", "code", "path"),
+    [
+        ([], "unused", "facts.kopi"),
+        ([], "unused", "budgets.promo"),
+        ([USES, "{id: a, on: purchase.made, discount: {percent: 30}}"], "above_guard", "rules[2].discount"),
+        (
+            [
+                USES,
+                "{id: a, on: purchase.made, give: {asset: points, amount: 10},"
+                " limit: {every: day, at_most: 5, or_nothing: true}}",
+            ],
+            "never_gives",
+            "rules[2]",
+        ),
+        ([USES, "{id: a, GROUP, give: {asset: points, amount: 1}}"], "group_alone", "rules[2].group"),
+        (
+            [
+                USES,
+                "{id: a, GROUP, give: {asset: points, amount: 1}}",
+                "{id: b, GROUP, give: {asset: points, amount: 9}}",
+            ],
+            "never_wins",
+            "rules[3].group",
+        ),
+        (
+            [USES, "{id: a, on: purchase.made, benefit: x, when: {fact: member.tier, is: slver}}"],
+            "unknown_tier",
+            "rules[2].when",
+        ),
+        (
+            [USES, "{id: a, on: purchase.made, discount: {percent: {by: member.tier, glod: 5}}}"],
+            "unknown_tier",
+            "rules[2].discount",
+        ),
+        (
+            [USES, "{id: a, on: purchase.made, benefit: x, when: {fact: weekday, one_of: [senin]}}"],
+            "unknown_weekday",
+            "rules[2].when",
+        ),
+    ],
+)
+def test_what_the_larger_language_allows_and_nobody_means_is_told(rules, code, path):
+    text = LARGER + "".join(f"  - {rule.replace('GROUP', GROUP)}\n" for rule in rules)
+    checked = found(text)
+    told = [(each.code, each.path) for each in (*checked.problems, *checked.warnings)]
+    assert (code, path) in told
+    assert checked.is_fit != code.startswith("unknown_")
+    for each in (*checked.problems, *checked.warnings):
+        assert each.place and all(each.message(lang) for lang in texts.LANGUAGES)
+    fine = LARGER + f"  - {USES}\n"
+    assert codes([*found(fine).problems, *found(fine).warnings]) == ["stacks"]
+
+
+def test_rules_of_one_group_do_not_stack_and_discounts_without_one_do():
+    off = "{id: ID, on: purchase.made, discount: {percent: 5}MORE}"
+    apart = [off.replace("ID", id).replace("MORE", "") for id in ("a", "b")]
+    group = ", group: {name: g, choose: best}"
+    joined = [off.replace("ID", id).replace("MORE", group) for id in ("a", "b")]
+    (problem,) = found(with_rules(*apart)).warnings
+    assert problem.code == "stacks" and (problem.values["first"], problem.values["second"]) == (5_000, 5_000)
+    assert found(with_rules(*joined)).warnings == []
+
+
+def test_a_sale_of_enough_of_something_is_found_to_show_stacking():
+    rule = (
+        "{id: tiga, on: purchase.made, when: {amount: {sum_lines: items, where: {fact: sku, is: A}}, at_least: 3},"
+        " give: {asset: points, amount: 5}}"
+    )
+    (problem,) = found(with_rules(rule)).warnings
+    assert (problem.values["one"], problem.values["two"], problem.values["second"]) == ("dasar", "tiga", 5)
+
+
+WHOLE = (Path(__file__).parent / "programmes" / "whole.yaml").read_text("utf-8")
+
+
+def test_examples_of_everything_the_language_has_come_out():
+    checked = found(WHOLE)
+    assert [each.message("en") for each in checked.problems] == []
+    assert len(checked.examples) == 4 and checked.failed == []
+
+
+@pytest.mark.parametrize("lang", texts.LANGUAGES)
+def test_every_rule_is_a_sentence_and_every_example_says_why_of_each(lang):
+    checked = found(WHOLE)
+    changes = programs.diff(None, checked.book, lang)
+    rules = {each.subject: each.new for each in changes if each.subject in checked.book.by_id}
+    listed = [rule for rule in checked.book.rules if rule.phase != "tier"]
+    assert len(rules) == len(listed) and len(set(rules.values())) == len(rules)
+    assert all(text and "{" not in text for text in rules.values())
+    for tried in checked.examples:
+        said = checked.story(tried, lang)
+        of_sales = [
+            rule for rule in checked.book.rules if "purchase.made" in rule.on and rule.phase != "tier"
+        ]
+        assert all(rule.name[lang] in said for rule in of_sales)
+
+
+def test_sentences_say_the_numbers_of_each_form():
+    new = {each.subject: each.new for each in programs.diff(None, found(WHOLE).book, "en")}
+    for rule, words in {
+        "dasar": ["Rp10,000 spent", "1 point for Bronze", "2 points for Silver"],
+        "ramadan": [
+            "3 times",
+            "above Rp50,000",
+            "500 points a day at each outlet",
+            "2 times a week",
+            "budget “ramadan”",
+            "14 days",
+        ],
+        "rajin": ["30% of the purchase", "Rp50,000", "the 3 months just before", "not combined with"],
+        "kopi-diskon": ["12.5%", "items in category COFFEE", "at least 2"],
+        "ongkir": ["free shipping", "the tier is Silver"],
+        "mug": ["1 MUG for free", "10 purchases or a multiple"],
+        "langganan": ["the channel is not app or web", "bought at least 3 times in the last 90 days"],
+        "sendiri": ["the smallest of", "plus", "the largest of", "isn't given at all"],
+        "kartu": ["Getting stamp", "what is held after is at least 10"],
+    }.items():
+        assert all(word in new[rule] for word in words), new[rule]
 
 
 def test_the_demo_programme_is_fit():
@@ -443,9 +624,157 @@ def test_a_diff_says_rule_by_rule_what_was_and_what_is_to_be():
         ("changed", "assets"),
     }
     one = changes["changed", "dasar"]
-    assert "1 point per Rp10,000 of Qualifying spend" in one.old and "2 points per Rp10,000" in one.new
-    assert "good for 12 months" in one.old and "good for 6 months" in one.new
+    assert "Rp10,000 spent gives 1 point" in one.old and "Rp10,000 spent gives 2 points" in one.new
+    assert "expires after 12 months" in one.old and "expires after 6 months" in one.new
     assert changes["added", "baru"].old == "" and "gives 7 points" in changes["added", "baru"].new
     assert changes["changed", "assets"].new == "{points: {expire: 6 months}}"
     assert programs.diff(new, new, "en") == []
+    ladder = programs.check(PLAIN.replace("keep: 12 months", "keep: 6 months"), ZONE)
+    (change,) = programs.diff(programs.check(PLAIN, ZONE), ladder, "en")
+    assert (change.what, change.subject) == ("changed", "tiers") and "keep: 6 months" in change.new
     assert len(programs.diff(None, new, "id")) == 5
+
+
+# On the command line
+
+
+def files(tmp_path, **named):
+    found = []
+    for name, text in named.items():
+        found.append(tmp_path / f"{name}.yaml")
+        found[-1].write_text(text, "utf-8")
+    return found
+
+
+def test_the_command_checks_diffs_tries_applies_and_rolls_back(plain, tmp_path):
+    where = ["--program", plain.programme.slug]
+    good = with_examples("{purchase: {total: 60000}, expect: {points: 12}}", text=changed())
+    new, bad, failing = files(
+        tmp_path,
+        new=good,
+        bad=good.replace("asset: points", "asset: poin"),
+        failing=good.replace("points: 12}", "points: 6}"),
+    )
+    assert run("program", "export", *where).stdout == PLAIN
+    said = run("program", "check", str(bad), *where, SETIA_LANG="en")
+    assert (
+        said.returncode == 5
+        and f"{bad}:11:19 rules[0].give.asset: " in said.stderr
+        and "points" in said.stderr
+    )
+    said = json.loads(run("program", "check", str(failing), *where, "--json").stdout)
+    assert said["fit"] is False and said["examples"][0]["misses"] == [
+        {"what": "points", "expected": 6, "came": 12}
+    ]
+    said = run("program", "diff", "1", str(new), *where, SETIA_LANG="en")
+    assert (
+        "~ dasar" in said.stdout
+        and "- Purchase: gives 1 point per" in said.stdout
+        and "+ Purchase: gives 2 points" in said.stdout
+    )
+    said = run("program", "try", str(new), "--sale", '{"total": 60000}', *where)
+    assert said.returncode == 0 and "12  Poin dasar" in said.stdout
+    tried = json.loads(
+        run("program", "try", str(new), "--sale", '{"member": {"tier": "silver"}}', "--json", *where).stdout
+    )
+    assert tried["lines"][0]["amount"] == 0 and tried["lines"][0]["rule"] == "dasar"
+    assert run("program", "try", str(failing), "--examples", *where).returncode == 5
+    assert run("program", "try", str(new), *where).returncode == 2
+    assert run("program", "try", str(new), "--sale", "{", *where).returncode == 2
+    said = run("program", "apply", str(failing), "--yes", *where)
+    assert said.returncode == 5 and "diharapkan 6, hasilnya 12" in said.stderr
+    assert programs.newest(plain.programme.id) == 1
+    said = run("program", "apply", str(new), *where)  # nobody is there to say yes
+    assert said.returncode == 1 and programs.newest(plain.programme.id) == 1
+    said = json.loads(
+        run(
+            "program", "apply", str(new), "--yes", "--from", "2099-01-01", "--note", "x", "--json", *where
+        ).stdout
+    )
+    assert (said["number"], said["state"], said["effective_from"]) == (2, "ahead", "2098-12-31T17:00:00Z")
+    assert run("program", "apply", str(new), "--yes", "--from", "2025-01-01", *where).returncode == 5
+    said = run("program", "rollback", "1", "--yes", *where, SETIA_LANG="en")  # v1 is live, v2 is not to come
+    assert said.returncode == 0 and "+ Purchase: gives 1 point per" in said.stdout, said.stderr
+    assert "v3  to come" in said.stdout and "(the text of version 1)" in said.stdout
+    said = run("program", "rollback", "1", "--yes", *where, SETIA_LANG="en")
+    assert said.returncode == 5 and "exactly that of version" in said.stderr
+    listed = json.loads(run("program", "versions", "--json", *where).stdout)
+    assert [(each["number"], each["state"]) for each in listed["data"]] == [
+        (3, "ahead"),
+        (2, "replaced"),
+        (1, "live"),
+    ]
+    assert run("program", "export", "--version", "2", *where).stdout == good
+    assert run("program", "export", "--version", "9", *where).returncode == 3
+    assert run("program", "check", str(tmp_path / "none.yaml"), *where).returncode == 5
+
+
+def test_what_needs_a_second_person_waits_as_a_draft(tmp_path):
+    shop = found_shop(PLAIN + SECOND)
+    where = ["--program", shop.programme.slug]
+    (new,) = files(tmp_path, new=changed() + SECOND)
+    said = run("program", "apply", str(new), "--yes", *where)
+    (draft,) = programs.drafts(shop.programme)
+    assert said.returncode == 4 and draft.id in said.stderr
+    assert run("program", "approve", draft.id, *where).returncode == 4
+    programs.approve(shop.programme, draft.id, "staff:b")
+    said = run("program", "apply", str(new), "--yes", *where)
+    assert said.returncode == 0 and programs.newest(shop.programme.id) == 2, said.stderr
+    assert run("program", "rollback", "1", "--yes", *where).returncode == 6
+
+
+# Over HTTP
+
+
+@pytest.fixture
+def admin(plain):
+    return tenancy.make_key(plain.programme.id, "rules", ["admin"], "rules")
+
+
+def test_rules_are_checked_drafted_published_and_rolled_back_over_http(plain, admin):
+    now = call("GET", "/v1/programs/current", key=plain.key)
+    assert (now.status, now.body["number"], now.body["state"], now.body["document"]) == (
+        200,
+        1,
+        "live",
+        PLAIN,
+    )
+    bad = call("POST", "/v1/programs/check", {"document": changed().replace("net", "nett")}, admin)
+    (problem,) = bad.body["problems"]
+    assert bad.status == 200 and not bad.body["fit"]
+    assert (problem["code"], problem["line"], problem["path"]) == (
+        "unknown_fact",
+        11,
+        "rules[0].give.amount.of",
+    )
+    kept = call("POST", "/v1/programs/drafts", {"document": "rules: [", "note": "dua poin"}, admin)
+    assert (kept.status, kept.body["state"], kept.body["found"]["fit"]) == (201, "draft", False)
+    id = kept.body["id"]
+    refused_ = call("POST", "/v1/programs/publish", {"draft": id}, admin)
+    assert (refused_.status, refused_.body["code"]) == (422, "bad_document")
+    again = {"document": changed(), "draft": id, "revision": 1}
+    kept = call("POST", "/v1/programs/drafts", again, admin)
+    assert (kept.body["state"], kept.body["revision"], kept.body["found"]["fit"]) == ("checked", 2, True)
+    assert call("POST", "/v1/programs/drafts", again, admin).body["code"] == "draft_changed"
+    assert [each["id"] for each in call("GET", "/v1/programs/drafts", key=admin).body["data"]] == [id]
+    assert call("POST", f"/v1/programs/drafts/{id}/approve", key=admin).body["state"] == "approved"
+    wrong = call(
+        "POST", "/v1/programs/publish", {"draft": id, "effective_from": "2099-01-01T00:00:00"}, admin
+    )
+    assert (wrong.status, wrong.body["code"]) == (422, "no_zone")
+    done = call("POST", "/v1/programs/publish", {"draft": id}, admin)
+    assert (done.status, done.body["number"], done.body["state"]) == (201, 2, "live")
+    back = call("POST", "/v1/programs/rollback", {"version": 1, "note": "terlalu mahal"}, admin)
+    assert (back.status, back.body["state"], back.body["version"], back.body["restores"]) == (
+        201,
+        "published",
+        3,
+        1,
+    )
+    listed = call("GET", "/v1/programs/versions", key=plain.key).body["data"]
+    assert [(each["number"], each["restores"]) for each in listed] == [(3, 1), (2, None), (1, None)]
+    assert call("GET", "/v1/programs/versions/2", key=plain.key).body["document"] == changed()
+    assert call("GET", "/v1/programs/versions/x", key=plain.key).status == 404
+    thrown = call("POST", "/v1/programs/drafts", {"document": "x"}, admin).body["id"]
+    assert call("POST", f"/v1/programs/drafts/{thrown}/drop", key=admin).body["state"] == "dropped"
+    assert call("POST", "/v1/programs/check", {"document": PLAIN}, plain.key).status == 403

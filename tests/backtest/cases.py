@@ -61,7 +61,9 @@ def sales_of(events: list[Event], given: dict[str, Any] | None = None) -> Sales:
         categories,
         np.array([event.member for event in events], np.int32),
         np.array([event.kind for event in events], np.int8),
-        np.array([(event.at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) for event in events]),
+        np.array(
+            [(event.at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) for event in events]
+        ),
         np.array([at.date().toordinal() for at in local], np.int32),
         np.array([at.hour for at in local], np.int8),
         np.array([at.weekday() for at in local], np.int8),
@@ -100,6 +102,7 @@ def history(random: Random) -> list[Event]:
                 if back:
                     left[id(of)] = back[1]
                     found.append(back[0])
+                    at += timedelta(microseconds=1)  # the review that it asks for comes then
             else:
                 found.append(Event(member, at, SPENT, [], amount=random.choice((1, 3, 10, 40))))
     return found
@@ -109,7 +112,14 @@ def _sale(random: Random, member: int, at: datetime) -> Event:
     lines = []
     for _ in range(random.choice((0, 1, 1, 2, 3, 4))):
         amount = random.choice((5, 9, 10, 25, 33, 80)) * random.choice((1, 100, 1000))
-        lines.append([random.randrange(len(SKUS)), amount - random.choice((0, 0, amount // 7)), amount, random.randint(1, 3)])
+        lines.append(
+            [
+                random.randrange(len(SKUS)),
+                amount - random.choice((0, 0, amount // 7)),
+                amount,
+                random.randint(1, 3),
+            ]
+        )
     net = sum(line[1] for line in lines) if lines else random.choice((0, 1, 999, 10_000, 55_000, 120_000))
     return Event(
         member, at, MADE, lines, net, net + random.choice((0, 0, 1_000)), 1 if net else 0,
@@ -199,7 +209,9 @@ def _tiers(random: Random) -> Any:
 def _own_facts(random: Random) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for n in range(random.choice((0, 0, 1, 2, 3))):
-        window = random.choice(({}, {"days": random.choice((1, 7, 30, 90))}, {"this": random.choice(PERIODS[:4])}))
+        window = random.choice(
+            ({}, {"days": random.choice((1, 7, 30, 90))}, {"this": random.choice(PERIODS[:4])})
+        )
         where = {"where": {"fact": "category", "is": random.choice(sorted(SKUS.values()))}}
         found[f"f{n}"] = random.choice(
             (
@@ -208,7 +220,11 @@ def _own_facts(random: Random) -> dict[str, Any]:
                 {"sum": "net", **window},
                 {"count": "purchases", **window},
                 {"distinct": random.choice(("sku", "category", "outlet")), **window},
-                {"streak": "net", "every": random.choice(PERIODS[:4]), "at_least": random.choice((1, 20_000))},
+                {
+                    "streak": "net",
+                    "every": random.choice(PERIODS[:4]),
+                    "at_least": random.choice((1, 20_000)),
+                },
                 {"streak": "visits", "every": random.choice(PERIODS[:4]), "at_least": random.choice((1, 2))},
                 {"share": "net", **where, **window},
             )
@@ -254,7 +270,10 @@ class _Words:
         ]
         if self.has_tiers:
             tests += [
-                {"fact": "member.tier", random.choice(("is", "is_not")): random.choice(("bronze", "silver", "gold"))},
+                {
+                    "fact": "member.tier",
+                    random.choice(("is", "is_not")): random.choice(("bronze", "silver", "gold")),
+                },
                 {"fact": "member.tier_rank", "at_least": 2},
             ]
         tests += [
@@ -285,7 +304,9 @@ class _Words:
             return random.choice((1, 3, 10, "items", "net" if deep else 4))
         of = self.amount(chained, deep + 1)
         if chained:
-            return random.choice((of, {"per": random.choice((2, 5)), "points": 1, "of": "given"}, {"min": [of, 3]}))
+            return random.choice(
+                (of, {"per": random.choice((2, 5)), "points": 1, "of": "given"}, {"min": [of, 3]})
+            )
         net = random.choice(("net", "net", "total", {"sum_lines": "net", "where": self.where()}))
         choices: list[Any] = [
             {"per": random.choice((1000, 3000, 10_000)), "points": random.choice((1, 2)), "of": net, "rounding": random.choice(("down", "nearest", "up"))},
@@ -298,7 +319,9 @@ class _Words:
             {"sum_lines": random.choice(("items", "amount")), "where": self.where()},
         ]  # fmt: skip
         if self.has_tiers:
-            choices.append({"by": "member.tier", "silver": of, "gold": self.amount(chained, deep + 1), "else": 1})
+            choices.append(
+                {"by": "member.tier", "silver": of, "gold": self.amount(chained, deep + 1), "else": 1}
+            )
         return random.choice(choices)
 
     def sized(self, chained: bool = False) -> Any:
@@ -325,7 +348,10 @@ def _rule(words: _Words, n: int, budgets: dict[str, Any], priced: bool) -> dict[
     else:
         # What chained rules give sets nothing off that set them off, so chains end.
         asset = "stamps" if chained else random.choice(("points", "points", "xp", "stamps"))
-        give: dict[str, Any] = {"asset": asset, "amount": 5 if "member.joined" in on else words.sized(chained)}
+        give: dict[str, Any] = {
+            "asset": asset,
+            "amount": 5 if "member.joined" in on else words.sized(chained),
+        }
         if random.random() < 0.3:
             give["expire"] = random.choice(("1 months", "2 months", "24 months"))
         if random.random() < 0.2:
@@ -337,7 +363,10 @@ def _rule(words: _Words, n: int, budgets: dict[str, Any], priced: bool) -> dict[
         rule["budget"] = "kas"
     if random.random() < 0.3:
         group = 2 * chained + offers
-        rule["group"] = {"name": f"g{group}", "choose": ("best", "first", "all", "best")[group] if n % 2 else "best"}
+        rule["group"] = {
+            "name": f"g{group}",
+            "choose": ("best", "first", "all", "best")[group] if n % 2 else "best",
+        }
         rule["group"]["choose"] = {0: "best", 1: "first", 2: "all"}[(group + len(words.own)) % 3]
     return rule
 

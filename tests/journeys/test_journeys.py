@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,47 @@ def test_the_till_finds_previews_gives_and_undoes_without_a_mouse(page: Page, se
     expect(page.locator("#undo")).to_have_count(0)
     page.goto(own_page)
     expect(page.locator(".big")).to_have_text("10")
+
+
+def test_the_till_applies_what_a_sale_is_offered(page: Page, served: Any) -> None:
+    from setia.programs import service as programs
+    from tests.conftest import DEMO
+
+    priced = DEMO.read_text("utf-8").replace(
+        "rules:",
+        """rules:
+  - {id: hemat, name: {id: Hemat Senja, en: Dusk saver}, on: purchase.made, when: {fact: gross, is: 81234}, discount: {percent: 10}}
+  - {id: mug, name: {id: Mug gratis, en: Free mug}, on: purchase.made, when: {fact: gross, is: 81234}, free_item: {sku: MUG, qty: 1}}""",
+        1,
+    )
+    programme = served.shop.programme
+    with ThreadPoolExecutor(1) as beside:  # the browser's loop runs in this thread
+        beside.submit(programs.publish, programme.id, priced, zone=programme.zone, by="test").result()
+    phone = new_phone()
+    sign_in(page, served, "/kasir/")
+    register(page, phone)
+    till(page)
+    page.fill("#q", phone)
+    expect(page.locator("[data-found]")).to_be_visible()
+    page.fill("#amount", "81.234")
+    expect(page.locator(".pay strong")).to_have_text("Rp73.111")
+    expect(page.locator("#confirm small")).to_have_text("Rp73.111")
+    expect(page.locator(".offers")).to_contain_text("Mug gratis 1 × MUG")
+    page.get_by_label("Hemat Senja").uncheck()
+    expect(page.locator(".pay")).to_have_count(0)
+    expect(page.locator("#confirm small")).to_have_text("Rp81.234")
+    page.get_by_label("Hemat Senja").check()
+    expect(page.locator(".pay strong")).to_have_text("Rp73.111")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert serious(page) == []
+    page.click("#confirm")
+    expect(page.locator("h1#said")).to_contain_text(
+        "32 poin masuk"
+    )  # 7 of Rp73.111, and 25 for the first sale
+    page.click("summary")
+    expect(page.locator(".lines")).to_contain_text("Rp8.123")
+    expect(page.locator(".lines")).to_contain_text("1 × MUG")
+    assert serious(page) == []
 
 
 def test_the_till_shows_everybody_who_fits_and_gives_to_nobody_by_guess(page: Page, served: Any) -> None:

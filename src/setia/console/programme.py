@@ -69,11 +69,8 @@ def programme(request: HttpRequest, programme: Programme) -> HttpResponse:
 
 def _rules(book: Book, lang: str) -> list[tuple[str, str]]:
     """Each rule's name and sentence, without those that tiers make of themselves."""
-    units = programs.units()
     return [
-        (rule.name[lang], sentences.sentence(rule, units, lang))
-        for rule in book.rules
-        if rule.phase != "tier"
+        (rule.name[lang], sentences.rule(book, rule, lang)) for rule in book.rules if rule.phase != "tier"
     ]
 
 
@@ -113,7 +110,7 @@ def _tried(request: HttpRequest, programme: Programme, text: str, book: Book) ->
     if typed["tier"]:
         sale["member"]["tier"] = typed["tier"]
     try:
-        tried = programs.try_sale(programme, text, sale)
+        tried = programs.try_sale(text, programme.zone, sale)
     except Refusal as refusal:
         return values | {"wrong": _wrong(request, refusal)}
     points = sum(effect.amount for effect in tried.effects if effect.asset == "points")
@@ -181,7 +178,6 @@ def _said(problems: Sequence[Any], lang: str) -> list[str]:
 
 def _listed(text: str, book: Book | None, lang: str) -> list[tuple[str, str]]:
     """The draft's rules in the text's order, as sentences where they can be read."""
-    units = programs.units()
     try:
         listed = editing.rules(text)
     except yaml.YAMLError:
@@ -191,7 +187,7 @@ def _listed(text: str, book: Book | None, lang: str) -> list[tuple[str, str]]:
         made = book.by_id.get(str(rule.get("id"))) if book else None
         name = rule.get("name", rule.get("id", "?"))
         name = name.get(lang, "?") if isinstance(name, dict) else str(name)
-        found.append((name, sentences.sentence(made, units, lang) if made else ""))
+        found.append((name, sentences.rule(book, made, lang) if book and made else ""))
     return found
 
 

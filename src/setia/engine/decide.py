@@ -194,10 +194,16 @@ class Book:
     )  # months that each asset is good for, by default
     joining: Joining = Joining()
     second_person: bool = False  # publishing what follows this version needs another person's yes
+    named: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # what units of an asset are called
+    contact: Mapping[str, str] = field(default_factory=dict)  # whom members may ask, by language
     counters: Mapping[str, tuple[tuple[str, Limit], ...]] = field(init=False)  # by rule: its limits' facts
     shown: Mapping[str, tuple[str, ...]] = field(init=False)  # by rule: the facts that its entries keep
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
     by_id: Mapping[str, Rule] = field(init=False)
+    shares: bool = field(init=False)  # whether any of its limits is shared by members
+    often: Mapping[str, str] = field(
+        init=False
+    )  # facts of a line by name: what of it is counted, `sku` or `category`
     needs: Mapping[str, frozenset[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -228,6 +234,9 @@ class Book:
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "needs", needs)
         object.__setattr__(self, "by_id", {rule.id: rule for rule in self.rules})
+        object.__setattr__(self, "shares", any(isinstance(fold, Shared) for fold in self.folds.values()))
+        often = {name: fold.of for name, fold in self.folds.items() if isinstance(fold, Often)}
+        object.__setattr__(self, "often", often)
 
 
 def _counters(rule: Rule, budgets: Mapping[str, Limit]) -> Iterator[tuple[str, Limit]]:
@@ -391,7 +400,7 @@ def _effect(book: Book, rule: Rule, known: Mapping[str, Any], round: int) -> Eff
         return None
     inputs = {name: known[name] for name in book.shown[rule.id]}
     if "lines" in rule.reads:
-        of = getattr(rule.amount, "of", None)  # of several numbers, such as a sum's, what came of them is kept
+        of: Any = getattr(rule.amount, "of", None)  # of several numbers, what came of them is kept
         inputs["of"] = of.row(known) if hasattr(of, "row") else wanted
     for place, (name, limit) in enumerate(book.counters[rule.id]):
         amount = limit.room(known[name], amount)
@@ -483,13 +492,36 @@ def _price(book: Book, rules: Sequence[Rule], known: dict[str, Any], effects: li
     price = _Price(
         lines, [line["net"] for line in lines] or [gross], _most_off(book.guard, gross, lines), applied
     )
-    view = {**known, "net": gross, "lines": lines, "price": price}
+    total = known["total"] + gross - known["net"]
+    view = {**known, "net": gross, "total": total, "lines": lines, "price": price}
     _fire(book, rules, view, 0, effects)
     known.update({name: view[name] for name in known if name.startswith(("used.", "budget."))})
     if applied is None:  # what was applied is off already
         known["total"] -= gross - sum(price.left)
         known["net"] = sum(price.left)
         known["lines"] = [{**line, "net": net} for line, net in zip(known["lines"], price.left, strict=False)]
+
+
+def after_discounts(
+    book: Book,
+    kind: str,
+    lines: Sequence[Mapping[str, Any]],
+    gross: int,
+    taken_off: Mapping[str, int],
+) -> list[int]:
+    """What is left of each line's `net` by discounts that were taken off; of a sale without lines, of its one number.
+
+    They come off in the order in which `decide` offers them, so that a purchase earns what its preview said.
+    """
+    rules = next((rules for phase, rules in book.steps.get(kind, ()) if phase == "price"), ())
+    first: dict[str, int] = {}
+    for place, rule in enumerate(rules):
+        first.setdefault(rule.group.name if rule.group else f" {rule.id}", place)
+    price = _Price(lines, [line["net"] for line in lines] or [gross], gross, None)
+    for rule in sorted(rules, key=lambda rule: first[rule.group.name if rule.group else f" {rule.id}"]):
+        if rule.ask == DISCOUNT and (amount := taken_off.get(rule.id)):
+            price.take_off(rule, min(amount, price.room_for(rule)))
+    return price.left
 
 
 def _most_off(guard: Guard, gross: int, lines: Sequence[Mapping[str, Any]]) -> int:

@@ -111,7 +111,9 @@ class Reader:
     def __post_init__(self) -> None:
         for fact in (*self.words.facts.values(), *_OF_GIVING.values()):
             self.know(fact)
-        self.bounds.setdefault("amount", self.bounds.get("gross"))  # of lines, which no fact of a sale sums up
+        self.bounds.setdefault(
+            "amount", self.bounds.get("gross")
+        )  # of lines, which no fact of a sale sums up
 
     def know(self, fact: Fact) -> None:
         """From here on rules may speak of a fact."""
@@ -150,12 +152,13 @@ class Reader:
             return thing
         return low
 
-    def names(self, path: str, thing: Any, fallback: str = "") -> dict[str, str]:
-        """A name in both languages; one text serves both."""
+    def names(self, path: str, thing: Any, fallback: str = "", one: bool = False) -> dict[str, str]:
+        """A name in both languages; one text serves both. With `one` it may say `en_one`, for one of a thing."""
         if isinstance(thing, str) and thing.strip():
             return {"id": thing, "en": thing}
         if isinstance(thing, dict) and all(isinstance(thing.get(lang), str) for lang in texts.LANGUAGES):
-            return {lang: thing[lang] for lang in texts.LANGUAGES}
+            known = [*texts.LANGUAGES, *(["en_one"] if one and isinstance(thing.get("en_one"), str) else [])]
+            return {lang: thing[lang] for lang in known}
         if thing is not None or not fallback:
             self.wrong(path, "not_a_name")
         return {"id": fallback, "en": fallback}
@@ -457,11 +460,11 @@ class Reader:
             if fold is None:
                 continue
             found[f"{nodes.OWN}{name}"] = fold
-            if isinstance(fold, Often):
-                self.line_fields[f"{nodes.OWN}{name}"] = "count"
-            else:
+            if not isinstance(fold, Often):
                 unit, high = measured(fold)
                 self.know(Fact(f"{nodes.OWN}{name}", unit, 0, high, fold))
+        # Of rules' lines only: what was bought often by now is nothing that an earlier sale's line knew.
+        self.line_fields |= {name: "count" for name, fold in found.items() if isinstance(fold, Often)}
         return found
 
     def _fold(self, path: str, thing: Any) -> Fold | None:
@@ -754,8 +757,8 @@ def nearest(word: str, known: Iterable[str]) -> dict[str, str]:
 
 
 _SECTIONS = (
-    "program", "assets", "facts", "budgets", "discounts", "rules", "returns", "corrections", "late", "pools", "joining",
-    "approvals", "examples",
+    "program", "assets", "facts", "budgets", "discounts", "rules", "returns", "corrections", "late", "pools",
+    "approvals", "joining", "contact", "examples",
 )  # fmt: skip
 
 
@@ -766,7 +769,7 @@ def read(
     reader = Reader(words)
     document = reader.mapping("$", document, [*_SECTIONS, *words.sections], ["program", "assets", "rules"])
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
-    expire, values = _assets(reader, document.get("assets"))
+    expire, values, named = _assets(reader, document.get("assets"))
     own, budgets = reader.own_facts(document.get("facts")), reader.budgets(document.get("budgets"))
     rules, ladders = _sections(reader, document)
     listed = document.get("rules") if isinstance(document.get("rules"), list) else []
@@ -787,6 +790,7 @@ def read(
     late = reader.mapping("late", document.get("late") or {}, ["window"])
     window = reader.days("late.window", late.get("window", f"{LATE_DAYS} days"), 3_660)
     guard = reader.guard(document.get("discounts"))
+    contact = reader.names("contact", document["contact"]) if "contact" in document else {}
     if reader.problems:
         return None, reader.problems
     folds = {
@@ -810,13 +814,18 @@ def read(
         expire,
         joining,
         second_person,
+        named=named,
+        contact=contact,
     ), []
 
 
-def _assets(reader: Reader, thing: Any) -> tuple[dict[str, int | None], dict[str, int]]:
-    """How many months each asset is good for, and what a unit is worth in rupiah where the document says it."""
+def _assets(
+    reader: Reader, thing: Any
+) -> tuple[dict[str, int | None], dict[str, int], dict[str, dict[str, str]]]:
+    """How many months each asset is good for, and what a unit of it is worth in rupiah and called, where that is said."""
     expire: dict[str, int | None] = {}
     values: dict[str, int] = {}
+    named: dict[str, dict[str, str]] = {}
     assets = thing if isinstance(thing, dict) else {}
     if not assets:
         reader.wrong("assets", "empty_list")
@@ -828,7 +837,9 @@ def _assets(reader: Reader, thing: Any) -> tuple[dict[str, int | None], dict[str
         expire[str(name)] = reader.months(f"{path}.expire", thing.get("expire"))
         if "value" in thing:
             values[str(name)] = reader.number(f"{path}.value", thing["value"], 0, 10**9)
-    return expire, values
+        if "name" in thing:
+            named[str(name)] = reader.names(f"{path}.name", thing["name"], one=True)
+    return expire, values, named
 
 
 def _groups(reader: Reader, rules: Iterable[Rule]) -> None:

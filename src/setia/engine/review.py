@@ -284,11 +284,12 @@ def _stacks(book: Book, scene: Scene) -> Iterator[Problem]:
         and (one.group is None or one.group != two.group)
         and set(one.on) & set(two.on)
     )
-    count = 0
+    left = MOST_STACKS
     for one, two in islice(pairs, MOST_PAIRS):
-        shown = _together(book, scene, one, two)
-        if shown and count < MOST_STACKS:
-            count += 1
+        if not left:
+            return
+        if shown := _together(book, scene, one, two):
+            left -= 1
             facts, effects = shown
             values = {
                 "one": one.id,
@@ -382,9 +383,8 @@ _FOLLOWS = ("lines", "visits", "items", "gross", "total")  # from the net and th
 
 def _said(facts: Mapping[str, Any], book: Book, scene: Scene, lang: str) -> str:
     """A sale in words: what matters of it."""
-    units = {name: str(fact.unit) for name, fact in scene.facts.items()}
     said = [
-        f"{sentences.fact(name, lang)} {sentences.shown(value, units.get(name, ''), lang)}"
+        f"{sentences.fact(book, name, lang)} {sentences.shown(book, name, value, lang)}"
         for name, value in facts.items()
         if name not in _FOLLOWS and value != OTHER
     ]

@@ -6,7 +6,18 @@ from typing import Annotated, Any
 import msgspec
 from django.db import transaction
 
-from setia.intake import by_hand, join, parking, queries, receipts, rejudging, service, statements, understand
+from setia.intake import (
+    by_hand,
+    join,
+    lines,
+    parking,
+    queries,
+    receipts,
+    rejudging,
+    service,
+    statements,
+    understand,
+)
 from setia.intake.models import Event
 from setia.intake.types import Body as Struct
 from setia.intake.types import EventBody, Name, PurchaseBody, Receipt, ReturnBody, Told
@@ -17,7 +28,7 @@ from setia.kit.refusals import Refusal
 from setia.members import service as members
 from setia.members.service import Person
 from setia.programs import service as programs
-from setia.web.api import Answer, Call, Route
+from setia.web.api import NDJSON, Answer, Call, Route
 
 
 def _taken(call: Call, told: Told) -> tuple[int, Any]:
@@ -44,6 +55,35 @@ def returned(call: Call) -> tuple[int, Any]:
 def event(call: Call) -> tuple[int, Any]:
     """Record anything that can happen."""
     return _taken(call, understand.event(call.body, call.caller.source))
+
+
+def bulk(call: Call) -> tuple[int, Any]:
+    """Bring in past events, a line of JSON each as `POST /v1/events` takes it, best in order of time.
+
+    Good lines go in, bad ones are told by their number; sent again, nothing changes. It is an import with a number, which
+    can be taken back whole. At most 64 MiB; the first thousand refused lines are told.
+    """
+    found = lines.read(call.caller, call.body, call.query.get("name") or "NDJSON", dry_run=call.is_dry_run)
+    return 200, {
+        "import": found.number or None,
+        "lines": found.lines,
+        "accepted": found.outcome.accepted,
+        "repeated": found.outcome.repeated,
+        "without_member": found.outcome.without_member,
+        "points": found.outcome.points,
+        "refused": len(found.refused),
+        "rows": [_refused_line(line, refusal) for line, refusal in found.refused[: lines.MOST_TOLD]],
+    }
+
+
+def _refused_line(line: int, refusal: Refusal) -> dict[str, Any]:
+    return {
+        "line": line,
+        "code": refusal.code,
+        "param": refusal.param,
+        "message": {lang: refusal.message(lang) for lang in texts.LANGUAGES},
+        "fix": {lang: refusal.fix(lang) for lang in texts.LANGUAGES},
+    }
 
 
 def preview(call: Call) -> tuple[int, Any]:
@@ -414,6 +454,25 @@ _RECEIPT: dict[str, Any] = {
         }
     ],
 }
+_OFFER = {
+    "rule": "hemat-senin",
+    "kind": "discount",
+    "amount": 3800,
+    "title": {"id": "Hemat Senin", "en": "Monday saver"},
+    "reason": {
+        "id": "Hemat Senin · 10 % dari Rp38.000",
+        "en": "Monday saver · 10% of Rp38,000",
+    },
+}
+_BOUGHT = {
+    **_SALE,
+    "order": {
+        "id": "A-1201",
+        "total": {"amount": 34200, "currency": "IDR"},
+        "items": [{"sku": "KOPI-AREN", "qty": 2, "amount": 38000}],
+        "applied": [{"rule": "hemat-senin", "amount": 3800}],
+    },
+}
 _MEMBER = {
     "id": "mem_01j90000000000000000000001",
     "phone": "+6281234567890",
@@ -432,6 +491,11 @@ _PARKED = {
     "points": 2500,
     "reason": "goodwill",
 }
+_LINES = """{"kind":"purchase.made","id":"A-1","at":"2026-03-01T10:00:00+07:00","member":{"phone":"081234567890"},\
+"outlet":"kemang","data":{"total":{"amount":38000}}}
+{"kind":"purchase.made","id":"A-2","at":"2026-03-01T10:05:00+07:00","member":{"phone":"081299999999"},\
+"data":{"total":{"amount":15000}}}
+"""
 _PAGE = {"limit": "rows, 1 to 200 (20)", "after": "the `after` of the page before"}
 _WRITES = ("idempotency_mismatch", "already_recorded", "not_found", "in_future", "currency")
 
@@ -446,9 +510,9 @@ ROUTES = [
         PurchaseBody,
         True,
         {"dry_run": "true writes nothing"},
-        _SALE,
-        _RECEIPT,
-        _WRITES,
+        _BOUGHT,
+        {**_RECEIPT, "offers": [_OFFER]},
+        (*_WRITES, "not_offered", "discount_too_large"),
     ),
     Route(
         "returns.create",
@@ -484,6 +548,37 @@ ROUTES = [
         (*_WRITES, "insufficient", "unknown_kind"),
     ),
     Route(
+        "events.bulk",
+        "POST",
+        "/events/bulk",
+        bulk,
+        "late",
+        "Bring in past events, a line of JSON each",
+        query={"name": "what the import is called in its list", "dry_run": "true writes nothing"},
+        example=_LINES,
+        answer_example={
+            "import": 7,
+            "lines": 2,
+            "accepted": 1,
+            "repeated": 0,
+            "without_member": 0,
+            "points": 3,
+            "refused": 1,
+            "rows": [
+                {
+                    "line": 2,
+                    "code": "not_found",
+                    "param": "member",
+                    "message": texts.pair("refusal.not_found", what="member", value="+6281299999999"),
+                    "fix": texts.pair("refusal.not_found.fix"),
+                }
+            ],
+        },
+        refuses=(),
+        status=200,
+        reads=NDJSON,
+    ),
+    Route(
         "preview",
         "POST",
         "/preview",
@@ -494,8 +589,9 @@ ROUTES = [
         False,
         {},
         _SALE,
-        _RECEIPT,
+        {**_RECEIPT, "offers": [_OFFER]},
         ("not_found",),
+        200,
     ),
     Route(
         "members.create",

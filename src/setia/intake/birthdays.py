@@ -11,6 +11,7 @@ from setia.intake.understand import fingerprint
 from setia.kit import time
 from setia.kit.refusals import Refusal
 from setia.members import service as members
+from setia.members.service import Person
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Programme
 
@@ -26,21 +27,21 @@ def tell_due() -> int:
 
 
 def _tell(programme: Programme) -> int:
-    """Those of one programme, day by day in its own zone; where no rules were in force, there is nothing to tell."""
-    caller, count = service.system(programme.id), 0
-    for day, start, end in _days(programme):
-        people = [
-            each for each in members.born_on(programme.id, lookups.born_on(day), end) if each.joined_at < end
-        ]
-        names = {f"{person.public_id}:{day.year}": person for person in people}
-        rows = Event.objects.filter(
-            program_id=programme.id, source=SOURCE, kind=BIRTHDAY, external_id__in=names
-        )
-        for name in names.keys() - set(rows.values_list("external_id", flat=True)):
-            told_at = names[name].birthday_told_at
-            at = max(start, told_at) if told_at else start
-            count += _one(caller, name, names[name], max(at, names[name].joined_at))
-    return count
+    """Those of one programme, by its own clock and zone; where no rules were in force, there is nothing to tell."""
+    days = {born: when for when in _days(programme) for born in lookups.born_on(when[0])}
+    due: dict[str, tuple[datetime, Person]] = {}
+    for person in members.born_on(programme.id, list(days), programme.now()):
+        day, start, end = days[person.birthday]
+        assert person.birthday_told_at
+        at = max(start, person.birthday_told_at, person.joined_at)
+        if at < end:
+            due[f"{person.public_id}:{day.year}"] = at, person
+    told = Event.objects.filter(
+        program_id=programme.id, source=SOURCE, kind=BIRTHDAY, external_id__in=list(due)
+    )
+    names = due.keys() - set(told.values_list("external_id", flat=True))
+    caller = service.system(programme.id) if names else None
+    return sum(_one(caller, name, *due[name]) for name in sorted(names) if caller)
 
 
 def _days(programme: Programme) -> Iterator[tuple[date, datetime, datetime]]:
@@ -54,7 +55,7 @@ def _days(programme: Programme) -> Iterator[tuple[date, datetime, datetime]]:
         yield day, start, min(now, datetime(after.year, after.month, after.day, tzinfo=zone))
 
 
-def _one(caller: Caller, name: str, person: members.Person, at: datetime) -> int:
+def _one(caller: Caller, name: str, at: datetime, person: Person) -> int:
     told = Told(BIRTHDAY, SOURCE, name, fingerprint(name), ("id", person.public_id), at, channel=SOURCE)
     try:
         return not service.accept(caller, told, f"birthday:{name}").is_replay

@@ -8,22 +8,24 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from setia.catalog import service as catalog
-from setia.engine.decide import Book, decide
-from setia.engine.folds import OF_EVENTS, Memory, period_of
-from setia.engine.vocabulary import JOINED, MADE, Balance, Used
-from setia.intake import gather, lookups, service, understand
-from setia.intake.types import Told
+from setia.engine.decide import Book, Limit, decide
+from setia.engine.folds import Left, Memory, looks_at_lines, on_lines
+from setia.engine.vocabulary import CLAIMED, JOINED, MADE, RETURNED, VOIDED, Balance, Fold, Used
+from setia.intake import gather, lookups, offers, service, sharing, understand
+from setia.intake.types import Line, Told
 from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal import sql
@@ -111,6 +113,8 @@ class Batch:
         self.categories = catalog.categories(self.program)
         self.places: dict[str, Place] = {place.code: place for place in tenancy.outlets(self.program)}
         self.members: dict[tuple[str, str], UUID] = {}
+        self.newest = programs.shelf(self.program).newest
+        self.counters: sharing.Counters = {}
         self.merged: set[tuple[str, str] | None] = (
             set()
         )  # names of members who share accounts by a merge or a pool
@@ -165,6 +169,7 @@ class Batch:
         whose = {self.members[told.member] for _, told in run if told.member in self.members}
         self._lock(whose)
         seen = self._seen([told for _, told in run])
+        self._open_counters([told for _, told in run])
         rows, unknown = _Rows(), {}
         left: Sequence[tuple[int, Told]] = ()
         # Events go out while the next are being decided: the database works on the other core meanwhile.
@@ -186,6 +191,7 @@ class Batch:
                     rows.events.clear()
             copy.write("".join(rows.events))
         _write(self.program, rows)
+        sharing.write(self.program, self.counters)
         self._note(unknown)
         return left
 
@@ -252,6 +258,18 @@ class Batch:
         if stale:
             self.minds.update(learn(self.program, stale, versions))
 
+    def _open_counters(self, run: Sequence[Told]) -> None:
+        """Hold the limits that members share and that these may use, after the members themselves."""
+        wanted: dict[sharing.Counter, Limit] = {}
+        for told in run:
+            assert told.at is not None
+            book = programs.shelf(self.program).at(told.at)
+            if book and book.shares and told.member in self.members:
+                place = self.places.get(told.outlet or "")
+                needs = book.needs.get(told.kind, frozenset())
+                wanted.update(sharing.needed(book, needs, told.at, place.id if place else None))
+        self.counters = sharing.hold(self.program, wanted)
+
     def _seen(self, told: Sequence[Told]) -> dict[tuple[str, str, str], str]:
         """Which of these are on record, by natural key, with the hash of their words."""
         with connection.cursor() as cursor:
@@ -291,6 +309,7 @@ class Batch:
         event = ids.new()
         kept: dict[str, Any] = {}
         if member is None:
+            offers.only_for_members(told)
             self.outcome.without_member += 1
         else:
             mind = self.minds[member]
@@ -299,18 +318,30 @@ class Batch:
             )
             needs = book.needs.get(told.kind, frozenset())
             mind.pass_time(at, now)
-            kept = mind.memory.read(book, needs, at, facts["date"])
+            kept = mind.memory.read(book, needs, at, facts["date"], facts["lines"])
             kept.update(_balances(book, needs, mind.account))
+            outlet = place.id if place else None
+            if book.shares:
+                kept.update(sharing.read(book, needs, at, outlet, self.counters))
             if lookups.asks(book, needs):
                 told_of = self.told_of.get(member, lookups.NOBODY)
                 row = told_of._replace(outlet_city=place.city if place else "")
                 kept.update(lookups.facts(book, needs, row, at, facts["date"]))
             facts.update(kept)
+            on_lines(book, facts)
+            if told.applied:
+                offers.take_off(told, book, facts)
             if place and place.zone != programme.zone:
                 kept["zone"] = place.zone
             effects = decide(book, told.kind, facts)
             plan = ledger.plan(self.program, mind.account, event, at, book.version, effects)
-            mind.memory.step(book, at, facts["date"], told.net, told.visits, effects)
+            lines: list[Left] = []
+            if mind.memory.needs_lines:
+                lines = [(line, line["net"], line["items"]) for line in facts["lines"]]
+            shop = told.outlet or ""
+            mind.memory.step(book, at, facts["date"], told.net, told.visits, effects, lines, shop)
+            if book.shares:
+                sharing.use(book, plan, outlet, self.counters)
             seen = mind.version
             mind.version, mind.last = seen + 1, _order(told)
             for _, asset, amount, starts, ends, *_ in plan.lots:
@@ -388,22 +419,12 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
     """Everything memory must hold of these members, in five questions."""
     book = programs.shelf(program).books[-1] if programs.shelf(program).books else None
     folds = _asked(program)
-    zone = book.zone if book else time.DEFAULT_ZONE
+    zone = time.zone(book.zone if book else time.DEFAULT_ZONE)
     first = datetime.min.replace(tzinfo=UTC)
-    minds = {id: _Mind(versions[id], Memory.of(folds, zone), Account(id), (first, "", "")) for id in members}
+    minds = {id: _Mind(versions[id], Memory.of(folds), Account(id), (first, "", "")) for id in members}
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT member_id, at, counts_at, source, external_id, net, visits FROM intake_event "
-            "WHERE member_id = ANY(%s) ORDER BY at, source, external_id",
-            [list(members)],
-        )
-        for member, at, counts_at, source, name, net, visits in cursor.fetchall():
-            mind = minds[member]
-            mind.last = at, source, name
-            for rolling in mind.memory.sums.values():
-                if rolling.column in OF_EVENTS:
-                    rolling.add(counts_at, net if rolling.column == "net" else visits)
-        _learn_earned(cursor, minds)
+        _learn_sales(cursor, minds, folds, zone)
+        _learn_earned(cursor, minds, zone)
         cursor.execute(
             "SELECT holder_id, asset, kind, amount FROM journal_balance WHERE holder_id = ANY(%s)",
             [list(members)],
@@ -417,13 +438,10 @@ def learn(program: UUID, members: Sequence[UUID], versions: dict[UUID, int]) -> 
     return minds
 
 
-def _asked(program: UUID) -> dict[str, Any]:
+def _asked(program: UUID) -> set[Fold]:
     """The folded facts that any published version asks for of an event that comes in bulk; no others are kept up."""
     return {
-        name: book.folds[name]
-        for book in _books(program)
-        for kind in BULK
-        for name in book.needs.get(kind, ())
+        book.folds[name] for book in _books(program) for kind in BULK for name in book.needs.get(kind, ())
     }
 
 
@@ -431,20 +449,93 @@ def _books(program: UUID) -> Sequence[Book]:
     return programs.shelf(program).books
 
 
-def _learn_earned(cursor: Any, minds: dict[UUID, _Mind]) -> None:
+def _learn_earned(cursor: Any, minds: dict[UUID, _Mind], zone: tzinfo) -> None:
     """What rules gave them of the assets whose giving is summed."""
-    assets = {
-        rolling.column
-        for mind in minds.values()
-        for rolling in mind.memory.sums.values()
-        if rolling.column not in OF_EVENTS
-    }
-    for asset in sorted(assets):
+    for asset in sorted({asset for mind in minds.values() for asset in mind.memory.earns}):
         cursor.execute(gather.EARNED.format(asset=asset), [list(minds)])
         for member, counts_at, amount in cursor.fetchall():
-            for rolling in minds[member].memory.sums.values():
-                if rolling.column == asset:
-                    rolling.add(counts_at, amount)
+            minds[member].memory.earned(asset, counts_at, counts_at.astimezone(zone).date(), amount)
+
+
+def _learn_sales(cursor: Any, minds: dict[UUID, _Mind], folds: Iterable[Fold], zone: tzinfo) -> None:
+    """What happened, a sale less what was returned of it; its lines only where a fact comes out of lines."""
+    needs_lines = any(looks_at_lines(fold) for fold in folds)
+    lines = "e.payload -> 'lines', e.facts -> 'categories'" if needs_lines else "NULL, NULL"
+    cursor.execute(
+        f"""SELECT e.member_id, coalesce(e.corrects_id, e.id), e.kind, e.at, e.counts_at, e.source, e.external_id, e.net,
+              e.visits, o.code, {lines}
+            FROM intake_event e LEFT JOIN tenancy_outlet o ON o.id = e.outlet_id
+            WHERE e.member_id = ANY(%s) ORDER BY e.at, e.source, e.external_id""",
+        [list(minds)],
+    )
+    sales: dict[tuple[UUID, UUID], _Sale] = {}
+    for (
+        member,
+        key,
+        kind,
+        at,
+        counts_at,
+        source,
+        name,
+        net,
+        visits,
+        shop,
+        told,
+        categories,
+    ) in cursor.fetchall():
+        minds[member].last = at, source, name
+        sale = sales.setdefault((member, key), _Sale(counts_at, shop or ""))
+        sale.take(kind, net, visits, _loaded(told), _loaded(categories))
+    for (member, _), sale in sorted(sales.items(), key=lambda pair: pair[1].at):
+        day = sale.at.astimezone(zone).date()
+        minds[member].memory.happened(sale.at, day, sale.net, sale.visits, sale.left(), sale.outlet)
+
+
+def _loaded(value: Any) -> Any:
+    return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
+
+
+@dataclass(slots=True)
+class _Sale:
+    """A sale with all that was said of it since."""
+
+    at: datetime
+    outlet: str
+    net: int = 0
+    visits: int = 0
+    sold: list[dict[str, Any]] = field(default_factory=list)
+    qty: list[Decimal] = field(default_factory=list)
+    nets: list[int] = field(default_factory=list)
+    gone: list[tuple[int, Decimal, int]] = field(default_factory=list)
+    is_gone: bool = False
+
+    def take(self, kind: str, net: int, visits: int, lines: Sequence[Any] | None, categories: Any) -> None:
+        """One event that was the sale, or that took some of it back."""
+        self.net += net
+        self.visits += visits
+        if kind in (MADE, CLAIMED):
+            for place, (sku, qty, amount, own) in enumerate(lines or ()):
+                category = (categories or ())[place] if place < len(categories or ()) else None
+                line = Line(sku, Decimal(str(qty)), amount, own, category)
+                self.sold.append(gather.line(line, {}))
+                self.qty.append(Decimal(str(qty)))
+                self.nets.append(own)
+        elif kind in (RETURNED, VOIDED):
+            self.is_gone = self.is_gone or lines is None
+            self.gone += [(place, Decimal(str(qty)), own) for _, qty, _, own, place in lines or ()]
+
+    def left(self) -> list[Left]:
+        """What is left of each line."""
+        if self.is_gone:
+            return []
+        for place, qty, net in self.gone:
+            if place < len(self.qty):
+                self.qty[place] -= qty
+                self.nets[place] -= net
+        return [
+            (line, net, int(qty) or bool(qty))
+            for line, net, qty in zip(self.sold, self.nets, self.qty, strict=True)
+        ]
 
 
 def _learn_lots(cursor: Any, minds: dict[UUID, _Mind], book: Book | None) -> None:
@@ -469,17 +560,20 @@ def _learn_lots(cursor: Any, minds: dict[UUID, _Mind], book: Book | None) -> Non
             heappush(mind.ending, (ends, asset, left))
 
 
-def _learn_limits(cursor: Any, minds: dict[UUID, _Mind], folds: dict[str, Any], book: Book | None) -> None:
-    limits = {fold.rule: fold for fold in folds.values() if isinstance(fold, Used)}
+def _learn_limits(cursor: Any, minds: dict[UUID, _Mind], folds: Iterable[Fold], book: Book | None) -> None:
+    """What limited rules gave: how much is left of it by what undid it, and whether anything is."""
     cursor.execute(
-        "SELECT member_id, rule, counts_at, CASE verb WHEN 'give' THEN amount ELSE -amount END "
-        "FROM journal_entry WHERE member_id = ANY(%s) AND rule = ANY(%s) ORDER BY counts_at",
-        [list(minds), list(limits)],
+        """SELECT j.member_id, j.rule, j.counts_at, sum(CASE WHEN j.verb IN ('give', 'ask') AND j.reverses_event_id IS NULL
+             THEN j.amount ELSE -j.amount END)::bigint,
+             coalesce(sum(j.amount) FILTER (WHERE j.reverses_event_id IS NULL), 0) > coalesce(sum(j.wanted) FILTER (WHERE j.reverses_event_id IS NOT NULL), 0)
+           FROM journal_entry j WHERE j.member_id = ANY(%s) AND j.rule = ANY(%s)
+           GROUP BY j.member_id, j.rule, j.counts_at, coalesce(j.reverses_event_id, j.event_id), coalesce(j.reverses_n, j.n)
+           ORDER BY j.counts_at""",
+        [list(minds), list({fold.rule for fold in folds if isinstance(fold, Used)})],
     )
     zone = time.zone(book.zone) if book else UTC
-    for member, rule, counts_at, amount in cursor.fetchall():
-        period = period_of(counts_at.astimezone(zone).date(), limits[rule].every)
-        minds[member].memory.count(f"used.{rule}", period, amount)
+    for member, rule, counts_at, amount, stands in cursor.fetchall():
+        minds[member].memory.count(rule, counts_at.astimezone(zone).date(), amount, int(stands))
 
 
 # Rows

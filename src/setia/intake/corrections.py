@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q
 
 from setia.engine.decide import Book, Effect, decide
+from setia.engine.folds import on_lines
 from setia.engine.vocabulary import (
     CAPTURED,
     CLAIMED,
@@ -23,11 +24,10 @@ from setia.engine.vocabulary import (
     REJUDGED,
     RELEASED,
     RETURNED,
-    TRANSFERRED,
     UNMERGED,
     VOIDED,
 )
-from setia.intake import gather
+from setia.intake import gather, offers
 from setia.intake.gather import Recorded
 from setia.intake.models import Event
 from setia.intake.types import Line, ReturnedItem, Sale, Told
@@ -56,6 +56,11 @@ def sale_of(row: Event | Recorded, related: Sequence[Event | Recorded] | None = 
     ]
     for line, category in zip(lines, row.facts.get("categories", ()), strict=False):
         line.category = category
+    gross = row.payload.get("gross")
+    if lines and gross:
+        for line, before in zip(lines, gross, strict=True):
+            line.gross = before
+        gross = sum(gross)
     left = lines
     for change in changes:
         left = _less(left, change.payload.get("lines"))
@@ -80,6 +85,7 @@ def sale_of(row: Event | Recorded, related: Sequence[Event | Recorded] | None = 
         row.payload.get("outlet"),
         row.payload.get("channel", ""),
         (rejudged[-1] if rejudged else booked).facts,
+        gross,
         [each.id for each in related if each.corrects_id != row.id],
     )
 
@@ -203,9 +209,14 @@ def target(case: "Case", sale: Sale) -> list[Effect]:
     return would_earn(case.book, sale, told.lines, sale.left_net + told.net, sale.left_total + told.total)
 
 
+def is_gone(left: Sequence[Line], net: int, total: int) -> bool:
+    """Whether nothing of a sale is left."""
+    return not net and not total and not any(line.qty for line in left)
+
+
 def would_earn(book: Book, sale: Sale, left: Sequence[Line], net: int, total: int) -> list[Effect]:
     """What so much of a sale would have earned, by the rules and facts of its day; nothing when nothing is left."""
-    if not net and not total and not any(line.qty for line in left):
+    if is_gone(left, net, total):
         return []
     known, beside = gather.kept(sale.facts)
     facts, zone = {**gather.nothing(book), **known}, beside.get("zone", book.zone)
@@ -217,7 +228,18 @@ def would_earn(book: Book, sale: Sale, left: Sequence[Line], net: int, total: in
     made = Told(MADE, sale.source, sale.external_id, b"", outlet=sale.outlet, channel=sale.channel)
     made.lines, made.net, made.total, made.visits = lines, net, total, sale.visits
     facts.update(gather.carried(made, sale.at, book.zone, zone, {}))
+    if sale.gross is not None:
+        facts["gross"] = _gross(sale, left, net)
+    on_lines(book, facts)
     return decide(book, MADE, facts)
+
+
+def _gross(sale: Sale, left: Sequence[Line], net: int) -> int:
+    """What so much of a sale would have cost without its discounts, each line's by the part of its net that is left."""
+    if sale.lines:
+        return sum(offers.gross_left(was, line) for was, line in zip(sale.lines, left, strict=True))
+    assert sale.gross is not None
+    return sale.gross * net // sale.net if sale.net else sale.gross
 
 
 def effects(case: "Case", found: Sequence[Standing]) -> list[Effect]:
@@ -232,7 +254,10 @@ def effects(case: "Case", found: Sequence[Standing]) -> list[Effect]:
     coming: dict[str, int] = {}
     for effect in back:
         coming[effect.asset] = coming.get(effect.asset, 0) + effect.amount
-    return back + undo.claw(earned, target(case, sale), accounts, case.book.returns, case.at, coming)
+    would = target(case, sale)
+    taken = undo.claw(earned, would, accounts, case.book.returns, case.at, coming)
+    gone = is_gone(case.told.lines, sale.left_net + case.told.net, left)
+    return back + taken + (undo.offers(earned) if gone else [])
 
 
 def grace_ends(case: "Case") -> datetime:
@@ -244,7 +269,7 @@ def grace_ends(case: "Case") -> datetime:
     return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def resolved(event: UUID, related: Sequence[Recorded]) -> Recorded | None:
+def resolved(event: UUID, related: Sequence[Event | Recorded]) -> Event | Recorded | None:
     """What already captured, released or ended a hold, voided an event or took back a merge, of all that speaks of it."""
     ends = (CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED)
     return next((each for each in related if each.corrects_id == event and each.kind in ends), None)
@@ -267,11 +292,3 @@ def book_of(case: "Case", version: int) -> Any:
     return programs.version(case.caller.programme.id, version) or programs.book(
         case.caller.programme.id, case.at
     )
-
-
-def named(program: UUID, members: Sequence[UUID], events: Sequence[UUID]) -> set[UUID]:
-    """Those of some events that named one of these members: as their own, or as the receiver of a transfer."""
-    rows = Event.objects.filter(program_id=program, id__in=events)
-    mine = rows.filter(member_id__in=members).exclude(kind=TRANSFERRED)
-    got = rows.filter(other_id__in=members, kind=TRANSFERRED)
-    return set(mine.values_list("id", flat=True)) | set(got.values_list("id", flat=True))

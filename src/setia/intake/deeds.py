@@ -252,7 +252,7 @@ def _rejudge(case: "Case", found: list[Standing]) -> list[Effect]:
     sale = case.sale
     assert sale is not None
     if not case.is_again:
-        case.known.folded = rejudging.known_now(case.caller, sale, case.book)
+        case.known.folded = rejudging.known_now(case.caller, sale, case.book, case.known.slices)
     would = rejudging.judge(case.known.folded, sale, case.book)
     effects = pools.where_it_went(rejudging.more(found, would, sale.at), found)
     if not effects:
@@ -335,7 +335,7 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
         raise Refusal("pool_open", param="data.event")
     theirs = case.known.names.selves(target.other_id)
     events = list({lot.key[0] for lot in survivor.lots})
-    mine = corrections.named(case.caller.programme.id, theirs, events) | {target.id}
+    mine = case.known.names.naming(case.caller.programme.id, theirs, events) | {target.id}
     lots = [lot for lot in survivor.lots if lot.key[0] in mine]
     return _handed_over(survivor, case.accounts[target.other_id], lots, "unmerged")
 

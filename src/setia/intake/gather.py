@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from setia.engine.decide import Book, Step
+from setia.engine.folds import on_lines
 from setia.engine.vocabulary import (
     ACTIVATED,
     CAPTURED,
@@ -21,6 +22,8 @@ from setia.engine.vocabulary import (
     HELD,
     LAPSED,
     MADE,
+    NEVER,
+    PERIODS,
     RELEASED,
     RETURNED,
     UNMERGED,
@@ -30,11 +33,14 @@ from setia.engine.vocabulary import (
     Fold,
     Held,
     LookUp,
+    Often,
     Reached,
+    Shared,
+    Since,
     Sum,
     Used,
 )
-from setia.intake import lookups
+from setia.intake import history, lookups
 from setia.intake.names import NOW, Names
 from setia.intake.types import Line, Told
 from setia.journal import service as journal
@@ -187,6 +193,9 @@ class Known:
     deed: "Deeds | None" = None
     taken: Sequence[Any] | None = None  # lines a return took that didn't keep how it was told; only on record
     names: Names = NOW
+    slices: dict[str, dict[int, int]] = field(
+        default_factory=dict
+    )  # of shared limits, what is used slice by slice
 
 
 @dataclass(slots=True)
@@ -256,7 +265,7 @@ def look_up(
             kind,
             second,
         ]
-    text, readers = statement(book, needs, who, shape)
+    text, readers, shared = statement(book, needs, who, shape)
     row = sql.run(text, params)[0]
     member = _uuid(row[5])
     pool, _, role = (_text(row[13]) or "").partition(" ")
@@ -279,6 +288,9 @@ def look_up(
         pool == "pool",
         {name: reader(row[14 + place]) for name, (place, reader) in readers.items()},
     )
+    for name in shared:
+        known.slices[name] = known.folded[name]
+        known.folded[name] = sum(known.slices[name].values())
     if looked := known.folded.pop(_LOOKED, None):
         day = at.astimezone(time.zone(book.zone)).date()
         known.folded |= lookups.facts(book, needs, lookups.row(looked), at, day)
@@ -372,8 +384,8 @@ _LOOKED = "looked up"  # one column, of which each such fact is a reading
 @lru_cache(maxsize=1024)
 def statement(
     book: Book, needs: frozenset[str], who: str, shape: Shape | None = None
-) -> tuple[str, Mapping[str, tuple[int, Any]]]:
-    """The text, and for each folded fact where its value stands and how to read it."""
+) -> tuple[str, Mapping[str, tuple[int, Any]], Sequence[str]]:
+    """The text, for each folded fact where its value stands and how to read it, and which facts others share."""
     columns: list[str] = []
     laterals: list[str] = []
     readers: dict[str, tuple[int, Any]] = {}
@@ -381,6 +393,7 @@ def statement(
     _sums(book, folds, columns, laterals, readers)
     _earned(book, folds, columns, readers)
     _limits(book, folds, columns, laterals, readers)
+    history.add(folds, _BEFORE, book.zone, columns, laterals, readers)
     if lookups.asks(book, needs):
         columns.append("json_build_array(m.birthday, m.birthday_told_at, m.city, o.city)")
         readers[_LOOKED] = len(columns) - 1, _json
@@ -393,13 +406,18 @@ def statement(
                 columns.append(column)
                 held[column] = len(columns) - 1
             readers[name] = held[column], _reader(fold, steps)
+    shared = [name for name, fold in folds.items() if isinstance(fold, Shared)]
     found, sources = _deed(shape) if shape else ([], ["FROM (SELECT 1) one"])
     head = _COLUMNS.replace("{of_sale}", _OF_DEED if shape and not shape.is_sale else _OF_SALE)
     joins = _FROM.replace("{outlet}", _OUTLET if shape and shape.target else "o.code = $9::text")
     joins = joins.replace("{who}", _who(who, "n", "m", "$2", _SHARES))
     head = "SELECT " + ",\n  ".join([head, *columns, *found])
     text = "\n".join([head, sources[0], joins, *sources[1:], *laterals])
-    return text.replace("(t.kind)", f"'{shape.of}'::text" if shape and shape.of else "t.kind"), readers
+    return (
+        text.replace("(t.kind)", f"'{shape.of}'::text" if shape and shape.of else "t.kind"),
+        readers,
+        shared,
+    )
 
 
 def _who(how: str, n: str, m: str, value: str, shares: str) -> str:
@@ -445,66 +463,51 @@ def _sums(
         return
     parts = []
     for place, (name, fold) in enumerate(sums.items()):
-        only = f" FILTER (WHERE e.counts_at >= {_start(book, fold)})" if fold.days or fold.this else ""
+        window = history.within(fold, "e.counts_at", book.zone)
+        only = f" FILTER (WHERE {window})" if window else ""
         parts.append(f"coalesce(sum(e.{fold.column}){only}, 0) AS s{place}")
         columns.append(f"sums.s{place}")
-        readers[name] = len(columns) - 1, _number
-    lengths = [fold.days or _LONGEST.get(fold.this or "") for fold in sums.values()]
-    widest = None if None in lengths else max(length or 0 for length in lengths)
-    since = f" AND e.at >= $3::timestamptz - interval '{widest} days'" if widest else ""
+        readers[name] = len(columns) - 1, history.number
+    since = history.since(list(sums.values()), book.zone)
     laterals.append(
         f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM intake_event e\n  WHERE {_BEFORE}{since}) sums ON true"
     )
-
-
-_LONGEST = {"day": 1, "week": 7, "month": 31, "year": 366}  # days that a calendar period can have so far
-
-
-def _start(book: Book, fold: Sum | Earned) -> str:
-    """When the window of a sum begins."""
-    if fold.days:
-        return f"$3::timestamptz - interval '{fold.days} days'"
-    local = f"$3::timestamptz AT TIME ZONE '{book.zone}'"
-    return f"(date_trunc('{fold.this}', {local}) AT TIME ZONE '{book.zone}')"
-
-
-_PERIOD = {
-    "day": ("date_trunc('day', {local}) AT TIME ZONE '{zone}'", "1 day"),
-    "month": ("date_trunc('month', {local}) AT TIME ZONE '{zone}'", "1 month"),
-    "year": ("date_trunc('year', {local}) AT TIME ZONE '{zone}'", "1 year"),
-}
 
 
 def _limits(
     book: Book, folds: Mapping[str, Fold], columns: list[str], laterals: list[str], readers: dict[str, Any]
 ) -> None:
     """What limited rules gave in their periods: one scan of the member's entries for each kind of period."""
-    local = f"$3::timestamptz AT TIME ZONE '{book.zone}'"
-    for every in ("day", "month", "year", "ever"):
-        used = {
-            name: fold.rule for name, fold in folds.items() if isinstance(fold, Used) and fold.every == every
-        }
+    for every in (*PERIODS, "ever"):
+        used = {name: fold for name, fold in folds.items() if isinstance(fold, Used) and fold.every == every}
         if not used:
             continue
         parts = []
-        for place, (name, rule) in enumerate(used.items()):
-            parts.append(
-                f"coalesce(sum(CASE j.verb WHEN 'give' THEN j.amount ELSE -j.amount END) "
-                f"FILTER (WHERE j.rule = '{rule}'), 0) AS u{place}"
-            )
+        for place, (name, fold) in enumerate(used.items()):
+            parts.append(f"{_counted(book, fold)} AS u{place}")
             columns.append(f"{every}s.u{place}")
-            readers[name] = len(columns) - 1, _number
+            readers[name] = len(columns) - 1, history.number
         within = ""
         if every != "ever":
-            start, length = _PERIOD[every]
-            start = start.format(local=local, zone=book.zone)
-            stop = _PERIOD[every][0].format(local=f"{local} + interval '{length}'", zone=book.zone)
-            within = f" AND j.counts_at >= {start} AND j.counts_at < {stop}"
-        names = ", ".join(f"'{rule}'" for rule in used.values())
+            starts, stops = history.starts(every, book.zone), history.stops(every, book.zone)
+            within = f" AND j.counts_at >= {starts} AND j.counts_at < {stops}"
+        names = ", ".join(f"'{rule}'" for rule in dict.fromkeys(fold.rule for fold in used.values()))
         laterals.append(
             f"LEFT JOIN LATERAL (SELECT {', '.join(parts)} FROM journal_entry j\n"
             f"  WHERE j.member_id = {_SELVES} AND j.rule IN ({names}){within}) {every}s ON true"
         )
+
+
+def _counted(book: Book, fold: Used) -> str:
+    """What a rule gave: how much, or how often without what was wholly taken back. What undoes an ask is one itself."""
+    own, given = f"j.rule = '{fold.rule}'", "j.verb = 'give'"
+    if book.by_id[fold.rule].ask:
+        given = "j.verb = 'ask' AND j.reverses_event_id IS NULL"
+    if fold.count == "units":
+        return f"coalesce(sum(CASE WHEN {given} THEN j.amount ELSE -j.amount END) FILTER (WHERE {own}), 0)"
+    undone = f"""(SELECT coalesce(sum(u.wanted), 0) FROM journal_entry u WHERE u.member_id = {_SELVES} AND u.rule = j.rule
+    AND u.counts_at = j.counts_at AND u.reverses_event_id = j.event_id AND u.reverses_n = j.n)"""
+    return f"count(*) FILTER (WHERE {own} AND {given} AND j.amount > {undone})"
 
 
 def _held(steps: Iterable[Step]) -> str:
@@ -559,16 +562,12 @@ def _earned(book: Book, folds: Mapping[str, Fold], columns: list[str], readers: 
     for name, fold in folds.items():
         if not isinstance(fold, Earned):
             continue
-        since = _start(book, fold)
+        since = history.begins(fold, book.zone)
         columns.append(
             f"""(SELECT coalesce(sum({_SIGNED}), 0) FROM intake_event e JOIN journal_entry j ON j.event_id = e.id
     AND {_EARNED.format(asset=fold.asset)} WHERE {_BEFORE} AND e.at >= {since} AND j.counts_at >= {since})"""
         )
-        readers[name] = len(columns) - 1, _number
-
-
-def _number(value: bytes | None) -> int:
-    return int(value or 0)
+        readers[name] = len(columns) - 1, history.number
 
 
 def _reader(fold: Held | Reached, steps: Iterable[Step]) -> Any:
@@ -595,6 +594,12 @@ def facts(told: Told, at: datetime, book: Book, known: Known) -> dict[str, Any]:
     for name, fold in book.folds.items():
         if isinstance(fold, Balance):
             found[name] = known.account.spendable(fold.asset) if known.account else 0
+    for name, of in book.often.items():  # kept as far as this sale's own lines go
+        if name in known.folded:
+            own = {line[of] for line in found["lines"]}
+            known.folded[name] = {of: n for of, n in sorted(known.folded[name].items()) if of in own}
+            found[name] = known.folded[name]
+    on_lines(book, found)
     return found
 
 
@@ -604,7 +609,7 @@ def carried(
     """What the event itself says. Hour and weekday are the outlet's, the date is the programme's."""
     local = at.astimezone(time.zone(outlet_zone))
     day = (local if zone == outlet_zone else at.astimezone(time.zone(zone))).date()
-    lines = [_line(line, categories) for line in told.lines]
+    lines = [line(each, categories) for each in told.lines]
     return {
         "at": at,
         "date": day,
@@ -622,6 +627,7 @@ def carried(
         "amount": told.amount,
         "rank": told.amount,
         "lines": lines,
+        "applied": told.applied,
     }
 
 
@@ -636,13 +642,15 @@ def kept(facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return own, {name: facts[name] for name in BESIDE if name in facts}
 
 
-def _line(line: Line, categories: Mapping[str, str]) -> dict[str, Any]:
+def line(line: Line, categories: Mapping[str, str]) -> dict[str, Any]:
+    """A line as conditions over lines see it."""
     return {
         "sku": line.sku,
         "category": line.category or categories.get(line.sku, ""),
         "net": line.net,
         "amount": line.amount,
         "items": int(line.qty) or bool(line.qty),
+        "cost": line.cost,
     }
 
 
@@ -653,5 +661,5 @@ def nothing(book: Book) -> dict[str, Any]:
         if isinstance(fold, Held | Reached):
             found[name] = _reader(fold, book.ladders.get(fold.ladder, ()))(None)
         elif not isinstance(fold, LookUp):
-            found[name] = 0
+            found[name] = NEVER if isinstance(fold, Since) else {} if isinstance(fold, Often) else 0
     return found | lookups.nothing(book)

@@ -80,7 +80,7 @@ def read(
         result.number = number
         caller = Caller(programme, actor, "import", SOURCE, frozenset({"earn", "late"}))
         result.outcome = bulk.accept_many(caller, (made for _, made in told), count)
-        undoing.ended(programme.id, number, result.outcome.accepted, result.outcome.points)
+        undoing.ended(programme.id, number, result.outcome.accepted, result.outcome.points, rows=result.rows)
     for place, refusal in result.outcome.refused:
         for number, row in told[place][0].rows:
             result.problems.append(Problem(number, refusal.param or "", refusal, row))

@@ -10,8 +10,9 @@ from uuid import UUID
 from django.core import signing
 from django.db.models import Q, QuerySet
 
+from setia.engine.decide import IN_ANSWER
 from setia.engine.vocabulary import MADE, MERGED, RETURNED, UNMERGED, VOIDED
-from setia.intake import gather, pools, receipts
+from setia.intake import gather, offers, pools, receipts
 from setia.intake.deeds import can_be_voided
 from setia.intake.models import Event
 from setia.intake.receipts import MOVES
@@ -207,7 +208,7 @@ def _happening(
         row.total,
         points,
         receipts.summary(receipt)[lang],
-        [_row(entry, programme, lang, receives) for entry in entries if entry.verb != "ask"],
+        [_row(entry, programme, lang, receives) for entry in entries if _is_shown(entry)],
         receipts.why_told(row.payload.get("note", ""), lang),
         undone,
         row.received_at - row.at > _LATE and not row.actor.startswith("import:"),
@@ -229,13 +230,11 @@ def _receives(row: Event, reader: UUID | None) -> bool:
 
 def _row(entry: Written, programme: Programme, lang: str, receives: bool) -> Row:
     why = receipts.reason(entry, programme, lang)
-    label = f"asset.{entry.asset}"
-    named = texts.say(label, lang) if texts.has(label) else entry.asset.rpartition("/")[2].capitalize()
     reverses = f"{ids.public('ptx', entry.reverses[0])}_{entry.reverses[1]}" if entry.reverses else None
     return Row(
         receipts.entry_id(entry),
         entry.asset,
-        named,
+        _named(entry, lang),
         entry.verb,
         entry.amount,
         receipts.change(entry, receives),
@@ -251,9 +250,22 @@ def _row(entry: Written, programme: Programme, lang: str, receives: bool) -> Row
     )
 
 
+def _is_shown(entry: Written) -> bool:
+    """Whether people are told of it: what is held, and what a till takes off; not what the outbox does."""
+    return entry.verb != "ask" or entry.asset.partition("/")[0] in IN_ANSWER
+
+
+def _named(entry: Written, lang: str) -> str:
+    """What an entry gave, in words; of what a till takes off, how much it was."""
+    if entry.verb == "ask":
+        return offers.label(entry, lang)
+    label = f"asset.{entry.asset}"
+    return texts.say(label, lang) if texts.has(label) else entry.asset.rpartition("/")[2].capitalize()
+
+
 def lines(programme: Programme, receipt: Receipt, lang: str) -> list[Row]:
     """What followed from an event, or would, line by line."""
-    return [_row(entry, programme, lang, receives=False) for entry in receipt.entries if entry.verb != "ask"]
+    return [_row(entry, programme, lang, receives=False) for entry in receipt.entries if _is_shown(entry)]
 
 
 def entry(programme: Programme, public_id: str) -> Written:

@@ -17,6 +17,7 @@ from setia.engine.vocabulary import (
     RETURNED,
     VOIDED,
 )
+from setia.intake import offers
 from setia.intake.models import Event
 from setia.intake.types import Receipt, Written
 from setia.journal import service as journal
@@ -172,6 +173,8 @@ def shown(receipt: Receipt, programme: Programme) -> dict[str, Any]:
         "reason": {"code": receipt.kind, "text": summary(receipt)},
         "lines": [line(entry, programme) for entry in receipt.entries],
     }
+    if receipt.kind in (MADE, CLAIMED):
+        answer["offers"] = offered(receipt, programme)
     if receipt.is_preview:
         for each in answer["lines"]:
             del each["id"]
@@ -184,6 +187,18 @@ def shown(receipt: Receipt, programme: Programme) -> dict[str, Any]:
     if not receipt.is_preview:
         answer = {"id": ids.public("evt", receipt.event_id), **answer}
     return answer
+
+
+def offered(receipt: Receipt, programme: Programme) -> list[dict[str, Any]]:
+    """What the till is to give, or gave: each discount, free item and benefit, with its name and reason."""
+    found = []
+    for entry in receipt.entries:
+        if offer := offers.offered(entry):
+            rule = _rule(entry, programme)
+            assert rule is not None
+            said = {lang: _why(entry, rule, programme, lang).sentence() for lang in texts.LANGUAGES}
+            found.append({**offer, "title": dict(rule.name), "reason": said})
+    return found
 
 
 def summary(receipt: Receipt) -> dict[str, str]:
@@ -277,8 +292,15 @@ def _formula(entry: Written, rule: Rule | None) -> str:
 def _why(entry: Written, rule: Rule | None, programme: Programme, lang: str) -> explain.Why:
     if rule:
         would = entry.reason.get("would")
+        lost = "lost_to" in entry.reason
         why = explain.why(
-            rule, entry.reason, would or entry.wanted, would or entry.amount, programs.units(), lang
+            rule,
+            entry.reason,
+            would or entry.wanted,
+            would or entry.amount,
+            programs.units(),
+            lang,
+            programs.rule_names(programme.id, entry.rule_version) if lost else None,
         )
         if would:
             more = texts.say("say.more", lang, would=would, had=entry.reason["had"])

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Q
 
 from setia.engine.decide import Book, Effect
-from setia.engine.vocabulary import CLAIMED, MADE, Held, Used
+from setia.engine.vocabulary import CLAIMED, MADE, Held, Shared, Used
 from setia.intake import corrections, gather
 from setia.intake.models import Event
 from setia.intake.types import Sale, Told
@@ -58,8 +58,10 @@ def judge(facts: dict[str, Any], sale: Sale, book: Book) -> list[Effect]:
     return corrections.would_earn(book, judged, sale.left, sale.left_net, sale.left_total)
 
 
-def known_now(caller: Caller, sale: Sale, book: Book) -> dict[str, Any]:
-    """The facts of a sale as they are known now.
+def known_now(
+    caller: Caller, sale: Sale, book: Book, slices: dict[str, dict[int, int]] | None = None
+) -> dict[str, Any]:
+    """The facts of a sale as they are known now; into `slices`, what is used of the limits that members share.
 
     Limits keep their order: what others have used of a cap since stays used. A balance isn't looked up again, since what
     it was is no fact of today's.
@@ -67,20 +69,36 @@ def known_now(caller: Caller, sale: Sale, book: Book) -> dict[str, Any]:
     row = Event.objects.get(id=sale.booked_under)
     assert row.member_id is not None
     told = Told(MADE, row.source, row.external_id, b"", ("id", ids.public("mem", row.member_id)), row.at)
+    told.outlet, told.lines = sale.outlet, sale.lines
     needs = book.needs.get(MADE, frozenset())
     held = frozenset(name for name in needs if isinstance(book.folds[name], Held))
-    known = gather.look_up(caller, book, told, row.at, needs - held, "").folded
+    found = gather.look_up(caller, book, told, row.at, needs - held, "")
+    known = found.folded
+    if slices is not None:
+        slices.update(found.slices)
     if held:  # the sale itself may have given a rung, from its own instant on
         known |= gather.look_up(caller, book, told, row.at - _INSTANT, held, "").folded
-    own: dict[str, int] = {}
-    for entry in journal.entries(corrections.chain(sale)):
-        signed = {"give": entry.amount, "take": -entry.amount}.get(entry.verb, 0)
-        own[entry.rule] = own.get(entry.rule, 0) + signed
+    standing = journal.standing(corrections.chain(sale))
     for name, value in known.items():
         fold = book.folds[name]
         if isinstance(fold, Used):
-            known[name] = value - own.get(fold.rule, 0)
+            known[name] = value - _own(standing, (fold.rule,), fold.count)
+        elif isinstance(fold, Shared):
+            known[name] = value - _own(standing, fold.rules, fold.count)
     return {**sale.facts, **known}
+
+
+def _own(standing: Sequence[Standing], rules: Sequence[str], count: str) -> int:
+    """What a sale itself has of a limit: how much, or how often."""
+    total = 0
+    for entry in standing:
+        if entry.rule not in rules or entry.verb not in ("give", "ask", "take"):
+            continue
+        if count == "times":
+            total += not entry.is_undoing and entry.amount > entry.undone
+        else:
+            total += -entry.amount if entry.is_undoing else entry.amount
+    return total
 
 
 def more(standing: Sequence[Standing], would: Sequence[Effect], at: datetime) -> list[Effect]:

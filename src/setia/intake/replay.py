@@ -279,6 +279,9 @@ def _told(row: Event) -> Told:
     if row.other_id and row.kind in NAMES_ANOTHER:
         told.other = "id", ids.public("mem", row.other_id)
     told.lines = [Line(*line) for line in said.get("lines", ())]
+    told.applied = said.get("applied", {})
+    for line, cost in zip(told.lines, said.get("cost", ()), strict=False):
+        line.cost = cost
     for line, category in zip(told.lines, row.facts.get("categories", ()), strict=False):
         line.category = category
     return told

@@ -28,7 +28,7 @@ from setia.engine.vocabulary import (
     VOIDED,
     Balance,
 )
-from setia.intake import corrections, gather, parking, pools, receipts, understand
+from setia.intake import corrections, gather, offers, parking, pools, receipts, sharing, understand
 from setia.intake.deeds import AFTER_RETURN, DEEDS, Deed, needs_second
 from setia.intake.gather import Asked, Known, Recorded
 from setia.intake.models import Key
@@ -61,7 +61,7 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
         holds = locked or attempt > 0
         try:
             with transaction.atomic() if holds or sql.here().in_atomic_block else nullcontext():
-                case = _look(caller, told, key, holds)
+                case = _look(caller, told, key, holds, counters=attempt > 1)
                 earlier = _earlier(case)
                 if earlier:
                     return receipts.stored(caller.programme, earlier, is_replay=True)
@@ -92,8 +92,13 @@ class _Moved(Exception):
     """Somebody this event touches was merged, or came to a pool or left it, while their lock was waited for."""
 
 
-def preview(caller: Caller, told: Told) -> Receipt:
-    """The same steps without writing: what would follow, and what is held now."""
+def preview(caller: Caller, told: Told, *, is_offered: bool = True) -> Receipt:
+    """The same steps without writing: what would follow, and what is held now.
+
+    A sale that says nothing of what was applied is offered all that it may have, if wished.
+    """
+    if is_offered:
+        told.applied = told.applied or None
     case = _look(caller, told, key="", holds=False)
     if case.waits:
         raise NotFound("order", told.corrects or "", param="order_id")
@@ -194,14 +199,22 @@ class Case:
         return self.account.place(POOLED)
 
 
-def _look(caller: Caller, told: Told, key: str, holds: bool) -> Case:
-    """Find who and what is meant and all facts the book asks for; `holds`, under the locks of all it touches."""
+def _look(caller: Caller, told: Told, key: str, holds: bool, counters: bool = False) -> Case:
+    """Find who and what is meant and all facts the book asks for; `holds`, under the locks of all it touches.
+
+    `counters`, the limits that it shares with others among them: who lost the last of one twice waits their turn.
+    """
     if not holds:
         return _looked(caller, told, key)
     before = _looked(caller, told, key)
     if before.target:
         journal.lock_event(before.target.id)
     journal.lock(*before.holders)
+    if counters and before.book.shares:
+        sharing.hold(
+            caller.programme.id,
+            dict(sharing.needed(before.book, _needs(before), before.at, before.known.outlet)),
+        )
     case = _looked(caller, told, key)
     if not case.holders <= before.holders:
         raise _Moved  # while we waited for them: look again whom we mean
@@ -428,9 +441,13 @@ def _decided(case: Case) -> Plan:
     """The consequences, as rows."""
     told, kind = case.told, programs.kind(case.told.kind)
     deed = DEEDS.get(told.kind)
+    account = case.known.account
     if not deed:
         case.facts = gather.facts(told, case.at, case.book, case.known)
-    account = case.known.account
+        if account is None:
+            offers.only_for_members(told)
+        elif told.applied:
+            offers.take_off(told, case.book, case.facts)
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()
     if deed:
@@ -504,7 +521,7 @@ _EVENT = """event AS (INSERT INTO intake_event (id, program_id, kind, source, ex
     decode($19::text, 'hex'), $6::jsonb -> 'payload', $6::jsonb -> 'facts', $22::uuid, $23::text{source})"""
 _KEY = """key AS (INSERT INTO intake_key (program_id, credential, key, body_hash, event_id)
   SELECT $2::uuid, $20::text, $21::text, decode($19::text, 'hex'), $1::uuid{source})"""
-_ORDER = ("others", "entries", "postings", "lots", "draws", "gained", "lost", "promises")
+_ORDER = ("others", "entries", "postings", "lots", "draws", "gained", "lost", "promises", "shared")
 
 
 def _write(case: Case, plan: Plan, key: str) -> bool:
@@ -512,6 +529,8 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     _note_products(case)
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
+    if case.book.shares and (used := sharing.rows(case, plan)):
+        rows["shared"] = used
     others = [{"id": id, "version": seen} for id, seen in case.versions.items() if id != holder]
     if others:
         rows["others"] = others
@@ -586,6 +605,12 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["lines"] = corrections.gone(sale, told)
     elif told.lines:
         payload["lines"] = [(line.sku, float(line.qty), line.amount, line.net) for line in told.lines]
+        if any(line.cost is not None for line in told.lines):
+            payload["cost"] = [line.cost for line in told.lines]
+    if told.applied:
+        payload["applied"] = told.applied
+    if told.gross is not None:
+        payload["gross"] = [line.gross for line in told.lines] or told.gross
     if told.amount:
         payload["amount"] = told.amount
     if told.note:

@@ -12,6 +12,7 @@ import msgspec
 from setia.kit import money
 
 MOST_LINES = 1_000  # a receipt longer than this is a mistake; the longest of a real grocer's year had 161
+MOST_APPLIED = 50  # more discounts than this on one receipt are a mistake
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Amount = Annotated[int, msgspec.Meta(ge=0, le=money.LARGEST)]
 
@@ -37,21 +38,30 @@ class MemberRef(Body):
 
 
 class Item(Body):
-    """A line of a receipt. `amount` is what the line cost after its own discounts."""
+    """A line of a receipt: what was asked for it, before what the programme takes off, and what it cost the shop."""
 
     sku: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     amount: Amount
     qty: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 1
     name: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     category: Annotated[str, msgspec.Meta(max_length=80)] | None = None
+    cost: Amount | None = None
+
+
+class Applied(Body):
+    """Something the programme offered and the till gave: the rule, and of a discount how many rupiah it took off."""
+
+    rule: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    amount: Amount | None = None
 
 
 class Order(Body):
-    """A receipt: its number in the till, what was paid and for what."""
+    """A receipt: its number in the till, what was paid, for what, and what was taken off by rules of the programme."""
 
     id: Name
     total: Money
     items: Annotated[list[Item], msgspec.Meta(max_length=MOST_LINES)] = []
+    applied: Annotated[list[Applied], msgspec.Meta(max_length=MOST_APPLIED)] = []
 
 
 class PurchaseBody(Body):
@@ -100,13 +110,18 @@ class EventBody(Body):
 
 @dataclass(slots=True)
 class Line:
-    """A line of a sale as the rules see it: `net` earns, `amount` is what was asked for it."""
+    """A line of a sale as the rules see it: `net` earns, `amount` is what was asked for it.
+
+    `gross` is what it would have earned on without discounts, where there were any.
+    """
 
     sku: str
     qty: Decimal | float
     amount: int
     net: int
     category: str | None = None
+    gross: int | None = None
+    cost: int | None = None
 
 
 @dataclass(slots=True)
@@ -137,6 +152,10 @@ class Told:
     title: str = ""  # what a pool is called: for `members`, never for the record
     role: str = ""  # in a pool
     split: str = ""  # what somebody who leaves a pool takes along
+    gross: int | None = None  # `net` before discounts, where there were any
+    applied: dict[str, int | None] | None = field(
+        default_factory=dict
+    )  # by rule, what a till took off; None asks for all that it may
     said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
 
 
@@ -163,6 +182,7 @@ class Sale:
     outlet: str | None
     channel: str
     facts: Mapping[str, Any]
+    gross: int | None = None  # of the whole sale, where there were discounts
     paid: Sequence[UUID] = ()  # the events that spent points on it, and their own corrections
 
 

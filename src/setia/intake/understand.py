@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from django.conf import settings
 
+from setia.engine.decide import spread
 from setia.engine.vocabulary import (
     ACTIVATED,
     ADJUSTED,
@@ -243,6 +244,11 @@ def _sale(kind: str, order: Order, body: PurchaseBody | EventBody, source: str, 
         raise Refusal("currency", status=422, param="order.total.currency", value=order.total.currency)
     lines = share_out(order.items, order.total.amount)
     net = sum(line.net for line in lines) if lines else order.total.amount
+    applied = {each.rule: each.amount for each in order.applied}
+    if len(applied) < len(order.applied):
+        names = [each.rule for each in order.applied]
+        again = next(place for place, name in enumerate(names) if name in names[:place])
+        raise Refusal("applied_twice", status=422, param=f"order.applied[{again}]", rule=names[again])
     return Told(
         kind,
         source,
@@ -256,6 +262,7 @@ def _sale(kind: str, order: Order, body: PurchaseBody | EventBody, source: str, 
         net,
         order.total.amount,
         1 if net else 0,
+        applied=applied,
     )
 
 
@@ -265,17 +272,16 @@ def share_out(items: Sequence[Item], total: int) -> list[Line]:
     Lines with quantity or amount 0 stay and earn nothing. What the order cost beyond its lines (delivery, tax) isn't
     earned on either.
     """
-    lines = [Line(i.sku, i.qty, i.amount, i.amount if i.qty else 0, i.category) for i in items]
-    asked = sum(line.net for line in lines)
-    if asked > total:
-        shares = [
-            (line.net * total // asked, line.net * total % asked, -place) for place, line in enumerate(lines)
-        ]
-        spare = total - sum(share for share, _, _ in shares)
-        lucky = {-place for _, _, place in sorted(((r, p, p) for _, r, p in shares), reverse=True)[:spare]}
-        for place, (line, (share, _, _)) in enumerate(zip(lines, shares, strict=True)):
-            line.net = share + (place in lucky)
-    return lines
+    nets = earning([item.amount if item.qty else 0 for item in items], total)
+    return [
+        Line(item.sku, item.qty, item.amount, net, item.category, cost=item.cost)
+        for item, net in zip(items, nets, strict=True)
+    ]
+
+
+def earning(asked: Sequence[int], total: int) -> Sequence[int]:
+    """What of each line's price was paid when so much was paid in all."""
+    return spread(asked, total) if sum(asked) > total else asked
 
 
 def _who(member: MemberRef | None, param: str = "member") -> tuple[str, str] | None:

@@ -94,10 +94,10 @@ def _numbered(program: UUID, file: str, rows: int) -> Import:
     raise Refusal("busy", status=503, retryable=True)
 
 
-def ended(program: UUID, number: int, accepted: int, points: int) -> None:
-    """A batch went in whole."""
-    rows = Import.objects.filter(program_id=program, number=number)
-    rows.update(ended_at=time.now(), accepted=accepted, points=points)
+def ended(program: UUID, number: int, accepted: int, points: int, rows: int) -> None:
+    """A batch of so many rows went in whole."""
+    batch = Import.objects.filter(program_id=program, number=number)
+    batch.update(ended_at=time.now(), accepted=accepted, points=points, rows=rows)
 
 
 def sources(program: UUID, source: str, orders: Sequence[str]) -> dict[str, str]:

@@ -112,6 +112,25 @@ class Balance(models.Model):
         ]
 
 
+class Shared(models.Model):
+    """What is used of a limit that members share, in one period and place; never more than its most.
+
+    In slices, so that one hot row doesn't hold everybody up. A cache of entries, changed in the same transaction.
+    """
+
+    pk = models.CompositePrimaryKey("program_id", "name", "place", "period", "slice")
+    program = HotProgram()
+    name = models.CharField(max_length=80)
+    place = models.CharField(max_length=36, help_text="the outlet's id; empty for the whole programme")
+    period = models.DateField(help_text="its first day")
+    slice = models.SmallIntegerField()
+    used = models.BigIntegerField()
+    most = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(used__lte=F("most")), name="shared_most")]
+
+
 class Lot(models.Model):
     """What an entry gave and how much of it is left. Spendable at t: available_from ≤ t < expires_at and not ended.
 

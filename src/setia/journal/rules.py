@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from setia.engine.decide import Effect
+from setia.engine.decide import IN_ANSWER, Effect
 from setia.journal.types import (
     ADJUSTED,
     AVAILABLE,
@@ -62,7 +62,7 @@ def plan(
         elif effect.verb == "move":
             assert effect.to is not None
             _move(_Writing(rows, program, event, n, at, effect), account, accounts[effect.to[0]])
-        elif effect.verb == "ask":
+        elif effect.verb == "ask" and effect.ask not in IN_ANSWER:
             rows.promises.append(
                 (n, effect.ask, {**effect.inputs, "member": str(first.holder), "at": at.isoformat()})
             )

@@ -48,6 +48,15 @@ def claw(
     return effects + _given_instead(target, due, effects)
 
 
+def offers(standing: Iterable[Standing]) -> list[Effect]:
+    """What a till took off the price of a sale that is wholly undone counts for limits no more. Nothing is held of it."""
+    left = [entry for entry in standing if entry.verb == "ask" and entry.amount > entry.undone]
+    effects = [_take_back(entry, entry.amount - entry.undone, entry.amount - entry.undone) for entry in left]
+    for effect in effects:
+        effect.verb, effect.ask, effect.holder = "ask", effect.asset.partition("/")[0], None
+    return effects
+
+
 def _take_back(entry: Standing, amount: int, wanted: int) -> Effect:
     inputs: dict[str, Any] = {"given": entry.amount, "version": entry.rule_version}
     return Effect(

@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from setia.portal import views
+from setia.portal import terms, views
 
 app_name = "portal"
 urlpatterns = [
     path("", views.front, name="front"),
     path("g/<slug:slug>", views.join, name="join"),
     path("g/<slug:slug>/halo/<str:word>", views.welcome, name="welcome"),
+    path("p/<slug:slug>/syarat", terms.current, name="terms"),
+    path("p/<slug:slug>/syarat/<int:number>", terms.version, name="terms_version"),
+    path("p/<slug:slug>/syarat/perubahan", terms.changes, name="terms_changes"),
     path("m/<str:token>", views.home, name="home"),
     path("m/<str:token>/riwayat", views.history, name="history"),
     path("m/<str:token>/riwayat/<str:event>", views.happening, name="happening"),

@@ -33,7 +33,7 @@ from setia.tiers import service as tiers
 from setia.web import pages
 
 TRIES, WITHIN = 10, 600  # enough for a family on one address, too few to try numbers out
-MONTHS = tuple(range(1, 13))
+MONTHS, DAYS = range(1, 13), range(1, 32)
 WELCOME = 30 * 60  # seconds in which a new member may add a name and agree; afterwards the link only reads
 SOON = timedelta(days=45)  # points that run out within this are worth a word
 RECEIPT, IN = "receipt", "-in"  # a receipt's word names the event, and whether it is the second holder's
@@ -85,26 +85,30 @@ def welcome(request: HttpRequest, slug: str, word: str) -> HttpResponse:
     programme = tenancy.programme(slug)
     person = members.by_public_id(programme.id, pages.opened("welcome", word, WELCOME))
     token = members.link_token(person)
-    values: dict[str, Any] = {"born": _born(request, person), "months": MONTHS, "days": range(1, 32)}
-    if request.method == "POST":
-        try:
-            with transaction.atomic():
-                members.name(programme.id, person.id, request.POST.get("nickname", ""))
-                _tell(request, programme, person)
-                _agree(programme, person, "marketing" in request.POST)
-        except Refusal as refusal:
-            values |= {"programme": programme, "person": person, "token": token, "agreed": False}
-            return _private(pages.form(request, "portal/welcome.html", values, refusal), "same-origin")
-        return redirect("portal:home", token)
-    values |= {
+    values: dict[str, Any] = {
         "programme": programme,
         "person": person,
         "token": token,
-        "agreed": _agrees(programme, person),
+        "nickname": request.POST.get("nickname", person.nickname)[:60],
+        "city": request.POST.get("city", person.city)[:60],
+        "born": _born(request, person),
+        "months": MONTHS,
+        "days": DAYS,
+        "agreed": "marketing" in request.POST if request.method == "POST" else _agrees(programme, person),
         "points": journal.spendable(person.purse, "points"),
     }
+    refused = None
+    if request.method == "POST":
+        try:
+            with transaction.atomic():
+                members.name(programme.id, person.id, values["nickname"])
+                _tell(request, programme, person)
+                _agree(programme, person, values["agreed"])
+            return redirect("portal:home", token)
+        except Refusal as refusal:
+            refused = refusal
     # With no-referrer a browser sends its form with `Origin: null`, and Django refuses that.
-    return _private(render(request, "portal/welcome.html", values), referrer="same-origin")
+    return _private(pages.form(request, "portal/welcome.html", values, refused), referrer="same-origin")
 
 
 def _born(request: HttpRequest, person: Person) -> tuple[int, int]:
@@ -321,7 +325,7 @@ def profile(request: HttpRequest, token: str) -> HttpResponse:
         "born": _born(request, person),
         "city": request.POST.get("city", person.city)[:60],
         "months": MONTHS,
-        "days": range(1, 32),
+        "days": DAYS,
         "agreed": members.agreed(programme.id, person.id).get("profile"),
     }
     refused = None

@@ -5,13 +5,14 @@ new version.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import yaml
 from django.db import IntegrityError, transaction
@@ -19,7 +20,7 @@ from django.db.models import Max, QuerySet
 
 from setia.catalog import service as catalog
 from setia.engine import examples, language, review, sentences
-from setia.engine.decide import Book
+from setia.engine.decide import Book, Rule
 from setia.engine.vocabulary import CORE_EVENTS, CORE_FACTS, EventKind
 from setia.kit import feature, ids, texts, time
 from setia.kit.refusals import NotFound, Refusal
@@ -57,6 +58,11 @@ def _words() -> language.Words:
 def kind(name: str) -> EventKind | None:
     """A kind of event by its name."""
     return _words().events.get(name)
+
+
+def judging() -> list[str]:
+    """The kinds of event that judge what ran out, each by a decision of its own: reviews of a ladder."""
+    return [kind.name for kind in _words().events.values() if kind.decide and kind.needs_lots]
 
 
 @cache
@@ -124,13 +130,13 @@ def check_text(programme: Programme, text: str) -> Checked:
     return examine(text, programme.zone, known, today)
 
 
-def try_sale(programme: Programme, text: str, sale: Any) -> examples.Tried:
+def try_sale(text: str, zone: str, sale: Mapping[str, Any]) -> examples.Tried:
     """What a sale, written as an example is, would get by a text, with reasons. Nothing is written.
 
     Refuses `bad_document` when the text or the sale can't be read.
     """
-    book, reader = check(text, programme.zone), language.Reader(_words())
-    listed = examples.read(reader, {"examples": [{"expect": {"rules": {}}, **sale}], "assets": {}}, book)
+    book, reader = check(text, zone), language.Reader(_words())
+    listed = examples.read(reader, {"examples": [{"expect": {"rules": {}}, **sale}]}, book)
     if reader.problems:
         raise BadDocument(reader.problems)
     return examples.run(book, listed[0], _words().facts)
@@ -324,10 +330,11 @@ def _starts(programme: Programme, row: Row, wished: datetime | None) -> list[dat
     if start < now and shelf.at(start):
         raise Refusal("starts_in_past", status=422, param="from")
     starts = [start, *sorted({each for each in shelf.starts if each > start} if row.restores else ())]
-    replaced = [shelf.at(each) for each in starts]
-    if all(book and book.document == row.text for book in replaced):
-        raise Refusal("unchanged", number=max(book.version for book in replaced if book))
-    return starts
+    replaced = [(each, shelf.at(each)) for each in starts]
+    changing = [each for each, book in replaced if book is None or book.document != row.text]
+    if not changing:
+        raise Refusal("unchanged", number=max(book.version for _, book in replaced if book))
+    return changing
 
 
 def rollback(
@@ -388,21 +395,19 @@ def _published(row: Version, book: Book, end: datetime | None, now: datetime) ->
     )
 
 
-_TOLD_APART = ("rules", "tiers", "examples")  # rules are compared one by one; examples decide nothing
+_TOLD_APART = ("rules", "examples")  # rules are compared one by one; examples decide nothing
 
 
 def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
     """What changes from one book to another, rule by rule in sentences, then the other sections as they are written."""
-    before = old.by_id if old else {}
+    before, after = ({rule.id: rule for rule in _listed(book)} for book in (old, new))
     found = []
-    for id in dict.fromkeys([*before, *new.by_id]):
-        mine, theirs = before.get(id), new.by_id.get(id)
+    for id in dict.fromkeys([*before, *after]):
+        mine, theirs = before.get(id), after.get(id)
         if mine == theirs:
             continue
         pairs = ((mine, old), (theirs, new))
-        said = [
-            sentences.sentence(rule, units_of(book), lang) if rule and book else "" for rule, book in pairs
-        ]
+        said = [sentences.rule(book, rule, lang, whole=True) if rule and book else "" for rule, book in pairs]
         if mine and theirs and mine.name != theirs.name:
             said = [f"{rule.name[lang]} · {text}" for rule, text in zip((mine, theirs), said, strict=True)]
         what = "changed" if mine and theirs else "removed" if mine else "added"
@@ -410,6 +415,11 @@ def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
         assert rule
         found.append(Change(what, id, rule.name[lang], *said))
     return found + _sections_apart(old.document if old else "{}", new.document)
+
+
+def _listed(book: Book | None) -> list[Rule]:
+    """The rules that stand in the document's list; those that tiers make of themselves change with their section."""
+    return [rule for rule in book.rules if rule.phase != "tier"] if book else []
 
 
 def _sections_apart(old: str, new: str) -> list[Change]:
@@ -515,6 +525,19 @@ def _reload(program: UUID) -> Shelf:
         return _shelves[program]
 
 
+@contextmanager
+def imagined(book: Book) -> Iterator[UUID]:
+    """A programme that is in no database, where this book was always in force. It is forgotten in the end."""
+    program = uuid4()
+    with _lock:
+        _shelves[program] = Shelf(book.version, (datetime.min.replace(tzinfo=UTC),), (book,))
+    try:
+        yield program
+    finally:
+        with _lock:
+            del _shelves[program]
+
+
 def book(program: UUID, at: datetime, newest: int | None = None) -> Book:
     """The book in force at an instant. Refuses `no_program` when nothing was published by then."""
     found = shelf(program, newest).at(at)
@@ -531,6 +554,12 @@ def version(program: UUID, number: int) -> Book | None:
                 return known
         _reload(program)
     return None
+
+
+def rule_names(program: UUID, number: int) -> Mapping[str, Mapping[str, str]]:
+    """What the rules of a version were called, by id."""
+    known = version(program, number)
+    return {id: rule.name for id, rule in known.by_id.items()} if known else {}
 
 
 def rule_name(program: UUID, number: int, rule: str) -> dict[str, str]:

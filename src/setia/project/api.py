@@ -9,12 +9,13 @@ from ninja.openapi.docs import Swagger
 
 from setia.intake.api import ROUTES as INTAKE
 from setia.kit import texts
+from setia.programs.api import ROUTES as PROGRAMS
 from setia.proof.api import ROUTES as PROOF
 from setia.tenancy import service as tenancy
 from setia.web import api as frame
 from setia.web.api import Request, Response, Route
 
-ROUTES: list[Route] = [*INTAKE, *PROOF]
+ROUTES: list[Route] = [*INTAKE, *PROGRAMS, *PROOF]
 _INTRO = """Everything Setia knows comes in as an event and goes out with a reason.
 
 Send `Authorization: Bearer sk_test_…`. Every write needs an `Idempotency-Key`: the same key with the same body gets the
@@ -88,7 +89,7 @@ def _extra(route: Route) -> dict[str, Any]:
                 "example": "till7-000183",
             }
         )
-    status = "201" if route.method == "POST" and route.id != "preview" else "200"
+    status = str(route.status) if route.status else "201" if route.method == "POST" else "200"
     codes = {
         "401": "bad_key",
         "403": "scope",
@@ -120,7 +121,10 @@ def _extra(route: Route) -> dict[str, Any]:
             },
         },
     }
-    if route.body:
+    if route.reads != frame.JSON:
+        content = {route.reads: {"schema": {"type": "string"}, "example": route.example}}
+        extra["requestBody"] = {"required": True, "content": content}
+    elif route.body:
         extra["requestBody"] = {
             "required": True,
             "content": {
@@ -142,6 +146,11 @@ _STATUS = {
     "bad_invitation": 403,
     "joining_no_purchase": 403,
     "joining_too_small": 403,
+    "own_draft": 403,
+    "needs_approval": 403,
+    "bad_document": 422,
+    "examples_fail": 422,
+    "starts_in_past": 422,
     "not_found": 404,
     "idempotency_mismatch": 422,
     "in_future": 422,
@@ -166,14 +175,15 @@ def _problem_example(status: int, code: str) -> dict[str, Any]:
     }
 
 
-def _django(request: HttpRequest) -> Request:
+def _django(request: HttpRequest, route: Route) -> Request:
     return Request(
         request.method or "GET",
         request.META.get("QUERY_STRING", ""),
         request.headers.get("Authorization", ""),
         request.headers.get("Idempotency-Key", ""),
         request.headers.get("Accept-Language", ""),
-        request.body,
+        request.body if route.reads == frame.JSON else b"",
+        request,
     )
 
 
@@ -189,11 +199,11 @@ def _register(route: Route) -> None:
     if "{id}" in route.path:
 
         def view(request: HttpRequest, id: str) -> HttpResponse:
-            return _http(frame.answer(route, _django(request), {"id": id}, tenancy.caller))
+            return _http(frame.answer(route, _django(request, route), {"id": id}, tenancy.caller))
     else:
 
         def view(request: HttpRequest) -> HttpResponse:  # type: ignore[misc]
-            return _http(frame.answer(route, _django(request), {}, tenancy.caller))
+            return _http(frame.answer(route, _django(request, route), {}, tenancy.caller))
 
     view.__name__ = route.id.replace(".", "_")
     api.api_operation(

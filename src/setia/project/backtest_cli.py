@@ -9,7 +9,8 @@ import typer
 
 from setia.kit import texts, time
 from setia.kit.refusals import Refusal
-from setia.project.cli import Data, Json, Slug, _programme, app, command, database, lang, note, out, program
+from setia.project.cli import Data, Json, Slug, _programme, app, command, database, lang, note, out
+from setia.project.program_cli import program
 
 Since = Annotated[
     str, typer.Option(help="First day, such as 2026-01-01; a year before the last when left out.")

@@ -27,10 +27,9 @@ app = typer.Typer(
     help="Setia, the open loyalty platform. Every command speaks JSON with --json.",
 )
 points = typer.Typer(no_args_is_help=True, help="Read a member's points and why they are what they are.")
-program = typer.Typer(no_args_is_help=True, help="The programme's rules, as one text file.")
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
 staff = typer.Typer(no_args_is_help=True, help="People who sign in.")
-for name, group in (("points", points), ("program", program), ("keys", keys), ("staff", staff)):
+for name, group in (("points", points), ("keys", keys), ("staff", staff)):
     app.add_typer(group, name=name)
 
 Data = Annotated[
@@ -431,100 +430,6 @@ def explain(
         typer.echo(f"  · {each}")
 
 
-# The programme's rules
-
-
-@command(program, "check")
-def check(file: Annotated[Path, typer.Argument(help="The rule document.")], data: Data = None) -> None:
-    """Read a rule document and say everything that is wrong with it. Nothing is published.
-
-    Examples:  setia program check program.yaml    ·    SETIA_LANG=en setia program check program.yaml
-    """
-    from setia.kit import time
-    from setia.programs import service as programs
-
-    book = programs.check(file.read_text("utf-8"), time.DEFAULT_ZONE)
-    typer.echo(
-        {
-            "id": f"{len(book.rules)} aturan, siap terbit.",
-            "en": f"{len(book.rules)} rules, ready to publish.",
-        }[lang()]
-    )
-
-
-@command(program, "publish")
-def publish(
-    file: Annotated[Path, typer.Argument(help="The rule document.")],
-    slug: Slug = None,
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Put a rule document in force from now on, as a new version.
-
-    Examples:  setia program publish program.yaml    ·    setia program publish program.yaml --program kopi-senja
-    """
-    from setia.programs import service as programs
-
-    programme = _programme(slug)
-    book = programs.publish(programme.id, file.read_text("utf-8"), zone=programme.zone, by="cli")
-    out({"program": programme.slug, "version": book.version}) if as_json else typer.echo(
-        f"{programme.slug} v{book.version}"
-    )
-
-
-@command(program, "show")
-def show(slug: Slug = None, data: Data = None) -> None:
-    """Print the rules in force now.
-
-    Examples:  setia program show    ·    setia program show > program.yaml
-    """
-    from setia.programs import service as programs
-
-    programme = _programme(slug)
-    typer.echo(programs.book(programme.id, programme.now()).document)
-
-
-@command(program, "create")
-def create(
-    name: Annotated[str, typer.Argument(help="The shop's name.")],
-    slug: Annotated[str, typer.Argument(help="Its short name in addresses, such as kopi-senja.")],
-    email: Annotated[str, typer.Option(help="The owner's e-mail address.")],
-    data: Data = None,
-    live: Annotated[bool, typer.Option("--live", help="A real programme, not a sandbox.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Found a shop: its programme, its first outlet and its owner, whose access code is printed once.
-
-    Examples:  setia program create "Kopi Senja" kopi-senja --email owner@kopi.test
-    """
-    from setia.tenancy import service as tenancy
-
-    programme = tenancy.found(name, slug, is_test=not live)
-    tenancy.open_outlets(programme.id, [("utama", name)], programme.zone)
-    code = tenancy.hire(programme.merchant_id, email, name, "owner")
-    out({"program": slug, "email": email, "code": code}) if as_json else typer.echo(
-        f"{slug}\n{email}\n{code}"
-    )
-
-
-@command(program, "locate")
-def locate(
-    outlet: Annotated[str, typer.Argument(help="The outlet's code, as sales name it.")],
-    city: Annotated[str, typer.Argument(help="Its city; an empty text forgets it.")],
-    slug: Slug = None,
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Say in which city an outlet is, for rules about buyers from out of town.
-
-    Examples:  setia program locate kemang Jakarta    ·    setia program locate kemang ""
-    """
-    from setia.tenancy import service as tenancy
-
-    place = tenancy.locate(_programme(slug), outlet, city)
-    out({"outlet": place.code, "city": place.city}) if as_json else typer.echo(f"{place.name}: {place.city}")
-
-
 # Keys and staff
 
 
@@ -602,7 +507,10 @@ def staff_code(email: str, data: Data = None) -> None:
 from setia.project import backtest_cli as backtest_cli  # noqa: E402 - their commands stand on this module's
 from setia.project import backup_cli as backup_cli  # noqa: E402
 from setia.project import import_cli as import_cli  # noqa: E402
+from setia.project import loopholes_cli as loopholes_cli  # noqa: E402
+from setia.project import program_cli as program_cli  # noqa: E402
 from setia.project import record_cli as record_cli  # noqa: E402
+from setia.project import template_cli as template_cli  # noqa: E402
 from setia.project import witness_cli as witness_cli  # noqa: E402
 
 

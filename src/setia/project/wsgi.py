@@ -24,7 +24,7 @@ from setia.web.api import Request  # noqa: E402
 HOT = {
     ("POST", f"/v1{route.path}"): route
     for route in ROUTES
-    if route.id in ("purchases.create", "events.create", "returns.create", "preview")
+    if route.id in ("purchases.create", "events.create", "events.bulk", "returns.create", "preview")
 }
 _PHRASES = {
     200: "200 OK",
@@ -67,7 +67,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         get("HTTP_AUTHORIZATION", ""),
         get("HTTP_IDEMPOTENCY_KEY", ""),
         get("HTTP_ACCEPT_LANGUAGE", ""),
-        environ["wsgi.input"].read(most),
+        environ["wsgi.input"].read(most) if route.reads == frame.JSON else b"",
+        environ["wsgi.input"],
     )
     found = frame.answer(route, request, {}, tenancy.caller)
     headers = [

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from setia.engine import nodes
@@ -119,15 +120,19 @@ def _asked(
 
 def _rising(reader: Reader, path: str, steps: Sequence[Step]) -> None:
     """The lowest asks for nothing, each other for more of the same than the one below, and no two are one."""
+    if steps[0].at_least:
+        reader.wrong(f"{path}[0]", "tiers_not_rising")
     measured = [step for step in steps if step.fact]
-    asks = [steps[0].at_least, *(step.at_least for step in measured)]
-    if asks != sorted(set(asks)) or asks[0] != 0:
-        reader.wrong(path, "tiers_not_rising")
+    for lower, step in pairwise([steps[0], *measured]):
+        if step.at_least <= lower.at_least:
+            key = next(key for key, facts in MEASURES.items() if step.fact in facts)
+            said = {"tier": step.name, "from": step.at_least, "lower": lower.name, "above": lower.at_least}
+            reader.wrong(f"{path}[{step.rank - 1}].{key}", "tier_not_above", **said)
     if len({step.fact for step in measured}) > 1:
         reader.wrong(path, "tiers_mixed")
-    names = [step.name for step in steps]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        reader.wrong(path, "id_twice", value=name)
+    for place, step in enumerate(steps):
+        if step.name in [each.name for each in steps[:place]]:
+            reader.wrong(f"{path}[{place}].tier", "tier_twice", value=step.name)
 
 
 def _rule(step: Step, steps: Sequence[Step]) -> Rule:

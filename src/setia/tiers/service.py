@@ -101,7 +101,7 @@ def _by_hand(
 class Status:
     """Where a member stands on the ladder, and how far the next rung is: `value` of `threshold` in what is measured.
 
-    `held_until` is when the rung's months end, `lost_at` when it is lost, which is later by the grace. `to_go`, `about`
+    `next_label` is of the next rung that can be earned. `held_until` is when the rung's months end, `lost_at` when it is lost, which is later by the grace. `to_go`, `about`
     and `so_far` are sentences; `visits` is about how many it takes, None where nobody can tell.
     """
 
@@ -164,10 +164,15 @@ def status(programme: Programme, member: UUID, at: datetime, lang: str) -> Statu
         value,
         above.at_least if above else step.at_least,
         benefits(step, lang),
-        texts.say(f"tier.to_go.{measure}", lang, **words) if above else "",
+        texts.say(f"tier.to_go.{measure}", lang, **words) if above else _invited(steps[step.rank :], lang),
         texts.say("tier.about", lang, n=about) if about and about <= FAR and measure != "visits" else "",
         texts.say(f"tier.so_far.{measure}.{_WINDOWS[window]}", lang, n=value) if measured else "",
     )
+
+
+def _invited(above: Sequence[Step], lang: str) -> str:
+    """That a higher rung is by invitation; nothing at the top."""
+    return texts.say("tier.to_go.invited", lang, tier=above[0].label[lang]) if above else ""
 
 
 def asks(step: Step, lang: str) -> str:

@@ -13,11 +13,22 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
+from setia.catalog import service as catalog
+from setia.engine.decide import DISCOUNT
 from setia.engine.vocabulary import MADE, RETURNED, VOIDED
 from setia.intake import by_hand, queries, receipts, understand
 from setia.intake import join as joining
 from setia.intake import service as intake
-from setia.intake.types import MemberRef, Money, Order, PurchaseBody, Receipt, Told
+from setia.intake.types import (
+    MOST_APPLIED,
+    Applied,
+    MemberRef,
+    Money,
+    Order,
+    PurchaseBody,
+    Receipt,
+    Told,
+)
 from setia.journal import service as journal
 from setia.kit import ids, money
 from setia.kit.refusals import NotFound, Refusal
@@ -93,7 +104,7 @@ def main(request: HttpRequest, caller: Caller) -> HttpResponse:
 
 
 def _new_sale(member: str) -> dict[str, Any]:
-    return {"order": f"till-{ids.new()}", "member": member, "amount": "", "q": ""}
+    return {"order": f"till-{ids.new()}", "member": member, "amount": "", "q": "", "apply": {}}
 
 
 def _sale(
@@ -159,11 +170,50 @@ def preview(request: HttpRequest, caller: Caller) -> HttpResponse:
     values: dict[str, Any] = {"sale": sale, "total": money.parse(sale["amount"])}
     if sale["member"] and sale["amount"].strip():
         try:
-            receipt = intake.preview(caller, _told(request, caller, sale))
-            values |= {"receipt": receipt, "lines": _lines(caller, receipt, pages.lang(request))}
+            values |= _offered(request, caller, sale)
         except Refusal as refusal:
             values["problem"] = refusal.message(pages.lang(request))
     return render(request, "till/preview.html", values)
+
+
+def _offered(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> dict[str, Any]:
+    """What a sale may have taken off, with what the cashier ticked of it, and what it then gives."""
+    lang = pages.lang(request)
+    sale["apply"], seen, ticked = {}, request.GET.getlist("seen"), request.GET.getlist("apply")
+    receipt = intake.preview(caller, _told(request, caller, sale))
+    offers = receipts.offered(receipt, caller.programme)
+    names = catalog.names(caller.programme.id, [offer["sku"] for offer in offers if "sku" in offer])
+    for offer in offers:
+        offer["value"] = f"{offer['rule']}:{offer['amount'] if offer['kind'] == DISCOUNT else ''}"
+        offer["is_on"] = offer["rule"] not in seen or any(
+            each.startswith(f"{offer['rule']}:") for each in ticked
+        )
+        offer["title"], offer["item"] = (
+            offer["title"][lang],
+            names.get(offer.get("sku", ""), offer.get("sku", "")),
+        )
+    sale["apply"] = _applied([offer["value"] for offer in offers if offer["is_on"]])
+    if not all(offer["is_on"] for offer in offers):
+        receipt = intake.preview(caller, _told(request, caller, sale), is_offered=False)
+    return {
+        "receipt": receipt,
+        "offers": offers,
+        "pay": (money.parse(sale["amount"]) or 0) - _off(sale),
+        "lines": _lines(caller, receipt, lang),
+    }
+
+
+def _applied(values: list[str]) -> dict[str, int | None]:
+    """What is ticked: a rule and, of a discount, its rupiah."""
+    found: dict[str, int | None] = {}
+    for value in values:
+        rule, _, amount = value.rpartition(":")
+        found[rule] = int(amount) if amount.isascii() and amount.isdecimal() else None
+    return found
+
+
+def _off(sale: dict[str, Any]) -> int:
+    return sum(amount or 0 for amount in sale["apply"].values())
 
 
 def _lines(caller: Caller, receipt: Receipt, lang: str) -> list[dict[str, Any]]:
@@ -175,7 +225,10 @@ def _lines(caller: Caller, receipt: Receipt, lang: str) -> list[dict[str, Any]]:
 
 
 def _typed(data: Any) -> dict[str, Any]:
-    return {name: str(data.get(name, ""))[:80] for name in ("order", "member", "amount", "q")}
+    typed: dict[str, Any] = {
+        name: str(data.get(name, ""))[:80] for name in ("order", "member", "amount", "q")
+    }
+    return {**typed, "apply": _applied(data.getlist("apply")[:MOST_APPLIED])}
 
 
 def _told(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> Told:
@@ -186,8 +239,10 @@ def _told(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> Told:
     if not total or total > money.LARGEST:
         raise Refusal("bad_amount", status=422, param="amount", value=sale["amount"])
     place = _places(request, caller)[1]
+    applied = [Applied(rule=rule, amount=amount) for rule, amount in sale["apply"].items()]
+    paid = Money(amount=max(0, total - _off(sale)))
     body = PurchaseBody(
-        order=Order(id=sale["order"] or "till", total=Money(amount=total)),
+        order=Order(id=sale["order"] or "till", total=paid, applied=applied),
         member=MemberRef(id=sale["member"]),
         outlet=place.code if place else None,
     )

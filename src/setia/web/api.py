@@ -25,6 +25,7 @@ VERSION = "2026-11-01"
 MOST_ROWS = 200
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+NDJSON = "application/x-ndjson"
 RATE = limits.Rate(settings.RATE_LIMIT)
 
 
@@ -38,6 +39,7 @@ class Request:
     key: str
     accept_language: str
     body: bytes
+    stream: Any = None  # for a route that reads its body itself, piece by piece
 
     def args(self) -> dict[str, str]:
         """Query parameters, the last of each."""
@@ -93,6 +95,8 @@ class Route:
     example: Any = None
     answer_example: Any = None
     refuses: tuple[str, ...] = ()
+    status: int | None = None  # of a fine answer in the document, where it isn't 201 for POST and 200 for GET
+    reads: str = JSON  # what its body is; anything but JSON is the route's to read, as a stream
 
 
 _encode = msgspec.json.Encoder().encode
@@ -167,6 +171,8 @@ def _key(route: Route, request: Request, query: Mapping[str, str]) -> str:
 
 
 def _body(route: Route, request: Request) -> Any:
+    if route.reads != JSON:
+        return request.stream
     if route.body is None:
         return None
     if len(request.body) > LARGEST_BODY:

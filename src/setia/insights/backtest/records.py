@@ -29,7 +29,7 @@ from setia.engine.vocabulary import SPENT as SPENDS
 from setia.insights.backtest.history import History, days, in_order, local, micros, places
 from setia.insights.backtest.sales import JOINED, MADE, NOBODY, RETURNED, SPENT, Lines, Sales, coded
 from setia.intake import lookups
-from setia.kit import ids
+from setia.kit import ids, time
 from setia.kit.refusals import Refusal
 from setia.programs import service as programs
 from setia.tenancy.types import Programme
@@ -241,7 +241,7 @@ def _looked_up(sales: Sales, members: Sequence[UUID], outlet_city: NDArray[Any])
     first, last = days(sales)
     for birthday in set(born) - {""}:
         month, day = map(int, birthday.split("-"))
-        dates = [lookups.birthday_in(year, month, day) for year in range(first.year, last.year + 2)]
+        dates = [time.in_year(year, month, day) for year in range(first.year, last.year + 2)]
         ordinals = np.array([each.toordinal() for each in dates])
         where = np.flatnonzero(born == birthday)
         on = sales.day[where]

@@ -210,7 +210,13 @@ def _matrices(frame: Frame, *wanted: list[Key]) -> list[NDArray[Any]]:
 def _lines(compiled: Compiled, sales: Sales, frame: Frame) -> NDArray[np.int64]:
     lines = sales.lines
     found = np.zeros((4, len(lines)), np.int64)
-    found[k.N_NET], found[k.N_SKU], found[k.N_CATEGORY] = lines.net, lines.sku, lines.category
+    found[k.N_NET] = lines.net
+    for place, codes, names in (
+        (k.N_SKU, lines.sku, sales.skus),
+        (k.N_CATEGORY, lines.category, sales.categories),
+    ):
+        unnamed = names.index("") if "" in names else NOBODY
+        found[place] = np.where((lines.items > 0) & (codes != unnamed), codes, NOBODY)
     for n, bit in enumerate(compiled.bits):
         found[k.N_BITS] |= np.asarray(frame.lines.test(bit), np.int64) << n
     return found
