@@ -110,7 +110,7 @@ def _tried(request: HttpRequest, programme: Programme, text: str, book: Book) ->
     if typed["tier"]:
         sale["member"]["tier"] = typed["tier"]
     try:
-        tried = programs.try_sale(programme, text, sale)
+        tried = programs.try_sale(text, programme.zone, sale)
     except Refusal as refusal:
         return values | {"wrong": _wrong(request, refusal)}
     points = sum(effect.amount for effect in tried.effects if effect.asset == "points")
