@@ -5,7 +5,19 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import agree, bulk, decide, demo_backtest, loopholes, proof_check, requests, site, statement, whole
+from bench import (
+    agree,
+    backtest,
+    bulk,
+    decide,
+    demo_backtest,
+    loopholes,
+    proof_check,
+    requests,
+    site,
+    statement,
+    whole,
+)
 from bench.report import Unequal
 
 WITH_SHOP: dict[str, Callable[[site.Shop], None]] = {
@@ -28,6 +40,9 @@ WITH_NOTHING = {
     "proof_check": proof_check.proof_check,
     "idle_memory": whole.idle_memory,
     "demo_seconds": whole.demo_seconds,
+    "backtest_default": backtest.backtest_default,
+    "backtest_lines": backtest.backtest_lines,
+    "backtest_second": backtest.backtest_second,
 }
 NAMES = (*WITH_SHOP, *WITH_DATABASE, *WITH_NOTHING)
 

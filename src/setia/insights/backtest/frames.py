@@ -104,7 +104,8 @@ class Symbols:
 
     def one_of(self, column: Any, values: Sequence[Any]) -> Symbol:
         """Equal to any of them."""
-        return reduce(operator.or_, (Symbol(key_of(column)) == value for value in values))
+        keys = [("eq", key_of(column), key_of(value)) for value in values]
+        return Symbol(reduce(lambda one, other: ("or", one, other), keys))
 
     def choose(self, test: Any, then: Any, otherwise: Any) -> Symbol:
         """One or the other."""
@@ -244,8 +245,8 @@ class Frame(_Arrays):
         """A fact's column: whole numbers, and codes for choices."""
         sales = self.sales
         if name in ("net", "total", "gross", "visits left"):
-            column = {"gross": "net", "visits left": "visits"}.get(name, name)
-            return self._left(getattr(sales, column).astype(np.int64))
+            told = {"gross": "net", "visits left": "visits"}.get(name, name)
+            return self._left(getattr(sales, told).astype(np.int64))
         if name == "items":
             return self.total("items", ("number", 1))
         if name in ("month", "day"):
@@ -254,8 +255,8 @@ class Frame(_Arrays):
             if name == "month":
                 return months.astype(np.int64) % 12 + 1
             return (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
-        column = sales.given[name] if name in sales.given else getattr(sales, {"date": "day"}.get(name, name))
-        column = self._as_codes(name, column).astype(np.int64, copy=False)
+        said = sales.given[name] if name in sales.given else getattr(sales, {"date": "day"}.get(name, name))
+        column = self._as_codes(name, said).astype(np.int64, copy=False)
         if len(self.of) and name != "amount":
             column = column.copy()
             column[self.returns] = column[self.of]
@@ -308,9 +309,8 @@ class Frame(_Arrays):
         """The column in as few bytes as hold it, kept for the next run."""
         if key not in self.kept:
             column = self.column(key)
-            if isinstance(column, np.ndarray) and column.dtype == np.int64 and len(column):
-                if column.min() >= -(1 << 31) and column.max() < 1 << 31:
-                    column = column.astype(np.int32)
+            if isinstance(column, np.ndarray) and column.dtype == np.int64 and _is_small(column):
+                column = column.astype(np.int32)
             self.kept[key] = column
         return self.kept[key]
 
@@ -338,3 +338,8 @@ class LineFrame(_Arrays):
 
 def _code(names: Sequence[str], text: str) -> int:
     return names.index(text) if text in names else -2
+
+
+def _is_small(column: NDArray[np.int64]) -> bool:
+    """Whether 32 bits hold every number of a column."""
+    return not len(column) or bool(column.min() >= -(1 << 31) and column.max() < 1 << 31)

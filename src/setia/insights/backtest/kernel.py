@@ -24,13 +24,13 @@ try:
 except ImportError:  # pragma: no cover - the extra isn't installed
     _F = TypeVar("_F", bound=Callable[..., Any])
 
-    def njit(**_: Any) -> Callable[[_F], _F]:
+    def njit(**_: Any) -> Callable[[_F], _F]:  # type: ignore[no-redef]
         """Leave a function as it is."""
         return lambda function: function
 
 
-JIT = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
-HOT = {**JIT, "forceinline": True}  # passing a dozen arrays on costs more than what these do
+JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+HOT: dict[str, Any] = {**JIT, "forceinline": True}  # passing a dozen arrays on costs more than what these do
 FAR = 1 << 62  # no expiry, and not before an event says so
 DAY = 86_400_000_000
 THIS_YEAR = -1  # how far back a tier is measured, instead of microseconds
@@ -93,7 +93,7 @@ U_TIMES, U_GIVEN, U_REFUSED = range(3)  # of `rules`
 
 
 @njit(**HOT)
-def play(p, b, v, lines, ends, r, w, start, end, row, count):  # type: ignore[no-untyped-def]
+def play(p, b, v, lines, ends, r, w, start, end, row, count):
     """Play a stretch of tape for a row. False as soon as a condition doesn't hold."""
     for i in range(p[1, O_TAPE] + start, p[1, O_TAPE] + end):
         op, to, one, two = p[i, 0], p[i, 1], p[i, 2], p[i, 3]
@@ -141,7 +141,7 @@ def play(p, b, v, lines, ends, r, w, start, end, row, count):  # type: ignore[no
 
 
 @njit(**HOT)
-def month_of(starts, at):  # type: ignore[no-untyped-def]
+def month_of(starts, at):
     """The month an instant falls in; the first and the last take what is beyond."""
     low, high = 0, len(starts) - 1
     while high - low > 1:
@@ -154,7 +154,7 @@ def month_of(starts, at):  # type: ignore[no-untyped-def]
 
 
 @njit(**HOT)
-def list_effect(p, w, listed, row, rule, verb, asset, amount, wanted):  # type: ignore[no-untyped-def]
+def list_effect(p, w, listed, row, rule, verb, asset, amount, wanted):
     """Write an effect down, when they are asked for one by one."""
     if p[0, S_LISTED]:
         n = w[W_NOW, N_LISTED]
@@ -164,7 +164,7 @@ def list_effect(p, w, listed, row, rule, verb, asset, amount, wanted):  # type: 
 
 
 @njit(**HOT)
-def unlink(m, x, w, who, asset, lot):  # type: ignore[no-untyped-def]
+def unlink(m, x, w, who, asset, lot):
     """A lot with nothing left leaves its list; one that no entry speaks of can be used anew."""
     place = M_ASSETS + asset * 4
     before, after = x[lot, X_BEFORE], x[lot, X_AFTER]
@@ -182,7 +182,7 @@ def unlink(m, x, w, who, asset, lot):  # type: ignore[no-untyped-def]
 
 
 @njit(**HOT)
-def add_lot(m, x, y, w, who, asset, amount, begins, stops, entry):  # type: ignore[no-untyped-def]
+def add_lot(m, x, y, w, who, asset, amount, begins, stops, entry):
     """A lot takes its place: soonest expiry first, then oldest, then as they came."""
     lot = w[W_NOW, N_FREE]
     if lot >= 0:
@@ -213,7 +213,7 @@ def add_lot(m, x, y, w, who, asset, amount, begins, stops, entry):  # type: igno
 
 
 @njit(**JIT)
-def expire(starts, m, x, y, w, flows, who, asset, at):  # type: ignore[no-untyped-def]
+def expire(starts, m, x, y, w, flows, who, asset, at):
     """What ran out of an asset by an instant goes, each lot at its own."""
     place = M_ASSETS + asset * 4
     lot = m[who, place + A_HEAD]
@@ -229,7 +229,7 @@ def expire(starts, m, x, y, w, flows, who, asset, at):  # type: ignore[no-untype
 
 
 @njit(**HOT)
-def spendable(p, m, x, who, asset, at):  # type: ignore[no-untyped-def]
+def spendable(p, m, x, who, asset, at):
     """Units that can be spent now; what ran out has gone before."""
     place = M_ASSETS + asset * 4
     if not p[p[1, O_ASSETS] + asset, A_WAITS]:
@@ -244,7 +244,7 @@ def spendable(p, m, x, who, asset, at):  # type: ignore[no-untyped-def]
 
 
 @njit(**HOT)
-def held_rank(p, m, who, at):  # type: ignore[no-untyped-def]
+def held_rank(p, m, who, at):
     """The rank of the highest rung held at an instant."""
     count, place = p[2, N_RUNGS], p[2, M_RUNGS]
     for n in range(1, count):
@@ -255,7 +255,7 @@ def held_rank(p, m, who, at):  # type: ignore[no-untyped-def]
 
 
 @njit(**HOT)
-def new_rank(p, starts, m, ranks, who, at):  # type: ignore[no-untyped-def]
+def new_rank(p, starts, m, ranks, who, at):
     """Who stands on another rung now is counted there."""
     rank, old = held_rank(p, m, who, at), m[who, M_RANK]
     if rank != old:
@@ -266,7 +266,7 @@ def new_rank(p, starts, m, ranks, who, at):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def reached(p, days, t, h, b, c, first, until, at, least):  # type: ignore[no-untyped-def]
+def reached(p, days, t, h, b, c, first, until, at, least):
     """The last sale by an instant at which what is measured, it included, was enough; -1 for none."""
     column, size = p[0, S_MEASURE], p[0, S_MEASURED]
     last, low, high, total = -1, first, first, 0
@@ -292,7 +292,7 @@ def reached(p, days, t, h, b, c, first, until, at, least):  # type: ignore[no-un
 
 
 @njit(**JIT)
-def day_of(p, days, at):  # type: ignore[no-untyped-def]
+def day_of(p, days, at):
     """The place in `days` of the day an instant falls in."""
     low, high = 0, days.shape[1]
     while high - low > 1:
@@ -305,7 +305,7 @@ def day_of(p, days, at):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, until):  # type: ignore[no-untyped-def]
+def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, until):
     """A tier is judged anew: what is deserved by the last sale that reached it, or a step below what ran out, where one
     falls by steps. Rows before `until`."""
     place, rungs, above_ended = p[2, M_RUNGS], p[1, O_RUNGS], False
@@ -344,7 +344,7 @@ def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, un
 
 
 @njit(**HOT)
-def something_ends(p, m, x, who, at):  # type: ignore[no-untyped-def]
+def something_ends(p, m, x, who, at):
     """Whether a lot or a rung ran out by an instant."""
     for asset in range(p[2, N_ASSETS]):
         lot = m[who, M_ASSETS + asset * 4 + A_HEAD]
@@ -358,7 +358,7 @@ def something_ends(p, m, x, who, at):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, at, row, until):  # type: ignore[no-untyped-def]
+def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, at, row, until):
     """Book what ran out by an instant: lots, and rungs each by a review at its own end."""
     for asset in range(p[2, N_ASSETS]):
         lot = m[who, M_ASSETS + asset * 4 + A_HEAD]
@@ -380,7 +380,7 @@ def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, a
 
 
 @njit(**HOT)
-def window(p, days, t, h, b, c, m, who, track, row):  # type: ignore[no-untyped-def]
+def window(p, days, t, h, b, c, m, who, track, row):
     """A sum over a window that ends before a row. What leaves it is taken off once."""
     place, table = p[2, M_TRACKS] + track * 2, p[1, O_TRACKS] + track
     sort, size, column = p[table, T_SORT], p[table, T_SIZE], p[table, T_COLUMN]
@@ -399,7 +399,7 @@ def window(p, days, t, h, b, c, m, who, track, row):  # type: ignore[no-untyped-
 
 
 @njit(**JIT)
-def streak(p, days, h, b, c, first, column, period, least, row):  # type: ignore[no-untyped-def]
+def streak(p, days, h, b, c, first, column, period, least, row):
     """How many whole periods in a row, the last just before this one, had so much each."""
     day = p[0, S_DAY]
     start, i, count = days[period, h[H_DAY, row] - day], row - 1, 0
@@ -419,7 +419,7 @@ def streak(p, days, h, b, c, first, column, period, least, row):  # type: ignore
 
 
 @njit(**JIT)
-def since(p, t, b, c, first, which, row):  # type: ignore[no-untyped-def]
+def since(p, t, b, c, first, which, row):
     """Whole days since the first (0) or last (1) visit that wasn't returned."""
     for n in range(row - first):
         i = first + n if which == 0 else row - 1 - n
@@ -429,7 +429,7 @@ def since(p, t, b, c, first, which, row):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def distinct(p, days, t, h, b, c, lines, ends, w, first, of, sort, size, row):  # type: ignore[no-untyped-def]
+def distinct(p, days, t, h, b, c, lines, ends, w, first, of, sort, size, row):
     """How many different outlets (0), articles (1) or categories (2) in a window, of what wasn't returned."""
     count = 0
     w[W_NOW, N_FIRES] += 1
@@ -459,7 +459,7 @@ def distinct(p, days, t, h, b, c, lines, ends, w, first, of, sort, size, row):  
 
 
 @njit(**HOT)
-def limit_used(p, days, h, m, used, who, limit, row, outlet):  # type: ignore[no-untyped-def]
+def limit_used(p, days, h, m, used, who, limit, row, outlet):
     """How much of a limit is used in the period of a row."""
     period, place = p[limit, L_PERIOD], p[limit, L_PLACE]
     now = days[period, h[H_DAY, row] - p[0, S_DAY]] if period >= 0 else 1
@@ -471,7 +471,7 @@ def limit_used(p, days, h, m, used, who, limit, row, outlet):  # type: ignore[no
 
 
 @njit(**HOT)
-def use_limit(p, days, h, m, used, who, limit, row, outlet, amount):  # type: ignore[no-untyped-def]
+def use_limit(p, days, h, m, used, who, limit, row, outlet, amount):
     """So much more is used of a limit, in the period of a row; only the newest period is kept."""
     period, place = p[limit, L_PERIOD], p[limit, L_PLACE]
     now = days[period, h[H_DAY, row] - p[0, S_DAY]] if period >= 0 else 1
@@ -490,7 +490,7 @@ def use_limit(p, days, h, m, used, who, limit, row, outlet, amount):  # type: ig
 
 
 @njit(**HOT)
-def know(p, days, t, h, b, v, c, lines, ends, m, x, r, w, used, who, row, kind):  # type: ignore[no-untyped-def]
+def know(p, days, t, h, b, v, c, lines, ends, m, x, r, w, used, who, row, kind):
     """Every fact of a row's event that depends on more than the sale goes into its register."""
     first = m[who, M_FIRST] - 1
     for f in range(p[1, O_FACTS], p[1, O_FACTS] + p[2, N_FACTS]):
@@ -523,14 +523,14 @@ def know(p, days, t, h, b, v, c, lines, ends, m, x, r, w, used, who, row, kind):
 
 
 @njit(**HOT)
-def among(p, lines, ends, rule, row, n):  # type: ignore[no-untyped-def]
+def among(p, lines, ends, rule, row, n):
     """Whether a discount makes the nth line cheaper."""
     bit = p[rule, R_WHERE]
     return bit < 0 or (ends[row] + n < ends[row + 1] and lines[N_BITS, ends[row] + n] >> bit & 1 == 1)
 
 
 @njit(**JIT)
-def take_off(p, lines, ends, w, rule, row, count, amount):  # type: ignore[no-untyped-def]
+def take_off(p, lines, ends, w, rule, row, count, amount):
     """Share a discount out over its lines, by largest remainder; of equals, the first get more."""
     w[W_NOW, N_OFF] -= amount
     total = 0
@@ -559,7 +559,7 @@ def take_off(p, lines, ends, w, rule, row, count, amount):  # type: ignore[no-un
 
 
 @njit(**HOT)
-def within(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-untyped-def]
+def within(p, lines, ends, r, w, rule, row, count, amount):
     """How much of an amount a rule's limits, and the price that is left, still allow."""
     for limit in range(p[1, O_LIMITS] + p[rule, R_LIMIT], p[1, O_LIMITS] + p[rule, R_LIMITS]):
         gone, most = r[p[limit, L_REG]], p[limit, L_MOST]
@@ -579,7 +579,7 @@ def within(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-u
 
 
 @njit(**HOT)
-def book(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-untyped-def]
+def book(p, lines, ends, r, w, rule, row, count, amount):
     """An effect takes place: the limits and the price of this and later rules know of it."""
     if p[rule, R_ASK] == DISCOUNT:
         take_off(p, lines, ends, w, rule, row, count, amount)
@@ -591,7 +591,7 @@ def book(p, lines, ends, r, w, rule, row, count, amount):  # type: ignore[no-unt
 
 
 @njit(**HOT)
-def tried(p, b, v, lines, ends, r, w, rule, row, count, n):  # type: ignore[no-untyped-def]
+def tried(p, b, v, lines, ends, r, w, rule, row, count, n):
     """What a rule would give, as the nth effect. False when its condition doesn't hold or it comes to nothing."""
     table = p[1, O_RULES] + rule
     if p[table, R_GATE] >= 0 and not b[p[table, R_GATE], row]:
@@ -609,7 +609,7 @@ def tried(p, b, v, lines, ends, r, w, rule, row, count, n):  # type: ignore[no-u
 
 
 @njit(**JIT)
-def compete(p, b, v, lines, ends, r, w, group, start, end, row, count, n):  # type: ignore[no-untyped-def]
+def compete(p, b, v, lines, ends, r, w, group, start, end, row, count, n):
     """A group's rules: all of them, or the best or first against the others, who then give nothing."""
     best, most, first = -1, -1, n
     for i in range(start, end):
@@ -635,7 +635,7 @@ def compete(p, b, v, lines, ends, r, w, group, start, end, row, count, n):  # ty
 
 
 @njit(**JIT)
-def fire(p, b, v, lines, ends, r, w, which, row, count, n):  # type: ignore[no-untyped-def]
+def fire(p, b, v, lines, ends, r, w, which, row, count, n):
     """Every rule of a list whose condition holds, in its order; of a group, who wins in its first one's place."""
     w[W_NOW, N_FIRES] += 1
     mark = w[W_NOW, N_FIRES]
@@ -654,7 +654,7 @@ def fire(p, b, v, lines, ends, r, w, which, row, count, n):  # type: ignore[no-u
 
 
 @njit(**JIT)
-def offer(p, b, v, lines, ends, r, w, row):  # type: ignore[no-untyped-def]
+def offer(p, b, v, lines, ends, r, w, row):
     """The phase of prices: what is offered lowers what the sale earns on. How many effects."""
     count, gross = ends[row + 1] - ends[row], r[p[0, S_NET]]
     w[W_PRICE, 0] = gross
@@ -673,7 +673,7 @@ def offer(p, b, v, lines, ends, r, w, row):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def decide(p, b, v, c, lines, ends, r, w, row, kind):  # type: ignore[no-untyped-def]
+def decide(p, b, v, c, lines, ends, r, w, row, kind):
     """The effects of a row's event into `w`, as `engine.decide` finds them. How many; -1 for a loop of rules."""
     n, count, base = 0, 0, ON_JOIN - EARN
     if kind == MADE:
@@ -746,7 +746,7 @@ def give(
     amount,
     wanted,
     slot,
-):  # type: ignore[no-untyped-def]
+):
     """An effect of a row, judged as sale `of`, becomes what the member holds. Owed units are paid first."""
     table = p[1, O_RULES] + rule
     asset, ask, at = p[table, R_ASSET], p[table, R_ASK], t[T_AT, row]
@@ -791,7 +791,7 @@ def give(
 
 
 @njit(**JIT)
-def draw(m, x, w, who, asset, amount, at, entry, coming):  # type: ignore[no-untyped-def]
+def draw(m, x, w, who, asset, amount, at, entry, coming):
     """Draw from lots in the order of spending, or from what is still coming. What is missing."""
     place = M_ASSETS + asset * 4
     lot = m[who, place + A_HEAD]
@@ -809,7 +809,7 @@ def draw(m, x, w, who, asset, amount, at, entry, coming):  # type: ignore[no-unt
 
 
 @njit(**JIT)
-def spend(p, t, h, m, x, w, flows, rules, listed, who, row, amount):  # type: ignore[no-untyped-def]
+def spend(p, t, h, m, x, w, flows, rules, listed, who, row, amount):
     """Units are spent; without enough, nothing is."""
     asset = p[0, S_SPENT]
     if spendable(p, m, x, who, asset, t[T_AT, row]) < amount:
@@ -821,7 +821,7 @@ def spend(p, t, h, m, x, w, flows, rules, listed, who, row, amount):  # type: ig
 
 
 @njit(**HOT)
-def count_in(p, b, c, lines, ends, m, r, w, who, row, of):  # type: ignore[no-untyped-def]
+def count_in(p, b, c, lines, ends, m, r, w, who, row, of):
     """What a sale, or what is left of one, counts in sums from now on."""
     place, tracks, columns = p[2, M_TRACKS], p[1, O_TRACKS], p[1, O_COLUMNS]
     for column in range(p[2, N_COLUMNS]):
@@ -841,14 +841,14 @@ def count_in(p, b, c, lines, ends, m, r, w, who, row, of):  # type: ignore[no-un
             c[column, of] = new
         if new != old:
             for track in range(p[2, N_TRACKS]):
-                if p[tracks + track, T_COLUMN] == column:
-                    if p[tracks + track, T_SORT] == EVER or of >= m[who, place + track * 2 + 1]:
-                        m[who, place + track * 2] += new - old
+                is_inside = p[tracks + track, T_SORT] == EVER or of >= m[who, place + track * 2 + 1]
+                if p[tracks + track, T_COLUMN] == column and is_inside:
+                    m[who, place + track * 2] += new - old
 
 
 @njit(**HOT)
 def sell(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used, flows, ranks, people, places, rules,
-         worth, listed, who, row, kind):  # type: ignore[no-untyped-def]  # fmt: skip
+         worth, listed, who, row, kind):  # fmt: skip
     """A purchase or a sign-up: what is known, what follows, what is remembered."""
     know(p, days, t, h, b, v, c, lines, ends, m, x, r, w, used, who, row, kind)
     slot = h[H_SLOT, row]
@@ -879,7 +879,7 @@ def sell(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
 
 @njit(**JIT)
 def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used, flows, ranks, people, places,
-              rules, worth, listed, who, row):  # type: ignore[no-untyped-def]  # fmt: skip
+              rules, worth, listed, who, row):  # fmt: skip
     """A return: what is left of the sale would have earned less; the difference goes, by target (`journal.undo`)."""
     of, at = h[H_TARGET, row], t[T_AT, row]
     slot, n = h[H_SLOT, of], 0
@@ -929,7 +929,7 @@ def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, 
 
 
 @njit(**JIT)
-def allow(p, m, x, y, w, kept, who, at, slot):  # type: ignore[no-untyped-def]
+def allow(p, m, x, y, w, kept, who, at, slot):
     """How much of what is due the policy lets be taken from each entry, newest first. Whether a rung is among them."""
     is_rung = False
     w[W_ROOM, : p[2, N_ASSETS]] = 0
@@ -966,7 +966,7 @@ def allow(p, m, x, y, w, kept, who, at, slot):  # type: ignore[no-untyped-def]
 @njit(**JIT)
 def take_back(
     p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot
-):  # type: ignore[no-untyped-def]
+):
     """Take what is allowed: out of the entry's own lot first, then as spending does, then what is coming; the rest is owed."""
     entry = kept[slot, K_HEAD]
     while entry >= 0:
@@ -995,7 +995,7 @@ def take_back(
 
 
 @njit(**JIT)
-def draw_back(m, x, y, w, who, asset, amount, at, entry):  # type: ignore[no-untyped-def]
+def draw_back(m, x, y, w, who, asset, amount, at, entry):
     """Take units out of the lot an entry made, then out of others; what can't be paid is owed."""
     place, lot = M_ASSETS + asset * 4, y[entry, E_LOT]
     if lot >= 0 and x[lot, X_LEFT]:
@@ -1014,7 +1014,7 @@ def draw_back(m, x, y, w, who, asset, amount, at, entry):  # type: ignore[no-unt
 
 
 @njit(**HOT)
-def open_member(p, h, m, ranks, who, row):  # type: ignore[no-untyped-def]
+def open_member(p, h, m, ranks, who, row):
     """A member's first row."""
     m[who, :] = 0
     m[who, M_FIRST] = row + 1
@@ -1029,7 +1029,7 @@ def open_member(p, h, m, ranks, who, row):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def close_member(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed, who, code, until):  # type: ignore[no-untyped-def]
+def close_member(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed, who, code, until):
     """Time passes until the last instant; what is held then. Rows before `until`."""
     settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, p[0, S_UNTIL], -1, until)
     new_rank(p, starts, m, ranks, who, p[0, S_UNTIL])
@@ -1042,7 +1042,7 @@ def close_member(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, 
 
 @njit(**JIT)
 def scan(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used, flows, ranks, people, places, rules,
-         worth, listed, order, start, stop):  # type: ignore[no-untyped-def]  # fmt: skip
+         worth, listed, order, start, stop):  # fmt: skip
     """Rows from one place to another, of `order` if there is one. The place reached: earlier than `stop` when something is
     full or wrong."""
     is_shared, spare = p[0, S_SHARED] != 0, 2 * p[2, N_MADE] + 8
@@ -1077,9 +1077,9 @@ def scan(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
                 m[who, M_SOON] = 1
         kind = b[B_KIND, row]
         if kind <= MADE:
-            if b[B_SPENDS, row]:
-                if spendable(p, m, x, who, p[0, S_SPENT], t[T_AT, row]) >= p[0, S_SPEND_AT]:
-                    spend(p, t, h, m, x, w, flows, rules, listed, who, row, p[0, S_SPEND_AT])
+            least = p[0, S_SPEND_AT]
+            if b[B_SPENDS, row] and spendable(p, m, x, who, p[0, S_SPENT], t[T_AT, row]) >= least:
+                spend(p, t, h, m, x, w, flows, rules, listed, who, row, least)
             sell(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used, flows, ranks, people, places,
                  rules, worth, listed, who, row, kind)  # fmt: skip
         elif kind == RETURNED:
@@ -1093,7 +1093,7 @@ def scan(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
 
 
 @njit(**JIT)
-def finish(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed, last):  # type: ignore[no-untyped-def]
+def finish(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, people, listed, last):
     """Every member that is still open is closed. `last` is the row after each member's last."""
     for who in range(len(m)):
         code = who if p[0, S_SHARED] else w[W_NOW, N_MEMBER]

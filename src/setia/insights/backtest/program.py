@@ -182,10 +182,8 @@ class Compiler:
         net = self._counts(NET)
         visits = self._counts(VISITS)
         facts = self._facts()
-        rules = []
         groups: dict[Any, int] = {}
-        for rule in book.rules:
-            rules.append(self._rule(rule, groups, rule.id in asks))
+        rules = [self._rule(rule, groups, rule.id in asks) for rule in book.rules]
         days = self._by_day()
         shared = sum(limit[k.L_WHOSE] != k.MEMBER for limit in self.limits)
         constants = np.zeros(self.next_register + 3, np.int64)
@@ -304,10 +302,10 @@ class Compiler:
     def _facts(self) -> list[list[int]]:
         """The folded facts that are needed, each with its register and the kinds of event that need it."""
         needs = {kind: self.book.needs.get(kind, frozenset()) for kind in (MADE, JOINED)}
-        found = []
-        if self.priced:
-            for name in ("net", "total"):
-                found.append([k.F_VALUE, self._value(("fact", name)), 0, 0, self._register(name), 3, 0])
+        lowered = ("net", "total") if self.priced else ()
+        found = [
+            [k.F_VALUE, self._value(("fact", name)), 0, 0, self._register(name), 3, 0] for name in lowered
+        ]
         for name in sorted(needs[MADE] | needs[JOINED]):
             kinds = (name in needs[MADE]) << k.MADE | (name in needs[JOINED]) << k.JOINED
             sort, a, b, c, counts = self._fact(name)
@@ -469,9 +467,9 @@ class Compiler:
             to = self._fresh()
             self.tape.append((k.LINES, to, 0, self._bit(key[2]), 0))
         else:
-            operands = [self._emit(part, asks, known) for part in key[1:]]
+            one, two, three = [*(self._emit(part, asks, known) for part in key[1:]), 0, 0][:3]
             to = self._fresh()
-            self.tape.append((_OPS[key[0]], to, *operands, *([0] * (3 - len(operands)))))
+            self.tape.append((_OPS[key[0]], to, one, two, three))
         known[key] = to
         return to
 

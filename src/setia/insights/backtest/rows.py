@@ -48,7 +48,6 @@ from setia.programs import service as programs
 REVIEW = "tier.review"
 _PROGRAM = UUID(int=0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_YEAR = timedelta(days=365)
 
 
 def instant(microseconds: int) -> datetime:
@@ -396,12 +395,8 @@ class Rows:
         for at, day, gained, _ in (events := self._measured(member, fold, before)):
             if gained <= 0:
                 continue
-            now = period(day, "year")
-            total = sum(
-                more
-                for when, on, _, more in events
-                if when <= at and (when >= at - _YEAR if fold and fold.days else period(on, "year") == now)  # type: ignore[union-attr]
-            )
+            inside = [event for event in events if event[0] <= at and _measures(fold, event, at, day)]
+            total = sum(more for _, _, _, more in inside)
             for step in asked:
                 if total >= step.at_least:
                     found[step.name] = at
@@ -475,8 +470,8 @@ class Rows:
     def _lots(self, member: Member, event: UUID, plan: Plan) -> None:
         account = member.account
         known = {lot.key: lot for lot in account.lots}
-        for *key, _, gone, _ in plan.draws:
-            known[tuple(key)].expired += gone  # type: ignore[index]
+        for lot_event, lot_n, lot_k, _, gone, _ in plan.draws:
+            known[lot_event, lot_n, lot_k].expired += gone
         for n, asset, amount, starts, ends, holder, place, *root in plan.lots:
             key = event, n, place
             if key not in known:
@@ -497,7 +492,7 @@ class Rows:
                 lot.available_from,
                 lot.expires_at,
                 *(lot.root if lot.root != lot.key[:2] else (None, None)),
-            )  # fmt: skip
+            )
             for lot in member.account.lots
         ]
         return journal.Stood(member.entries.get(of, []), member.postings.get(of, []), lots)
@@ -593,6 +588,13 @@ def _inside(fold: Any, sale: Past | Gift, at: datetime, day: date) -> bool:
     if fold.days:
         return bool(sale.at >= at - timedelta(days=fold.days))
     return not fold.this or bool(sale.day >= period(day, fold.this))
+
+
+def _measures(fold: Any, event: tuple[datetime, date, int, int], at: datetime, day: date) -> bool:
+    """Whether what happened by an instant still counts for a tier then."""
+    if fold.days:
+        return event[0] >= at - timedelta(days=fold.days)
+    return bool(period(event[1], "year") == period(day, "year"))
 
 
 def _sum(column: str, where: Any, sales: Iterable[Past]) -> int:

@@ -117,7 +117,7 @@ def spendings(sales: Sales, assumptions: Assumptions) -> NDArray[np.uint8]:
             mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
         mixed ^= mixed >> np.uint64(31)
     chosen = mixed % np.uint64(100) < np.uint64(assumptions.spend_percent)
-    return (chosen & (sales.kind == MADE) & (sales.member != NOBODY)).astype(np.uint8)
+    return np.asarray(chosen & (sales.kind == MADE) & (sales.member != NOBODY), np.uint8)
 
 
 def outcome(
@@ -139,14 +139,19 @@ def outcome(
     }
     named = _by_prefix(asked)
     mine = sales.member != NOBODY
-    buys = mine & np.isin(sales.kind, (MADE, RETURNED))
+    buys = mine & ((sales.kind == MADE) | (sales.kind == RETURNED))
+    if "by_member" not in sales.memo:
+        codes, net, visits = (column[buys] for column in (sales.member, sales.net, sales.visits))
+        people = len(sales.members)
+        sums = _sum_by(codes, net, people), _sum_by(codes, visits, people)
+        sales.memo["by_member"] = *sums, _sum_by(sales.outlet[buys], net, len(sales.outlets) + 1)
+    net, visits, by_outlet = sales.memo["by_member"]
     by_member = {
-        "net": _sum_by(sales.member[buys], sales.net[buys], len(sales.members)),
-        "visits": _sum_by(sales.member[buys], sales.visits[buys], len(sales.members)),
+        "net": net,
+        "visits": visits,
         "worth": worth @ totals.people[:count],
         **{names.assets[n]: totals.people[n] for n in shown},
     }
-    by_outlet = _sum_by(sales.outlet[buys], sales.net[buys], len(sales.outlets) + 1)
     outlets = {
         name: {
             "net": int(by_outlet[code]),
@@ -195,6 +200,9 @@ def _by_prefix(asked: Mapping[str, NDArray[np.int64]]) -> dict[str, dict[str, ND
 
 def _sum_by(codes: NDArray[Any], values: NDArray[Any], size: int) -> NDArray[np.int64]:
     """The sum of values for each code, exactly; a code of -1 goes last."""
+    codes = np.where(codes < 0, size - 1, codes)
+    if np.abs(values, dtype=np.float64).sum() < 2**53:  # doubles hold these sums to the last rupiah
+        return np.bincount(codes, values, size).astype(np.int64)
     found = np.zeros(size, np.int64)
     np.add.at(found, codes, values.astype(np.int64))
     return found
@@ -202,16 +210,17 @@ def _sum_by(codes: NDArray[Any], values: NDArray[Any], size: int) -> NDArray[np.
 
 def _categories(sales: Sales, totals: Totals, buys: NDArray[np.bool_]) -> dict[str, dict[str, int]]:
     """By category, the net of its lines and its share of what each sale gave, in the proportion of net."""
-    lines = sales.lines
+    lines, memo = sales.lines, sales.memo
     if not len(lines):
         return {}
-    made = (sales.kind == MADE)[lines.sale] & buys[lines.sale]
-    rows, codes, net = lines.sale[made], lines.category[made], lines.net[made]
-    whole = np.bincount(rows, net, len(sales))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = np.where(whole > 0, totals.worth / whole, 0.0)
-    share = np.bincount(codes + 1, net * rate[rows], len(sales.categories) + 1)
-    sums = np.bincount(codes + 1, net, len(sales.categories) + 1)
+    if "categories" not in memo:
+        made = (sales.kind == MADE)[lines.sale] & buys[lines.sale]
+        rows, codes = lines.sale[made].astype(np.int32), lines.category[made] + 1
+        net = lines.net[made].astype(np.float64)
+        memo["categories"] = rows, codes, net, np.bincount(rows, net, len(sales)), np.bincount(codes, net, len(sales.categories) + 1)  # fmt: skip
+    rows, codes, net, whole, sums = memo["categories"]
+    rate = np.divide(totals.worth, whole, out=np.zeros(len(sales)), where=whole > 0)
+    share = np.bincount(codes, net * rate[rows], len(sales.categories) + 1)
     return {
         name: {"net": round(sums[code + 1]), "worth": round(share[code + 1])}
         for code, name in enumerate(sales.categories)
