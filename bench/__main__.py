@@ -5,7 +5,19 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import agree, backtest, bulk, decide, proof_check, requests, site, statement, whole
+from bench import (
+    agree,
+    backtest,
+    bulk,
+    decide,
+    demo_backtest,
+    loopholes,
+    proof_check,
+    requests,
+    site,
+    statement,
+    whole,
+)
 from bench.report import Unequal
 
 WITH_SHOP: dict[str, Callable[[site.Shop], None]] = {
@@ -18,7 +30,12 @@ WITH_SHOP: dict[str, Callable[[site.Shop], None]] = {
     "spend_http": requests.spend,
     "transfer_http": requests.transfer,
 }
-WITH_DATABASE = {"import_bulk": bulk.import_bulk, "agreement": agree.agreement}
+WITH_DATABASE = {
+    "import_bulk": bulk.import_bulk,
+    "agreement": agree.agreement,
+    "backtest_demo": demo_backtest.backtest_demo,
+    "loopholes": loopholes.loopholes,
+}
 WITH_NOTHING = {
     "proof_check": proof_check.proof_check,
     "idle_memory": whole.idle_memory,

@@ -254,6 +254,16 @@ def got(of, known, kind="purchase.made"):
     return {effect.rule: effect.amount for effect in decide(of, kind, known)}
 
 
+def test_a_fact_of_lines_is_for_rules_and_not_for_other_facts():
+    with pytest.raises(programs.BadDocument) as refused:
+        own = WHOLE.replace("{fact: category, is: kopi}", "{fact: my.sering, at_least: 2}")
+        own = own.replace("facts:", "facts:\n  awal: {often: sku, days: 9}").replace("my.sering", "my.awal")
+        programs.check(own % ("", "  - {id: a, on: purchase.made, benefit: kilat}"), "Asia/Jakarta", 1)
+    assert [(each.path, each.code) for each in refused.value.problems][:1] == [
+        ("facts.kopi.where", "unknown_fact")
+    ]
+
+
 TABLE = (  # MISSION C1: discount, points and shipping by tier
     "  - {id: potongan, on: purchase.made, discount: {percent: {by: member.tier, bronze: 5, silver: 10, gold: 15}}}\n"
     "  - id: poin\n    on: purchase.made\n"

@@ -249,3 +249,119 @@ def test_an_import_is_no_event_of_the_api(shop, people, tmp_path):
     _read(shop, _file(tmp_path, _rows(2)))
     found = call("GET", "/v1/events?kind=purchase.made", key=shop.key).body["data"]
     assert {row["source"] for row in found} == {"import"}
+
+
+# Lines of JSON over HTTP
+
+
+def line(id, amount=100_000, phone=RANI, at=DAY, **more):
+    told = {"kind": "purchase.made", "id": id, "at": at.isoformat(), "outlet": "kemang"}
+    told |= {"member": {"phone": phone}, "data": {"total": {"amount": amount}}, **more}
+    return json.dumps(told)
+
+
+def bulk_lines(shop, *lines, key=None, query=""):
+    raw = "\n".join(lines).encode() if isinstance(lines[0], str) else b"\n".join(lines)
+    return call("POST", f"/v1/events/bulk{query}", raw=raw, key=key or shop.key)
+
+
+def test_lines_of_json_go_in_bad_ones_are_told_and_repeated_ones_change_nothing(shop, people):
+    before = shop.points(people[0])
+    lines = [
+        line("S1", phone=RANI),
+        line("S2", phone=TWO, at=DAY + timedelta(hours=1)),
+        "",
+        "{not json",
+        line("S3", phone="081299999999"),
+        line("S4", amount=-5),
+        line("S5", outlet="bulan"),
+        line("S6", at=time.now() + timedelta(days=2)),
+        json.dumps({"kind": "purchase.maid", "id": "S7"}),
+        json.dumps({"kind": "points.spent", "id": "T1", "member": {"phone": RANI}, "data": {"points": 10}}),
+        line("S1", phone=RANI),
+        line("S1", amount=7, phone=RANI),
+        json.dumps(
+            {
+                "kind": "points.adjusted",
+                "id": "K",
+                "member": {"phone": RANI},
+                "data": {"points": 9, "reason": "xxx"},
+            }
+        ),
+    ]
+    said = bulk_lines(shop, *lines, query="?name=kas-lama.ndjson")
+    assert said.status == 200, said.body
+    body = said.body
+    assert (body["import"], body["lines"], body["accepted"], body["repeated"]) == (1, 13, 3, 1)
+    found = {row["line"]: (row["code"], row["param"]) for row in body["rows"]}
+    assert found == {
+        4: ("malformed", None),
+        5: ("not_found", "member"),
+        6: ("invalid", "data"),
+        7: ("not_found", "outlet"),
+        8: ("in_future", "at"),
+        9: ("unknown_kind", "kind"),
+        12: ("already_recorded", "id"),
+        13: ("scope", None),
+    }
+    assert body["refused"] == 8 and all(row["fix"]["id"] and row["message"]["en"] for row in body["rows"])
+    gained = shop.points(people[0]) - before
+    again = bulk_lines(shop, *lines).body
+    assert (again["accepted"], again["repeated"], again["points"]) == (0, 4, 0)
+    assert shop.points(people[0]) - before == gained
+    first = undoing.listed(shop.programme)[1]
+    assert (first.file, first.accepted, first.state) == ("kas-lama.ndjson", 3, "done")
+    assert Import.objects.get(program_id=shop.programme.id, number=1).rows == 13
+    _sound(shop)
+
+
+def test_lines_are_undone_as_an_import_and_can_come_again(shop, people):
+    lines = [line(f"S{i}", at=DAY + timedelta(hours=i)) for i in range(3)]
+    before = shop.points(people[0])
+    number = bulk_lines(shop, *lines).body["import"]
+    undoing.undo(shop.programme, number, "cli", "wrong file")
+    assert shop.points(people[0]) == before
+    assert bulk_lines(shop, *lines).body["accepted"] == 3
+    assert bulk_lines(shop, *lines).body["repeated"] == 3
+    _sound(shop)
+
+
+def test_lines_are_checked_without_being_written(shop, people):
+    said = bulk_lines(shop, line("S1"), "x", query="?dry_run=true").body
+    assert (said["import"], said["accepted"], said["refused"]) == (None, 1, 1)
+    assert not Event.objects.filter(program_id=shop.programme.id, kind="purchase.made").exists()
+    assert undoing.listed(shop.programme) == []
+
+
+def test_lines_need_the_scope_of_history(shop, people):
+    weak = tenancy.make_key(shop.programme.id, "weak", ["earn", "read"], "weak")
+    assert bulk_lines(shop, line("S1"), key=weak).status == 403
+    only_late = tenancy.make_key(shop.programme.id, "late", ["late"], "late")
+    assert bulk_lines(shop, line("S1"), key=only_late).body["rows"][0]["code"] == "scope"
+
+
+def test_lines_and_bodies_have_limits(shop, people, monkeypatch):
+    from setia.intake import lines as reading
+
+    monkeypatch.setattr(reading, "LONGEST_LINE", 1_000)
+    monkeypatch.setattr(reading, "READ_AT_ONCE", 300)
+    long = line("S1", data={"total": {"amount": 5}, "items": [{"sku": "x" * 60, "amount": 5}] * 40})
+    said = bulk_lines(shop, line("S0"), long, line("S2"), long).body
+    assert (said["accepted"], [(row["line"], row["code"]) for row in said["rows"]]) == (
+        2,
+        [(2, "too_large"), (4, "too_large")],
+    )
+    monkeypatch.setattr(reading, "LARGEST", 2_000)
+    said = bulk_lines(shop, *(line(f"T{i}") for i in range(50))).body
+    assert said["rows"][-1]["code"] == "too_large" and 0 < said["accepted"] < 50
+    assert said["lines"] == said["accepted"] + 1
+    assert call("POST", "/v1/events/bulk", raw=b"", key=shop.key).body["lines"] == 0
+
+
+def test_a_receipt_of_lines_and_a_torn_last_line(shop, people):
+    items = [{"sku": "KOPI", "amount": 30_000}, {"sku": "SODA", "amount": 20_000, "qty": 2}]
+    whole = line("S1", data={"total": {"amount": 50_000}, "items": items})
+    said = bulk_lines(shop, whole, line("S2")[:-9]).body
+    assert (said["accepted"], said["rows"][0]["line"], said["rows"][0]["code"]) == (1, 2, "malformed")
+    event = Event.objects.get(program_id=shop.programme.id, external_id="S1")
+    assert event.net == 50_000 and event.actor.startswith("import:")

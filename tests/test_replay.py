@@ -40,6 +40,7 @@ WAITING = """
     on: member.birthday
     when: {fact: member.birthday_known_days, at_least: 7}
     give: {asset: points, amount: 50}
+  - {id: paling-rajin, on: member.ranked, give: {asset: points, amount: 1}}
 """
 
 
@@ -199,6 +200,8 @@ def lived_in():
     shop.give_back("A21", at(459), id="R8", refund=40_000)
     shop.programme = tenancy.set_clock(shop.programme.id, shop.programme.now() + timedelta(days=40))
     shop.caller = tenancy.caller(shop.key)
+    month = shop.programme.now().astimezone(time.zone(shop.programme.zone)).replace(day=1, hour=12)
+    shop.buy("A23", 50_000, at=month - timedelta(days=1))
     _settle()
     shop.buy("A22", 900_000)
     _settle()

@@ -107,6 +107,27 @@ def test_limits_by_outlet_and_day_and_by_month():
     assert sum(used(shop, "used.c#1").values()) == 18
 
 
+def test_what_was_given_back_can_be_given_again_from_any_slice():
+    shop = found_shop(rules(10**9))
+    shop.member(phone(0), NOON - timedelta(days=9))
+    for n in range(
+        12
+    ):  # each in a slice of its own dice: four a day at an outlet, taken back and given again
+        at = NOON + timedelta(minutes=9 * n)
+        given = [
+            next(
+                e.amount
+                for e in shop.buy(f"{n}-{i}", 10_000, phone=phone(0), at=at, outlet="kemang").entries
+                if e.rule == "c"
+            )
+            for i in range(5)
+        ]
+        assert given == [3, 3, 3, 3, 0]
+        for i in range(5):
+            shop.give_back(f"{n}-{i}", at + timedelta(minutes=5))
+    sound(shop)
+
+
 def test_the_entry_that_a_budget_cut_says_so():
     shop = found_shop(rules(10))
     shop.member(phone(0), NOON - timedelta(days=9))

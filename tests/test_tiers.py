@@ -68,6 +68,7 @@ TWO = "tiers: [{tier: bronze}, {tier: silver, %s, keep: 12 months}]"
             "tiers: [{tier: a}, {tier: b, from_visits: 0, keep: 1 month}]",
             [("tiers[1].from_visits", "tier_not_above")],
         ),
+        ("tiers: [{tier: a, from_spend: 5}]", [("tiers[0]", "tiers_not_rising")]),
         (
             "tiers: [{tier: a}, {tier: b, from_spend: 9, keep: 1 month}, {tier: c, from_visits: 10, keep: 1 month}]",
             [("tiers", "tiers_mixed")],

@@ -72,7 +72,7 @@ def holdings(programme: Any) -> dict[str, Any]:
             "points": journal.spendable(member, "points", AT),
             "tier": tier.name,
             "held_until": tier.held_until.isoformat() if tier.held_until else None,
-            "spent": tier.spent,
+            "spent": tier.value,
             "expiring": [[at.isoformat(), n] for at, n in journal.expiring(member, "points", AT)][:2],
         }
     return found

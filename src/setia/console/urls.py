@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from setia.console import corrections, imports, merging, people, programme, record, views
+from setia.console import backtest, corrections, imports, merging, people, programme, record, views
 
 app_name = "console"
 urlpatterns = [
@@ -41,5 +41,10 @@ urlpatterns = [
     path("bulan", record.months, name="months"),
     path("bulan/<str:month>/tutup", record.close_month, name="close_month"),
     path("kejadian/<str:event>/sesudah", record.later, name="later"),
+    path("uji", backtest.asked, name="backtest"),
+    path("uji/<int:number>", backtest.job, name="backtest_job"),
+    path("uji/<int:number>.json", backtest.as_json, name="backtest_json"),
+    path("uji/<int:number>/<slug:table>.csv", backtest.as_csv, name="backtest_csv"),
+    path("kewajiban", backtest.liability, name="liability"),
     path("qr", views.poster, name="poster"),
 ]

@@ -11,12 +11,24 @@ from typing import Any
 from setia.engine import explain, nodes, sentences
 from setia.engine.decide import Book, Effect, decide, spread
 from setia.engine.language import LARGEST_GIFT, Reader, measured, nearest
-from setia.engine.vocabulary import JOINED, MADE, NEVER, WEEKDAYS, Fact, Held, Often, Reached, Since
+from setia.engine.vocabulary import (
+    MADE,
+    NEVER,
+    UNKNOWN_BIRTHDAY,
+    WEEKDAYS,
+    Fact,
+    Held,
+    LookUp,
+    Often,
+    Reached,
+    Since,
+)
 from setia.kit import money, texts, time
 from setia.kit.refusals import Refusal
 
 MOST_EXAMPLES = 200
 MOST_LINES = 100
+KNOWN_DAYS = 365  # since a birthday was told, when an example tells only the birthday
 NOON = datetime(2026, 1, 5, 5, tzinfo=UTC)  # a Monday, 12.00 WIB: when an example says nothing of time
 
 
@@ -158,14 +170,19 @@ def gathered(book: Book, facts: Mapping[str, Fact], example: Example) -> dict[st
     at = _instant(example.at, book.zone)
     local = at.astimezone(time.zone(book.zone))
     found: dict[str, Any] = {name: _empty(fact, local.date()) for name, fact in facts.items()}
-    found |= {name: _unfolded(book, fold) for name, fold in book.folds.items()}
+    found |= {name: _unfolded(book, f) for name, f in book.folds.items() if not isinstance(f, LookUp)}
+    found["member.days_to_birthday"] = UNKNOWN_BIRTHDAY
     found |= {"at": at, "date": local.date(), "hour": local.hour, "weekday": WEEKDAYS[local.weekday()]}
     found |= {"day": local.day, "month": local.month, "applied": None}
-    found |= _sold({} if example.event == JOINED else example.sale, book)
+    found |= _sold(example.sale, book)
     found["channel"] = example.sale.get("channel", "")
-    for name, value in example.member.items():
-        found |= _of_member(book, name, value, local.date())
-    return found | dict(example.facts)
+    for name in sorted(example.member, key=lambda name: name != "birthday"):  # what is said of it counts more
+        found |= _of_member(book, name, example.member[name], local.date())
+    found |= example.facts
+    if "member.out_of_town" not in {*example.facts, *(f"member.{name}" for name in example.member)}:
+        own, here = (str(found.get(name, "")).casefold() for name in ("member.city", "outlet.city"))
+        found["member.out_of_town"] = int(bool(own and here) and own != here)
+    return found
 
 
 def _unfolded(book: Book, fold: Any) -> Any:
@@ -234,20 +251,9 @@ def _of_member(book: Book, name: str, value: Any, day: date) -> dict[str, Any]:
                 found[fact] = step.rank if fold.give == "rank" else step.name
         return found
     if name == "birthday":
-        return {"member.days_to_birthday": days_to(value, day)}
+        left = time.days_to(value.month, value.day, day)
+        return {"member.days_to_birthday": left, "member.birthday_known_days": KNOWN_DAYS}
     return {f"member.{name}": value}
-
-
-def days_to(birthday: date, day: date) -> int:
-    """Days from a day to the next birthday; one of 29 February is had on 1 March where there is none."""
-    for year in (day.year, day.year + 1):
-        try:
-            next_one = birthday.replace(year=year)
-        except ValueError:
-            next_one = date(year, 3, 1)
-        if next_one >= day:
-            return (next_one - day).days
-    raise AssertionError("a birthday comes every year")
 
 
 # Reading

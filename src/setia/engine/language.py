@@ -460,11 +460,11 @@ class Reader:
             if fold is None:
                 continue
             found[f"{nodes.OWN}{name}"] = fold
-            if isinstance(fold, Often):
-                self.line_fields[f"{nodes.OWN}{name}"] = "count"
-            else:
+            if not isinstance(fold, Often):
                 unit, high = measured(fold)
                 self.know(Fact(f"{nodes.OWN}{name}", unit, 0, high, fold))
+        # Of rules' lines only: what was bought often by now is nothing that an earlier sale's line knew.
+        self.line_fields |= {name: "count" for name, fold in found.items() if isinstance(fold, Often)}
         return found
 
     def _fold(self, path: str, thing: Any) -> Fold | None:

@@ -284,11 +284,12 @@ def _stacks(book: Book, scene: Scene) -> Iterator[Problem]:
         and (one.group is None or one.group != two.group)
         and set(one.on) & set(two.on)
     )
-    count = 0
+    left = MOST_STACKS
     for one, two in islice(pairs, MOST_PAIRS):
-        shown = _together(book, scene, one, two)
-        if shown and count < MOST_STACKS:
-            count += 1
+        if not left:
+            return
+        if shown := _together(book, scene, one, two):
+            left -= 1
             facts, effects = shown
             values = {
                 "one": one.id,

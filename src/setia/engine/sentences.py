@@ -535,6 +535,8 @@ class _Voice:
             if shown:
                 n = value + 1 if name == "member.purchases" and op == "is" else value
                 return self.say(shown, n=n)
+            if isinstance(fold, Sum) and fold.column == "visits" and (op, value) == ("is", 0):
+                return self.say("when.none", window=self.window(fold))
             if isinstance(fold, Streak) and op == "at_least":
                 period = self.say(f"period.{fold.every}")
                 return self.say("when.streak", n=value, period=period, least=self.least(fold))

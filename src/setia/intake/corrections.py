@@ -24,7 +24,6 @@ from setia.engine.vocabulary import (
     REJUDGED,
     RELEASED,
     RETURNED,
-    TRANSFERRED,
     UNMERGED,
     VOIDED,
 )
@@ -270,7 +269,7 @@ def grace_ends(case: "Case") -> datetime:
     return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def resolved(event: UUID, related: Sequence[Recorded]) -> Recorded | None:
+def resolved(event: UUID, related: Sequence[Event | Recorded]) -> Event | Recorded | None:
     """What already captured, released or ended a hold, voided an event or took back a merge, of all that speaks of it."""
     ends = (CAPTURED, RELEASED, LAPSED, VOIDED, UNMERGED)
     return next((each for each in related if each.corrects_id == event and each.kind in ends), None)
@@ -293,11 +292,3 @@ def book_of(case: "Case", version: int) -> Any:
     return programs.version(case.caller.programme.id, version) or programs.book(
         case.caller.programme.id, case.at
     )
-
-
-def named(program: UUID, members: Sequence[UUID], events: Sequence[UUID]) -> set[UUID]:
-    """Those of some events that named one of these members: as their own, or as the receiver of a transfer."""
-    rows = Event.objects.filter(program_id=program, id__in=events)
-    mine = rows.filter(member_id__in=members).exclude(kind=TRANSFERRED)
-    got = rows.filter(other_id__in=members, kind=TRANSFERRED)
-    return set(mine.values_list("id", flat=True)) | set(got.values_list("id", flat=True))

@@ -335,7 +335,7 @@ def _unmerge(case: "Case", found: list[Standing]) -> list[Effect]:
         raise Refusal("pool_open", param="data.event")
     theirs = case.known.names.selves(target.other_id)
     events = list({lot.key[0] for lot in survivor.lots})
-    mine = corrections.named(case.caller.programme.id, theirs, events) | {target.id}
+    mine = case.known.names.naming(case.caller.programme.id, theirs, events) | {target.id}
     lots = [lot for lot in survivor.lots if lot.key[0] in mine]
     return _handed_over(survivor, case.accounts[target.other_id], lots, "unmerged")
 

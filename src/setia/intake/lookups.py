@@ -10,6 +10,7 @@ from uuid import UUID
 
 from setia.engine.decide import Book
 from setia.engine.vocabulary import UNKNOWN_BIRTHDAY, LookUp
+from setia.kit import time
 from setia.members import service as members
 
 
@@ -60,19 +61,10 @@ def asks(book: Book, names: Iterable[str]) -> bool:
 
 
 def _days_to_birthday(row: Row, at: datetime, day: date) -> int:
-    """Whole days until the next one, 0 on the day. Who was born on 29 February has it on the 28th in common years."""
     if not row.birthday:
         return UNKNOWN_BIRTHDAY
     month, day_of = map(int, row.birthday.split("-"))
-    coming = (_birthday(year, month, day_of) for year in (day.year, day.year + 1))
-    return next((each - day).days for each in coming if each >= day)
-
-
-def _birthday(year: int, month: int, day: int) -> date:
-    try:
-        return date(year, month, day)
-    except ValueError:
-        return date(year, month, day - 1)
+    return time.days_to(month, day_of, day)
 
 
 def born_on(day: date) -> list[str]:

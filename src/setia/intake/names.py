@@ -1,11 +1,13 @@
 """Who shares whose accounts since merges and pools, as decisions ask. The road's answer; the replay has its own (`past`)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from setia.engine.vocabulary import POOL_LEFT
+from setia.engine.vocabulary import POOL_LEFT, TRANSFERRED
 from setia.intake.models import Event
+from setia.journal import service as journal
+from setia.journal.types import LotKey
 from setia.members import service as members
 from setia.members.service import Tie
 
@@ -30,6 +32,17 @@ class Names:
         rows = Event.objects.filter(other_id=pool, member_id__in=members.selves(member), kind=POOL_LEFT)
         last = rows.order_by("-booked_at", "-id").first()
         return str(last.payload["split"]) if last else ""
+
+    def naming(self, program: UUID, members: Sequence[UUID], events: Sequence[UUID]) -> set[UUID]:
+        """Those of some events that named one of these members: as their own, or as the receiver of a transfer."""
+        rows = Event.objects.filter(program_id=program, id__in=events)
+        mine = rows.filter(member_id__in=members).exclude(kind=TRANSFERRED)
+        got = rows.filter(other_id__in=members, kind=TRANSFERRED)
+        return set(mine.values_list("id", flat=True)) | set(got.values_list("id", flat=True))
+
+    def came_from(self, holder: UUID, lots: Iterable[LotKey]) -> dict[LotKey, LotKey]:
+        """Which earlier lot of the same holder each of these moved on from, as by an extension; others are left out."""
+        return journal.came_from(holder, lots)
 
     def absorb(self, survivor: UUID, member: UUID) -> None:
         """From now on a member's names mean the survivor."""

@@ -4,7 +4,7 @@ Events are booked into it one after the other, from what is on record. What neve
 where it lies; what changed since (balances, lots, corrections, names) is kept here.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -83,7 +83,7 @@ class Past(Names):
         own = row.other_id if row.kind in NAMES_ANOTHER else None
         second = target.other_id if target else own
         events = [target.id, *(each.id for each in related)] if target else []
-        stood = journal.did(events) if events else journal.Stood()
+        stood = self.did(events) if events else journal.Stood()
         stood = journal.Stood(stood.entries, stood.postings, self._touched(events, stood))
         holders = _Holders(self, row, all_lots or target is not None)
         recorded = [_recorded(each) for each in related]
@@ -109,11 +109,19 @@ class Past(Names):
             undone = [v for each in paid for v in self.corrected.get(each.id, ()) if v.kind == VOIDED]
             found += [*paid, *undone]
         if target.kind in _PAYS and target.order_ref:
-            sales = Event.objects.filter(program_id=self.program, source=target.source, kind=MADE)
-            sale = sales.filter(external_id=target.order_ref).values_list("id", flat=True).first()
+            sale = self.sale_told(target.source, target.order_ref)
             own = self.corrected.get(sale, ()) if sale else ()
             found += [each for each in own if each.kind in (RETURNED, VOIDED)]
         return sorted(found, key=lambda each: (each.booked_at, each.id))
+
+    def did(self, events: Sequence[UUID]) -> journal.Stood:
+        """The entries and postings of some events, which never change."""
+        return journal.did(events)
+
+    def sale_told(self, source: str, number: str) -> UUID | None:
+        """The sale that a teller gave this number."""
+        sales = Event.objects.filter(program_id=self.program, source=source, kind=MADE)
+        return sales.filter(external_id=number).values_list("id", flat=True).first()
 
     def _was_seen(self, row: Event, holders: frozenset[UUID]) -> bool:
         """Whether what was booked for these was known to an event: what it held nobody of it didn't see either."""

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from setia.engine.decide import SPLITS, Effect
 from setia.engine.vocabulary import HELD, POOL_JOINED, POOL_OPENED, SPENT, TRANSFERRED
-from setia.intake import corrections
 from setia.intake.models import Event
 from setia.intake.names import Names
 from setia.journal import rules as ledger
@@ -147,10 +146,10 @@ def _part(case: "Case", pool: Account, count: int) -> list[tuple[LotKey, int]]:
 def _own(case: "Case", pool: UUID, lots: Sequence[Lot]) -> list[Lot]:
     """The lots that came into the pool by an event naming the member; what was only extended stays whose it was."""
     first = {lot.key: lot.key for lot in lots}
-    while moved := journal.came_from(pool, first.values()):
+    while moved := case.known.names.came_from(pool, first.values()):
         first = {key: moved.get(came, came) for key, came in first.items()}
     selves = case.known.names.selves(case.account.holder)
-    mine = corrections.named(case.caller.programme.id, selves, [came[0] for came in first.values()])
+    mine = case.known.names.naming(case.caller.programme.id, selves, [came[0] for came in first.values()])
     return [lot for lot in lots if first[lot.key][0] in mine]
 
 

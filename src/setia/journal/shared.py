@@ -7,7 +7,7 @@ part, since a later version lowered the most, is paid for by the others.
 from collections.abc import Iterator, Mapping
 
 SLICES = 8
-NO_MOST = (1 << 62) - 1  # what a correction must book is never refused
+NO_MOST = 1 << 61  # what a correction must book is never refused
 
 
 def parts(used: Mapping[int, int], most: int) -> list[int]:

@@ -167,6 +167,8 @@ held AS (SELECT id, version FROM journal_holder WHERE id IN (SELECT id FROM want
 head AS (UPDATE journal_holder SET version = version + 1 WHERE id = $3::uuid AND version = $4::bigint
   AND (SELECT count(*) FROM held JOIN wanted USING (id, version)) = (SELECT count(*) FROM wanted) RETURNING id)"""
 
+# PostgreSQL checks the row that an INSERT proposes before it sees the conflict that makes it an UPDATE: so what a slice
+# gives that corrections had brought below zero is proposed beyond any most, and held to its own in the UPDATE.
 PARTS = {
     "entries": """entries AS (INSERT INTO journal_entry (event_id, n, program_id, member_id, rule_version, rule, round,
   verb, asset, amount, wanted, balance_after, at, counts_at, reverses_event_id, reverses_n, reason)
@@ -201,11 +203,13 @@ PARTS = {
   FROM head, jsonb_to_recordset($6::jsonb -> 'lost') AS b(holder uuid, asset text, kind text, amount bigint)
   WHERE journal_balance.holder_id = b.holder AND journal_balance.asset = b.asset AND journal_balance.kind = b.kind)""",
     "shared": """shared AS (INSERT INTO journal_shared AS s (program_id, name, place, period, slice, used, most)
-  SELECT $2::uuid, c.name, c.place, c.period, c.slice, c.used, c.most
+  SELECT $2::uuid, c.name, c.place, c.period, c.slice, c.used, c.most + {beyond}
   FROM head, jsonb_to_recordset($6::jsonb -> 'shared')
     AS c(name text, place text, period date, slice smallint, used bigint, most bigint)
   ON CONFLICT (program_id, name, place, period, slice) DO UPDATE SET used = s.used + excluded.used,
-    most = CASE WHEN excluded.used > 0 THEN excluded.most ELSE s.most END)""",
+    most = CASE WHEN excluded.used > 0 THEN excluded.most - {beyond} ELSE s.most END)""".replace(
+        "{beyond}", str(1 << 61)
+    ),
     "promises": """promises AS (INSERT INTO outbox_promise (event_id, n, program_id, ask, payload)
   SELECT $1::uuid, p.n, $2::uuid, p.ask, p.payload
   FROM head, jsonb_to_recordset($6::jsonb -> 'promises') AS p(n smallint, ask text, payload jsonb))""",

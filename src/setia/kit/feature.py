@@ -20,6 +20,9 @@ class Schedule:
     name: str
     cron: str
     run: Callable[[], Any]
+    alone: bool = (
+        False  # never twice at once, however many workers there are, and no other schedule waits for it
+    )
 
 
 @dataclass(frozen=True, slots=True)

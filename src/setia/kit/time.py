@@ -49,6 +49,11 @@ def _add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
+def midnight(day: date, zone_name: str) -> datetime:
+    """When a day begins in a zone."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone(zone_name))
+
+
 def day(at: datetime, lang: str, zone_name: str = DEFAULT_ZONE) -> str:
     """A date in full: 16 Nov 2026."""
     local = at.astimezone(zone(zone_name))
@@ -80,3 +85,17 @@ def iso(at: datetime) -> str:
 def parse(text: str) -> datetime:
     """The instant that `iso` wrote."""
     return datetime.fromisoformat(text)
+
+
+def days_to(month: int, day: int, today: date) -> int:
+    """Whole days until a day of the year comes, 0 on it. 29 February is the 28th in common years."""
+    coming = (in_year(year, month, day) for year in (today.year, today.year + 1))
+    return next((each - today).days for each in coming if each >= today)
+
+
+def in_year(year: int, month: int, day: int) -> date:
+    """A day of the year in one of them. 29 February is the 28th in common years."""
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return date(year, month, day - 1)

@@ -16,9 +16,9 @@ SWEEP = Schedule("outbox.sweep", "* * * * * */5", service.sweep)  # every five s
 def register() -> None:
     """Tell procrastinate of every schedule. Call once, after the features are installed."""
     for schedule in (SWEEP, *feature.schedules()):
-        app.periodic(cron=schedule.cron)(
-            app.task(name=schedule.name, queueing_lock=schedule.name, pass_context=False)(_job(schedule.run))
-        )
+        lock = schedule.name if schedule.alone else None
+        task = app.task(name=schedule.name, queueing_lock=schedule.name, lock=lock, pass_context=False)
+        app.periodic(cron=schedule.cron)(task(_job(schedule.run)))
     app.periodic(cron="*/2 * * * *")(
         app.task(name="jobs.rescue", queueing_lock="jobs.rescue", pass_context=True)(_rescue)
     )
@@ -38,8 +38,8 @@ async def _rescue(context: procrastinate.JobContext, timestamp: int) -> None:
 
 
 def work() -> None:
-    """Be the worker until told to stop (SIGINT or SIGTERM)."""
+    """Be the worker until told to stop (SIGINT or SIGTERM). Two jobs at a time: one that is long holds up nobody."""
     with app.replace_connector(app.connector.get_worker_connector()):  # type: ignore[attr-defined]
         app.run_worker(
-            delete_jobs="successful", concurrency=1, listen_notify=True, shutdown_graceful_timeout=20
+            delete_jobs="successful", concurrency=2, listen_notify=True, shutdown_graceful_timeout=20
         )

@@ -1,4 +1,5 @@
-"""The merchant's rules: a document, checked, published as a version, compiled into a book.
+"""The merchant's rules: a document, drafted, checked, published as a version, compiled into a book.
 
-A published version never changes and is never deleted; a change is a new version. It evaluates nothing.
+A published version never changes and is never deleted; a change is a new version, and so is going back. It decides
+nothing: that is the engine's.
 """

@@ -5,13 +5,14 @@ new version.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import yaml
 from django.db import IntegrityError, transaction
@@ -19,7 +20,7 @@ from django.db.models import Max, QuerySet
 
 from setia.catalog import service as catalog
 from setia.engine import examples, language, review, sentences
-from setia.engine.decide import Book
+from setia.engine.decide import Book, Rule
 from setia.engine.vocabulary import CORE_EVENTS, CORE_FACTS, EventKind
 from setia.kit import feature, ids, texts, time
 from setia.kit.refusals import NotFound, Refusal
@@ -57,6 +58,11 @@ def _words() -> language.Words:
 def kind(name: str) -> EventKind | None:
     """A kind of event by its name."""
     return _words().events.get(name)
+
+
+def judging() -> list[str]:
+    """The kinds of event that judge what ran out, each by a decision of its own: reviews of a ladder."""
+    return [kind.name for kind in _words().events.values() if kind.decide and kind.needs_lots]
 
 
 @cache
@@ -389,15 +395,15 @@ def _published(row: Version, book: Book, end: datetime | None, now: datetime) ->
     )
 
 
-_TOLD_APART = ("rules", "tiers", "examples")  # rules are compared one by one; examples decide nothing
+_TOLD_APART = ("rules", "examples")  # rules are compared one by one; examples decide nothing
 
 
 def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
     """What changes from one book to another, rule by rule in sentences, then the other sections as they are written."""
-    before = old.by_id if old else {}
+    before, after = ({rule.id: rule for rule in _listed(book)} for book in (old, new))
     found = []
-    for id in dict.fromkeys([*before, *new.by_id]):
-        mine, theirs = before.get(id), new.by_id.get(id)
+    for id in dict.fromkeys([*before, *after]):
+        mine, theirs = before.get(id), after.get(id)
         if mine == theirs:
             continue
         pairs = ((mine, old), (theirs, new))
@@ -409,6 +415,11 @@ def diff(old: Book | None, new: Book, lang: str) -> list[Change]:
         assert rule
         found.append(Change(what, id, rule.name[lang], *said))
     return found + _sections_apart(old.document if old else "{}", new.document)
+
+
+def _listed(book: Book | None) -> list[Rule]:
+    """The rules that stand in the document's list; those that tiers make of themselves change with their section."""
+    return [rule for rule in book.rules if rule.phase != "tier"] if book else []
 
 
 def _sections_apart(old: str, new: str) -> list[Change]:
@@ -512,6 +523,19 @@ def _reload(program: UUID) -> Shelf:
     with _lock:
         _shelves[program] = Shelf(newest, tuple(row.effective_from for row in rows), books)
         return _shelves[program]
+
+
+@contextmanager
+def imagined(book: Book) -> Iterator[UUID]:
+    """A programme that is in no database, where this book was always in force. It is forgotten in the end."""
+    program = uuid4()
+    with _lock:
+        _shelves[program] = Shelf(book.version, (datetime.min.replace(tzinfo=UTC),), (book,))
+    try:
+        yield program
+    finally:
+        with _lock:
+            del _shelves[program]
 
 
 def book(program: UUID, at: datetime, newest: int | None = None) -> Book:

@@ -504,10 +504,13 @@ def staff_code(email: str, data: Data = None) -> None:
     typer.echo(tenancy.new_staff_code(email))
 
 
-from setia.project import backup_cli as backup_cli  # noqa: E402 - their commands stand on this module's
+from setia.project import backtest_cli as backtest_cli  # noqa: E402 - their commands stand on this module's
+from setia.project import backup_cli as backup_cli  # noqa: E402
 from setia.project import import_cli as import_cli  # noqa: E402
+from setia.project import loopholes_cli as loopholes_cli  # noqa: E402
 from setia.project import program_cli as program_cli  # noqa: E402
 from setia.project import record_cli as record_cli  # noqa: E402
+from setia.project import template_cli as template_cli  # noqa: E402
 from setia.project import witness_cli as witness_cli  # noqa: E402
 
 

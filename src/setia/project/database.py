@@ -51,6 +51,16 @@ def open_database(data_dir: Path | None = None):  # type: ignore[no-untyped-def]
     return cluster
 
 
+def without_database() -> None:
+    """Set Django up for work on files alone. Nothing is started; whoever asks for the database finds none."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "setia.project.settings")
+    os.environ.setdefault("SETIA_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    os.environ.setdefault(
+        "SETIA_SECRET_KEY", secrets.token_urlsafe(64)
+    )  # signs nothing that outlives the command
+    django.setup()
+
+
 def _kept_secret(path: Path) -> str:
     """The secret in a file only we can read, made on first use."""
     if not path.exists():

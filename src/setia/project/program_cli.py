@@ -349,17 +349,25 @@ def create(
     email: Annotated[str, typer.Option(help="The owner's e-mail address.")],
     data: Data = None,
     live: Annotated[bool, typer.Option("--live", help="A real programme, not a sandbox.")] = False,
+    template: Annotated[
+        str | None, typer.Option(help="Rules to begin with: a name that `setia program template` lists.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Found a shop: its programme, its first outlet and its owner, whose access code is printed once.
 
-    Examples:  setia program create "Kopi Senja" kopi-senja --email owner@kopi.test
+    Examples:  setia program create "Kopi Senja" kopi-senja --email owner@kopi.test --template cafe
     """
+    from setia.programs import service as programs
+    from setia.programs import templates
     from setia.tenancy import service as tenancy
 
+    text = templates.for_shop(template, name) if template else None
     programme = tenancy.found(name, slug, is_test=not live)
     tenancy.open_outlets(programme.id, [("utama", name)], programme.zone)
     code = tenancy.hire(programme.merchant_id, email, name, "owner")
+    if text is not None:
+        programs.publish(programme.id, text, zone=programme.zone, by="cli")
     out({"program": slug, "email": email, "code": code}) if as_json else typer.echo(
         f"{slug}\n{email}\n{code}"
     )

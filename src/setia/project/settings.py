@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "setia.programs",
     "setia.outbox",
     "setia.intake",
+    "setia.insights",
     "setia.proof",
     "setia.web",
     "setia.console",

@@ -120,19 +120,19 @@ def _asked(
 
 def _rising(reader: Reader, path: str, steps: Sequence[Step]) -> None:
     """The lowest asks for nothing, each other for more of the same than the one below, and no two are one."""
-    asked = [(i, step) for i, step in enumerate(steps) if step.fact or not i]
-    if steps[0].at_least != 0:
-        reader.wrong(f"{path}[0].from_spend", "tiers_not_rising")
-    for (_, lower), (i, step) in pairwise(asked):
+    if steps[0].at_least:
+        reader.wrong(f"{path}[0]", "tiers_not_rising")
+    measured = [step for step in steps if step.fact]
+    for lower, step in pairwise([steps[0], *measured]):
         if step.at_least <= lower.at_least:
             key = next(key for key, facts in MEASURES.items() if step.fact in facts)
             said = {"tier": step.name, "from": step.at_least, "lower": lower.name, "above": lower.at_least}
-            reader.wrong(f"{path}[{i}].{key}", "tier_not_above", **said)
-    if len({step.fact for _, step in asked if step.fact}) > 1:
+            reader.wrong(f"{path}[{step.rank - 1}].{key}", "tier_not_above", **said)
+    if len({step.fact for step in measured}) > 1:
         reader.wrong(path, "tiers_mixed")
-    for i, step in enumerate(steps):
-        if step.name in [each.name for each in steps[:i]]:
-            reader.wrong(f"{path}[{i}].tier", "tier_twice", value=step.name)
+    for place, step in enumerate(steps):
+        if step.name in [each.name for each in steps[:place]]:
+            reader.wrong(f"{path}[{place}].tier", "tier_twice", value=step.name)
 
 
 def _rule(step: Step, steps: Sequence[Step]) -> Rule:

@@ -29,6 +29,11 @@ def measure(value: int, unit: str, lang: str) -> str:
         return money.rupiah_short(value, lang)
     if unit == "permille":
         return f"{value // 10}{',' if lang == 'id' else '.'}{value % 10}{' %' if lang == 'id' else '%'}"
+    if unit == "percent":  # hundredths of one
+        sign, (whole, part) = "−" if value < 0 else "", divmod(abs(value), 100)
+        return (
+            f"{sign}{whole}{f',{part:02}' if lang == 'id' else f'.{part:02}'}{' %' if lang == 'id' else '%'}"
+        )
     return money.number(value, lang)
 
 
@@ -221,3 +226,91 @@ def _marks(
     return _many(
         '<circle cx="{}" cy="{}" r="4" class="dot"/><text x="{}" y="{}" class="{} strong">{}</text>', rows
     )
+
+
+# Several series over the same stops, such as months
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line of a chart: what it is called and its value at each stop."""
+
+    name: str
+    values: Sequence[int]
+
+
+def lines(
+    series: Sequence[Series], stops: Sequence[str], unit: str, says: str, lang: str, most: int = 6
+) -> SafeString:
+    """Lines from zero over the same stops, once for each width, with a legend. `says` is the finding, read out too.
+
+    Each has a colour, a dash and a number at its end. More than `most` is a matter for the table alone: none are drawn.
+    """
+    if not stops or not series or len(series) > most:
+        return SafeString("")
+    drawn = format_html_join(
+        "", "{}", ((_lines(series, stops, sheet, unit, says, lang),) for sheet in SHEETS)
+    )
+    legend = format_html_join(
+        "",
+        '<li><svg viewBox="0 0 28 12" aria-hidden="true" focusable="false"><line x1="1" y1="6" x2="27" y2="6" class="series s{}"/></svg>'
+        "{}</li>",
+        ((place + 1, each.name) for place, each in enumerate(series)),
+    )
+    if len(series) == 1:
+        return drawn
+    return format_html('{}<ul class="legend">{}</ul>', drawn, legend)
+
+
+def _lines(
+    series: Sequence[Series], stops: Sequence[str], sheet: Sheet, unit: str, says: str, lang: str
+) -> SafeString:
+    first = max(0, len(stops) - sheet.weeks)
+    shown, values = stops[first:], [each.values[first:] for each in series]
+    top = _ceiling(max(1, *(max(each) for each in values)))
+    low = min(0, *(min(each) for each in values))
+    bottom = -_ceiling(-low) if low else 0
+
+    def spot(i: int, value: int) -> tuple[float, float]:
+        x = LEFT + i * (sheet.width - LEFT - RIGHT) / max(1, len(shown) - 1)
+        return x, TOP + (sheet.height - TOP - BOTTOM) * (top - value) / (top - bottom)
+
+    ticks = [top, top // 2, 0, *([bottom] if bottom else [])]
+    grid = [
+        (LEFT, spot(0, value)[1], sheet.width - RIGHT, spot(0, value)[1], "grid" if value else "axis", LEFT - 8,
+         spot(0, value)[1] + 4, measure(value, unit, lang))
+        for value in ticks
+    ]  # fmt: skip
+    every = -(-len(shown) // (sheet.weeks // sheet.dated))
+    dates = [(spot(i, 0)[0], sheet.height - 6, shown[i]) for i in range(len(shown) - 1, -1, -every)]
+    ways = [
+        (place + 1, " ".join(f"{x:.1f},{y:.1f}" for x, y in (spot(i, v) for i, v in enumerate(each))))
+        for place, each in enumerate(values)
+    ]
+    return format_html(
+        '<svg class="chart {}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}{}</svg>',
+        sheet.name,
+        sheet.width,
+        sheet.height,
+        says,
+        _many(
+            '<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/><text x="{}" y="{}" class="end">{}</text>',
+            grid,
+        ),
+        _many('<text x="{}" y="{}" class="mid">{}</text>', dates),
+        _many('<polyline class="series s{}" points="{}"/>', ways),
+        _many(
+            '<circle cx="{}" cy="{}" r="1.5" class="series s{}"/><text x="{}" y="{}" class="start">{}</text>',
+            _ends([(*spot(len(shown) - 1, each[-1]), measure(each[-1], unit, lang)) for each in values]),
+        ),
+    )
+
+
+def _ends(spots: Sequence[tuple[float, float, str]]) -> list[tuple[Any, ...]]:
+    """A dot and a number where each line ends; numbers that would lie on one another move down."""
+    rows, last = [], -100.0
+    for place in sorted(range(len(spots)), key=lambda each: spots[each][1]):
+        x, y, text = spots[place]
+        last = max(y + 4, last + 14)
+        rows.append((x, y, place + 1, x + 9, last, text))
+    return rows
