@@ -1,5 +1,6 @@
 """A programme's own past sales out of its record, in one look-up: read only, without a name or a number of anybody."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -39,9 +40,9 @@ _QUIET = (CLAIMED, HELD, RELEASED, LAPSED)  # they are seen in what they speak o
 
 # A sale that was claimed is its claimer's from the beginning; whoever was merged is who they were merged into.
 _EVENTS = """
-SELECT e.id, e.kind, coalesce(m.merged_into_id, m.id, e.member_id), e.at, e.net, e.total, e.visits, o.code, o.time_zone, o.city,
-  e.payload->>'channel', (e.payload->>'amount')::bigint, (e.payload->'lines')::text, (e.facts->'categories')::text,
-  e.corrects_id, p.id
+SELECT e.id, e.kind, coalesce(m.merged_into_id, m.id, e.member_id), (extract(epoch FROM e.at) * 1000000)::bigint,
+  e.net, e.total, e.visits, o.code, o.time_zone, o.city, e.payload->>'channel', (e.payload->>'amount')::bigint,
+  (e.payload->'lines')::text, (e.facts->'categories')::text, e.corrects_id, p.id
 FROM intake_event e
 LEFT JOIN intake_event c ON c.corrects_id = e.id AND c.kind = 'purchase.claimed' AND e.kind = 'purchase.made'
 LEFT JOIN members_member m ON m.id = coalesce(c.member_id, e.member_id)
@@ -51,96 +52,102 @@ LEFT JOIN intake_event p ON e.order_ref IS NOT NULL AND p.program_id = e.program
 WHERE e.program_id = %(program)s AND e.kind = ANY(%(kinds)s) AND e.at >= %(since)s AND e.at < %(until)s
 ORDER BY e.at, e.source, e.external_id, e.booked_at"""
 
+# The few events that others speak of: only these must be found again.
+_SPOKEN_OF = """
+SELECT corrects_id FROM intake_event WHERE program_id = %(program)s AND corrects_id IS NOT NULL
+UNION SELECT p.id FROM intake_event e JOIN intake_event p ON p.program_id = e.program_id AND p.source = e.source
+  AND p.external_id = e.order_ref AND p.kind = 'purchase.made'
+WHERE e.program_id = %(program)s AND e.order_ref IS NOT NULL"""
+
 _OTHERS = """SELECT kind, count(*) FROM intake_event WHERE program_id = %(program)s AND NOT kind = ANY(%(kinds)s)
   AND at >= %(since)s AND at < %(until)s GROUP BY kind ORDER BY kind"""
 
 _LINES = msgspec.json.Decoder(list[tuple[str, float, int, int]])
 _GONE = msgspec.json.Decoder(list[tuple[str, float, int, int, int]])
 _CATEGORIES = msgspec.json.Decoder(list[str | None])
+_CODES = {JOINS: JOINED, BUYS: MADE, GIVES_BACK: RETURNED, VOIDED: RETURNED, SPENDS: SPENT, CAPTURED: SPENT}
 
+_NUMBERS = ("kind", "at", "net", "total", "gross", "visits", "amount", "target")
+_NAMED = ("member", "outlet", "zone", "city", "channel")
 Line = tuple[str, str, float, int, int]  # article, category, how many, amount, net
 
 
-class _Reading:
-    """The record's rows as lists, one row after the other."""
+class _Names(dict[Any, int]):
+    """Codes of values in the order they come."""
 
-    def __init__(self, categories: dict[str, str]) -> None:
-        self.categories = categories
-        self.rows: list[tuple[Any, ...]] = []
-        self.place: dict[UUID, int] = {}  # of every event that another may speak of
-        self.left: dict[int, list[Line]] = {}  # by sale, its lines after what came back
-        self.lines: list[tuple[int, Line]] = []
+    def __missing__(self, name: Any) -> int:
+        self[name] = code = len(self)
+        return code
+
+
+class _Reading:
+    """The record's rows in columns as they are read, so that millions of them fit."""
+
+    def __init__(self, categories: dict[str, str], spoken_of: set[UUID]) -> None:
+        self.categories, self.spoken_of = categories, spoken_of
+        self.rows = {name: array("q") for name in (*_NUMBERS, *_NAMED)}
+        self.names = {name: _Names() for name in _NAMED}
+        self.lines = {name: array("q") for name in ("sale", "sku", "category", "amount", "net", "items")}
+        self.skus, self.said = _Names(), _Names()
+        self.place: dict[UUID, int] = {}  # of the events that others speak of
+        self.left: dict[int, list[Line]] = {}  # by such a sale, its lines after what came back
         self.taken_back: set[int] = set()  # spendings that were voided
         self.left_out: dict[str, int] = {}
 
     def take(self, row: Sequence[Any]) -> None:
         """One event more."""
-        (
-            id,
-            kind,
-            member,
-            at,
-            net,
-            total,
-            visits,
-            outlet,
-            zone,
-            city,
-            channel,
-            amount,
-            lines,
-            categories,
-            of,
-            paid,
-        ) = row
-        sale = self.place.get(of, NOBODY) if of else NOBODY
-        if kind == VOIDED and sale != NOBODY and self.rows[sale][0] == SPENT:
-            self.taken_back.add(sale)
+        id, kind, member, at, net, total, visits, *place, channel, amount, lines, categories, of, paid = row
+        kinds, target = self.rows["kind"], self.place.get(of, NOBODY) if of else NOBODY
+        if kind == VOIDED and target != NOBODY and kinds[target] == SPENT:
+            self.taken_back.add(target)
             return
-        if kind in (GIVES_BACK, VOIDED):
-            if sale == NOBODY or self.rows[sale][0] != MADE:
-                self._leave_out(kind)
+        code, here, gross = _CODES[kind], len(kinds), total
+        if code == RETURNED:
+            if target == NOBODY or kinds[target] != MADE:
+                self.left_out[kind] = self.left_out.get(kind, 0) + 1
                 return
-            member = self.rows[sale][1]  # a sale claimed later is given back by who claimed it
-        code = {JOINS: JOINED, BUYS: MADE, GIVES_BACK: RETURNED, VOIDED: RETURNED}.get(kind, SPENT)
-        here = len(self.rows)
-        self.place[id] = here
-        gross = total
+            whose = self.rows["member"][target]  # a sale claimed later is given back by who claimed it
+            if target in self.left:
+                self.left[target] = _less(self.left[target], lines)
+                self._add(here, self.left[target])
+        else:
+            whose = self.names["member"][member]
+            target = self.place.get(paid, NOBODY) if code == SPENT and paid else NOBODY
         if code == MADE and lines:
-            self.left[here] = self._said(lines, categories)
-            gross = sum(line[3] for line in self.left[here])
-        elif code == RETURNED and sale in self.left:
-            self.left[sale] = _less(self.left[sale], lines)
-        self.lines += ((here, line) for line in self.left.get(sale if code == RETURNED else here, ()))
-        target = self.place.get(paid, NOBODY) if code == SPENT else sale if code == RETURNED else NOBODY
-        self.rows.append(
-            (
-                code,
-                member,
-                at,
-                net,
-                total,
-                gross,
-                visits,
-                outlet or "",
-                zone,
-                city or "",
-                channel,
-                amount or 0,
-                target,
-            )
-        )
+            told = self._told(lines, categories)
+            gross = self._add(here, told)
+            if id in self.spoken_of:
+                self.left[here] = told
+        if id in self.spoken_of:
+            self.place[id] = here
+        for name, value in zip(
+            _NUMBERS, (code, at, net, total, gross, visits, amount or 0, target), strict=True
+        ):
+            self.rows[name].append(value)
+        self.rows["member"].append(whose)
+        for name, value in zip(_NAMED[1:], (*place, channel), strict=True):
+            self.rows[name].append(self.names[name][value or ""])
 
-    def _leave_out(self, kind: str) -> None:
-        self.left_out[kind] = self.left_out.get(kind, 0) + 1
-
-    def _said(self, lines: str, categories: str | None) -> list[Line]:
+    def _told(self, lines: str, categories: str | None) -> list[Line]:
         told = _LINES.decode(lines)
         named = _CATEGORIES.decode(categories) if categories else [None] * len(told)
         return [
             (sku, category if category is not None else self.categories.get(sku, ""), qty, amount, net)
             for (sku, qty, amount, net), category in zip(told, named, strict=True)
         ]
+
+    def _add(self, here: int, lines: Sequence[Line]) -> int:
+        """A row's lines. What was asked for them."""
+        columns, asked = self.lines, 0
+        for sku, category, qty, amount, net in lines:
+            columns["sale"].append(here)
+            columns["sku"].append(self.skus[sku])
+            columns["category"].append(self.said[category])
+            columns["amount"].append(amount)
+            columns["net"].append(net)
+            columns["items"].append(int(qty) if qty == int(qty) else qty > 0)
+            asked += amount
+        return asked
 
 
 def _less(left: list[Line], gone: str | None) -> list[Line]:
@@ -160,22 +167,18 @@ def from_database(programme: Programme, since: datetime, until: datetime) -> His
     What isn't a sale, a return, a sign-up or a spending is left out and counted, and so are returns of older sales.
     """
     where = {"program": programme.id, "since": since, "until": until, "kinds": list(_KINDS)}
-    reading = _Reading(catalog.categories(programme.id))
+    reading = _Reading(catalog.categories(programme.id), {id for (id,) in _rows(_SPOKEN_OF, where)})
     for row in _rows(_EVENTS, where):
         reading.take(row)
-    if not any(row[0] == MADE for row in reading.rows):
+    if MADE not in reading.rows["kind"]:
         raise Refusal("no_sales", status=422, param="since")
     known = programs.words().events.values()
     by_itself = [kind.name for kind in known if kind.scope == "internal" and kind.name != BIRTHDAY]
     others = dict(_rows(_OTHERS, {**where, "kinds": [*_KINDS, *_QUIET, *by_itself]}))
-    members = sorted({row[1] for row in reading.rows if row[1]})
+    members = sorted(set(reading.names["member"]) - {None})
     names = [ids.public("mem", member) for member in members]
-    return History(
-        _sales(programme, reading, members, names),
-        programme.slug,
-        names,
-        left_out={**others, **reading.left_out},
-    )
+    sales = _sales(programme, reading, members, names)
+    return History(sales, programme.slug, names, left_out={**others, **reading.left_out})
 
 
 def _rows(query: str, where: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -186,18 +189,16 @@ def _rows(query: str, where: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def _sales(programme: Programme, reading: _Reading, members: Sequence[UUID], names: list[str]) -> Sales:
-    code, who, at, net, total, gross, visits, outlet, zone, city, channel, amount, target = zip(
-        *reading.rows, strict=True
-    )
-    place = {member: n for n, member in enumerate(members)}
-    instants = np.array([micros(each) for each in at], np.int64)
-    outlets, at_outlet = places(outlet)
-    channels, by_channel = coded(each or "" for each in channel)
-    day, hour, weekday = local(instants, programme.zone)
-    zones = np.array([each or programme.zone for each in zone], dtype=object)
-    for other in set(zones) - {programme.zone}:
-        there = np.flatnonzero(zones == other)
-        _, hour[there], weekday[there] = local(instants[there], other)
+    column = {name: np.frombuffer(values, np.int64) for name, values in reading.rows.items()}
+    place: dict[UUID | None, int] = {None: NOBODY}
+    place.update({member: n for n, member in enumerate(members)})
+    outlets, at_outlet = places(reading.names["outlet"])
+    channels, by_channel = coded(["", *reading.names["channel"]])
+    day, hour, weekday = local(column["at"], programme.zone)
+    for zone, code in reading.names["zone"].items():
+        if zone not in ("", programme.zone):
+            there = np.flatnonzero(column["zone"] == code)
+            _, hour[there], weekday[there] = local(column["at"][there], zone)
     sales = Sales(
         zone=programme.zone,
         members=names,
@@ -205,23 +206,24 @@ def _sales(programme: Programme, reading: _Reading, members: Sequence[UUID], nam
         channels=channels,
         skus=[],
         categories=[],
-        member=np.array([place[each] if each else NOBODY for each in who], np.int32),
-        kind=np.array(code, np.int8),
-        at=instants,
+        member=np.array([place[each] for each in reading.names["member"]], np.int32)[column["member"]],
+        kind=column["kind"].astype(np.int8),
+        at=column["at"],
         day=day,
         hour=hour,
         weekday=weekday,
-        net=np.array(net, np.int64),
-        total=np.array(total, np.int64),
-        gross=np.array(gross, np.int64),
-        visits=np.array(visits, np.int8),
-        amount=np.array(amount, np.int64),
-        outlet=at_outlet,
-        channel=by_channel,
-        target=np.array(target, np.int64),
+        net=column["net"],
+        total=column["total"],
+        gross=column["gross"],
+        visits=column["visits"].astype(np.int8),
+        amount=column["amount"],
+        outlet=at_outlet[column["outlet"]],
+        channel=by_channel[1:][column["channel"]],
+        target=column["target"],
     )
-    sales.skus, sales.categories, sales.lines = _lines(reading.lines)
-    sales.given = _looked_up(sales, members, np.array(city, dtype=object))
+    sales.skus, sales.categories, sales.lines = _lines(reading)
+    cities = np.array(list(reading.names["city"]), dtype=object)
+    sales.given = _looked_up(sales, members, cities[column["city"]])
     keep = np.ones(len(sales), bool)
     keep[list(reading.taken_back)] = False
     return in_order(sales, np.arange(len(sales)), np.flatnonzero(keep))
@@ -256,22 +258,21 @@ def _looked_up(sales: Sales, members: Sequence[UUID], outlet_city: NDArray[Any])
     }
 
 
-def _lines(lines: Sequence[tuple[int, Line]]) -> tuple[list[str], list[str], Lines]:
-    if not lines:
+def _lines(reading: _Reading) -> tuple[list[str], list[str], Lines]:
+    if not reading.skus:
         return [], [], Lines.none()
-    skus, sku = coded(line[0] for _, line in lines)
-    categories, category = coded(line[1] for _, line in lines)
-    many = np.array([line[2] for _, line in lines])
-    whole = many == np.floor(many)
+    column = {name: np.frombuffer(values, np.int64) for name, values in reading.lines.items()}
+    skus, sku = coded(reading.skus)
+    categories, category = coded(reading.said)
     return (
         skus,
         categories,
         Lines(
-            np.array([row for row, _ in lines], np.int64),
-            sku,
-            category,
-            np.array([line[4] for _, line in lines], np.int64),
-            np.array([line[3] for _, line in lines], np.int64),
-            np.where(whole, many, many > 0).astype(np.int64),
+            column["sale"],
+            sku[column["sku"]],
+            category[column["category"]],
+            column["net"],
+            column["amount"],
+            column["items"],
         ),
     )
