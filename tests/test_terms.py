@@ -163,3 +163,25 @@ def test_each_tier_says_what_it_gives_however_its_rules_are_written():
     assert "Tiap belanja dapat gratis ongkir." in silver.gives
     assert not any("pengiriman cepat" in each for each in (*bronze.gives, *silver.gives))
     assert not any("level" in each for each in (*bronze.gives, *silver.gives, *gold.gives))
+
+
+def test_a_stamp_in_the_history_is_called_what_the_rules_call_it():
+    from django.test import Client
+
+    from setia.intake import queries
+    from setia.members import service as members
+    from setia.programs import templates
+
+    text = templates.text("cafe")
+    shop = found_shop(text[: text.index("examples:")].replace("is: KOPI}", "is: COFFEE}"))
+    person = shop.join()
+    shop.buy("A-1", 40_000, items=[("KOPI", 40_000)])
+    happening = queries.timeline(shop.programme, person.id, "en").items[0]
+    stamp = next(line for line in happening.lines if line.asset == "stamps")
+    assert (stamp.asset_label, stamp.change) == ("stamp", 1)
+    page = (
+        Client()
+        .get(f"/m/{members.link_token(person)}/riwayat/{happening.id}", {"lang": "id"})
+        .content.decode()
+    )
+    assert "+1 cap" in page

@@ -79,9 +79,9 @@ def fact(book: Book, name: str, lang: str) -> str:
     return _Voice(book, lang).noun(name)
 
 
-def units(book: Book, asset: str, lang: str) -> str:
-    """What units of an asset are called: points; poin."""
-    return _Voice(book, lang).asset(asset, 2)
+def units(book: Book, asset: str, lang: str, n: int = 2) -> str:
+    """What so many units of an asset are called: points; poin."""
+    return _Voice(book, lang).asset(asset, n)
 
 
 def limit(book: Book, limit: Limit, asset: str, lang: str) -> str:
