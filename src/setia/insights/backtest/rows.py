@@ -203,6 +203,8 @@ class Rows:
                 "items": int(lines.items[n]),
             }
             for n in range(self.ends[row], self.ends[row + 1])
+            if lines.items[n]
+            or sales.kind[row] != history.RETURNED  # a line without items has come back whole
         ]
 
     def _known(self, member: Member, kind: str, carried: Mapping[str, Any]) -> dict[str, Any]:

@@ -196,7 +196,10 @@ def _bytes(compiled: Compiled, sales: Sales, frame: Frame, spends: NDArray[np.ui
     rows = frame.returns
     if len(rows):
         nothing = (frame.column(("fact", "net"))[rows] == 0) & (frame.column(("fact", "total"))[rows] == 0)
-        found[k.B_EMPTY, rows] = nothing & (frame.lines.ends[rows + 1] == frame.lines.ends[rows])
+        lines = frame.column(("lines", "items", ("number", 1)))[
+            rows
+        ]  # a line without items has come back whole
+        found[k.B_EMPTY, rows] = nothing & (lines == 0)
     found[k.B_KIND], found[k.B_SPENDS] = sales.kind, spends
     for n, gate in enumerate(compiled.gates):
         found[k.B_GATES + n] = frame.compact(gate)
