@@ -2,6 +2,7 @@
 
 import time as clock
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,8 @@ class Scan:
             elif now[k.N_STATUS] == k.LOOP:
                 raise Refusal("rules_loop", rules=", ".join(sorted(_chained(self.names.book))))
             progress(place, of)
-        last = np.searchsorted(self.sales.member, np.arange(len(self.sales.members)), side="right")
+        codes = np.maximum(self.sales.member, NOBODY) + 1
+        last = np.cumsum(np.bincount(codes, minlength=len(self.sales.members) + 1))[1:]
         k.finish(
             self.p, self.compiled.days, self.t, self.h, self.b, self.c, self.starts, self.m, self.x, self.y, self.w,
             sums.flows, sums.ranks, sums.people, self.listed, last,
@@ -178,12 +180,13 @@ def _instants(sales: Sales) -> NDArray[np.int64]:
 def _numbers(names: tally.Names, sales: Sales, frame: Frame) -> NDArray[np.int32]:
     if "h" not in sales.memo:
         rows = np.arange(len(sales), dtype=np.int32)
-        month = np.searchsorted(names.starts, sales.at, side="right") - 1
         slot = np.full(len(sales), -1, np.int32)
         targets = np.unique(frame.of)
         slot[targets] = np.arange(len(targets), dtype=np.int32)
-        month = np.clip(month, 0, len(names.months) - 1)
-        columns = (sales.member, sales.day, month, sales.outlet, sales.target, slot, rows)
+        first = int(sales.day.min())
+        days = (date.fromordinal(day) for day in range(first, int(sales.day.max()) + 1))
+        months = np.array([names.months.index(f"{day:%Y-%m}") for day in days], np.int32)
+        columns = (sales.member, sales.day, months[sales.day - first], sales.outlet, sales.target, slot, rows)
         sales.memo["h"] = np.stack([column.astype(np.int32) for column in columns])
     found: NDArray[np.int32] = sales.memo["h"]
     if len(frame.of):  # the scan notes there what is left of a sale
