@@ -43,6 +43,16 @@ rules:
 """
 
 
+OFTEN = (
+    MORE.replace("facts:\n", "facts:\n  sering: {often: sku, days: 90}\n")
+    + """
+  - id: langganan
+    on: purchase.made
+    give: {asset: points, amount: {per: 2000, points: 1, of: {sum_lines: net, where: {fact: my.sering, at_least: 3}}}}
+"""
+)
+
+
 def live(shop: Shop) -> list[tuple[Any, ...]]:
     """Every entry that rules made or took back, or that was spent, in the order of each member's story."""
     entries = Entry.objects.filter(program_id=shop.programme.id).order_by("at", "event_id", "n")
@@ -74,12 +84,12 @@ def story(shop: Shop) -> None:
                 shop.spend(f"s{order}", 5, phone, at + timedelta(hours=12))
 
 
-def compare(shop: Shop) -> None:
+def compare(shop: Shop, ways: tuple[str, ...] = ("columns", "rows")) -> None:
     story(shop)
     until = NOON
     history = records.from_database(shop.programme, FIRST - 30 * DAY, until)
     book = programs.book(shop.programme.id, NOON)
-    for way in ("columns", "rows"):
+    for way in ways:
         found = run(book, history.sales, list_effects=True, way=way)
         effects, sales = found.effects, history.sales
         assert effects is not None
@@ -109,3 +119,11 @@ def test_the_demo_s_programme_over_a_real_record_is_what_the_journal_says() -> N
 
 def test_the_language_s_more_over_a_real_record_is_what_the_journal_says() -> None:
     compare(found_shop(MORE, since=FIRST - 40 * DAY))
+
+
+def test_what_no_column_can_say_goes_by_rows_and_says_so() -> None:
+    shop = found_shop(OFTEN, since=FIRST - 40 * DAY)
+    compare(shop, ("",))
+    history = records.from_database(shop.programme, FIRST - 30 * DAY, NOON)
+    found = run(programs.book(shop.programme.id, NOON), history.sales)
+    assert (found.way, found.why) == ("rows", [("langganan", "my.sering")])

@@ -140,7 +140,9 @@ def outcome(
             issued, taken, redeemed, gone, np.cumsum(issued - taken - redeemed - gone)
         )
     asked = {
-        names.assets[n]: totals.flows[n, ISSUED] for n in range(len(names.assets)) if names.assets[n] in asks
+        names.assets[n]: totals.flows[n, ISSUED] - totals.flows[n, TAKEN]
+        for n in range(len(names.assets))
+        if names.assets[n] in asks
     }
     named = _by_prefix(asked)
     mine = sales.member != NOBODY
