@@ -20,8 +20,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 try:
+    if (
+        "PLAIN" in globals()
+    ):  # how `run` asks for a second copy of this module, for histories not worth compiling for
+        raise ImportError
     from numba import njit
-except ImportError:  # pragma: no cover - the extra isn't installed
+except ImportError:
     _F = TypeVar("_F", bound=Callable[..., Any])
 
     def njit(**_: Any) -> Callable[[_F], _F]:  # type: ignore[no-redef]

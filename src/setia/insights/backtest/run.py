@@ -3,6 +3,8 @@
 import time as clock
 from collections.abc import Callable
 from datetime import date
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from setia.insights.backtest.sales import NOBODY, Sales
 from setia.kit.refusals import Refusal
 
 AT_ONCE = 200_000  # rows between two words of progress
+SMALL = 20_000  # rows that plain Python scans in the seconds it would take to compile once
 Progress = Callable[[int, int], None]  # rows done, of how many
 
 
@@ -67,6 +70,17 @@ def frame_of(sales: Sales) -> Frame:
         sales.memo["frame"] = Frame(sales)
     found: Frame = sales.memo["frame"]
     return found
+
+
+@cache
+def _plain() -> Any:
+    """The kernel as plain Python: nothing to compile."""
+    spec = spec_from_file_location("setia.insights.backtest.plain_kernel", k.__file__)
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    module.__dict__["PLAIN"] = True
+    spec.loader.exec_module(module)
+    return module
 
 
 class Scan:
@@ -127,10 +141,11 @@ class Scan:
     def go(self, progress: Progress) -> None:
         """Every row, then the end of time. Refuses `rules_loop`."""
         place, of, now, sums = 0, len(self.sales), self.w[k.W_NOW], self.totals
+        kernel = k if of > SMALL else _plain()
         while place < of:
             now[k.N_STATUS] = k.FINE
             place = int(
-                k.scan(
+                kernel.scan(
                     self.p, self.compiled.days, self.t, self.h, self.b, self.v, self.c, self.lines, self.ends,
                     self.starts, self.m, self.x, self.y, self.compiled.registers, self.w, self.kept, self.used,
                     sums.flows, sums.ranks, sums.people, sums.outlets, sums.rules, sums.worth, self.listed, self.order,
@@ -145,7 +160,7 @@ class Scan:
             progress(place, of)
         codes = np.maximum(self.sales.member, NOBODY) + 1
         last = np.cumsum(np.bincount(codes, minlength=len(self.sales.members) + 1))[1:]
-        k.finish(
+        kernel.finish(
             self.p, self.compiled.days, self.t, self.h, self.b, self.c, self.starts, self.m, self.x, self.y, self.w,
             sums.flows, sums.ranks, sums.people, self.listed, last,
         )  # fmt: skip
