@@ -150,8 +150,8 @@ def hoisted(connection: Any, compiled: Compiled, sales: Sales) -> Any:
     sums = {leaf: f"s{n}" for n, leaf in enumerate(leaf for leaf in leaves if leaf[0] == "lines")}
     if sums:
         lines = _table(connection, "setia_lines", _line_columns(sales))
-        columns = LineColumns(lines, frame, {})
-        parts = {name: _line_sum(columns, leaf) for leaf, name in sums.items()}
+        of_lines = LineColumns(lines, frame, {})
+        parts = {name: _line_sum(of_lines, leaf) for leaf, name in sums.items()}
         added = lines.group_by("sale").agg(**parts)
         table = table.left_join(added, table.row == added.sale).drop("sale")
         table = table.mutate(**{name: table[name].fill_null(0) for name in sums.values()})
