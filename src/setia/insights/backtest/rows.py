@@ -206,6 +206,8 @@ class Rows:
                 "items": int(lines.items[n]),
             }
             for n in range(self.ends[row], self.ends[row + 1])
+            if lines.items[n]
+            or sales.kind[row] != history.RETURNED  # a line without items has come back whole
         ]
 
     def _known(self, member: Member, kind: str, carried: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,10 +247,13 @@ class Rows:
             return (at - found).days if found else NEVER
         if isinstance(fold, Streak):
             return _streak(fold, past, day)
+        if isinstance(fold, Often):
+            names = {line[fold.of] for line in carried["lines"]}
+            recent = [sale for sale in past if sale.at >= at - timedelta(days=fold.days)]
+            bought = [{line[fold.of] for line in sale.lines if line["items"]} for sale in recent]
+            return {name: n for name in sorted(names) if name and (n := sum(name in each for each in bought))}
         assert not isinstance(fold, Reached | Shared | LookUp)
         inside = [sale for sale in past if _inside(fold, sale, at, day)]
-        if isinstance(fold, Often):
-            return Counter(value for sale in inside for value in {line[fold.of] for line in sale.lines})
         if isinstance(fold, Sum):
             return sum(getattr(sale, fold.column) for sale in inside)
         if isinstance(fold, SumLines):
@@ -344,9 +349,11 @@ class Rows:
         accounts = {member.account.holder: member.account}
         asked = [effect for effect in target if effect.ask]
         taken = undo.claw(earned, target, accounts, self.book.returns, at, coming)
-        self._write(code, member, row, of, at, [*back, *taken], of)
+        gone = not (net or total or carried["lines"])
+        offers = undo.offers(reversed(earned)) if gone else []
+        self._write(code, member, row, of, at, [*back, *taken, *offers], of)
         outlet, standing = carried["outlet"], {entry.key: entry for entry in earned}
-        for effect in taken:
+        for effect in [*taken, *offers]:
             if effect.verb == "give":
                 self._count(member, effect, at, outlet, effect.amount, 1)
             else:
@@ -521,14 +528,15 @@ class Rows:
         rule = self.rule_numbers[effect.rule] if built_in is None else built_in
         verb = ("give", "take", "ask").index(effect.verb)
         self.listing.rows.append((row, rule, verb, asset, effect.amount, effect.wanted))
-        signed = effect.amount if effect.verb != "take" else -effect.amount
+        is_back = effect.verb == "take" or (effect.verb == "ask" and effect.reverses is not None)
+        signed = -effect.amount if is_back else effect.amount
         if built_in is not None:
             totals.flows[asset, tally.REDEEMED, month] -= signed
             return
         if is_rung and effect.round == 0 and self._is_review(effect):
             return
-        totals.flows[asset, tally.TAKEN if effect.verb == "take" else tally.ISSUED, month] += effect.amount
-        totals.rules[0, rule] += effect.verb != "take" and effect.amount > 0
+        totals.flows[asset, tally.TAKEN if is_back else tally.ISSUED, month] += effect.amount
+        totals.rules[0, rule] += not is_back and effect.amount > 0
         totals.rules[1, rule] += signed
         totals.people[asset, code] += signed
         totals.outlets[asset, self.sales.outlet[of]] += signed
