@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -312,7 +313,7 @@ def test_months_cost_and_liability_in_rupiah():
     assert even.uplift == 297  # 8,900 of 30 % of a million: 2.97 %
     assert even.with_own == 306  # and 3.06 % when 0.89 % of the extra sales go back as well
     assert even.why == "short"
-    assert types.of_json(types.json_of([made])) == [made]
+    assert msgspec.convert(types.json_of([made]), list[types.Report]) == [made]
 
 
 @pytest.mark.parametrize(("each", "days", "people", "why"), [(None, 120, 200, ""), (None, 60, 200, "short"),
