@@ -3,6 +3,7 @@
 What counts (`trying`) is loaded only by whoever runs a job: a server that shows pages needs no arrays.
 """
 
+import importlib.util
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,12 @@ class Job:
     refused: dict[str, str] | None
     reports: Sequence[Report] = ()
     impact: Impact | None = None
+
+
+def must_count() -> None:
+    """Refuses `no_columns` where what counts isn't installed."""
+    if importlib.util.find_spec("numpy") is None:
+        raise Refusal("no_columns", status=503)
 
 
 def redeem(text: str) -> tuple[int, int] | None:
@@ -130,8 +137,9 @@ Text = tuple[str, str, str]  # its name, what it says, and which draft it is: `d
 def ask(programme: Programme, by: str, kind: str, drafts: Sequence[Text], wishes: Wishes) -> int:
     """Ask for texts to be tried (of an impact: the one before and the one after). The job's number.
 
-    Refuses what `programs.check` does, so that nothing waits in vain. What is small is done at once.
+    Refuses `no_columns`, and what `programs.check` does, so that nothing waits in vain. What is small is done at once.
     """
+    must_count()
     if not 1 <= len(drafts) <= MOST_DRAFTS:
         raise Refusal("no_drafts", status=422, param="draft", most=MOST_DRAFTS)
     for _, text, _ in drafts:
