@@ -669,8 +669,8 @@ def test_the_command_checks_diffs_tries_applies_and_rolls_back(plain, tmp_path):
     said = run("program", "diff", "1", str(new), *where, SETIA_LANG="en")
     assert (
         "~ dasar" in said.stdout
-        and "- Purchase: gives 1 point per" in said.stdout
-        and "+ Purchase: gives 2 points" in said.stdout
+        and "- Every Rp10,000 spent gives 1 point;" in said.stdout
+        and "+ Every Rp10,000 spent gives 2 points;" in said.stdout
     )
     said = run("program", "try", str(new), "--sale", '{"total": 60000}', *where)
     assert said.returncode == 0 and "12  Poin dasar" in said.stdout
@@ -694,7 +694,7 @@ def test_the_command_checks_diffs_tries_applies_and_rolls_back(plain, tmp_path):
     assert (said["number"], said["state"], said["effective_from"]) == (2, "ahead", "2098-12-31T17:00:00Z")
     assert run("program", "apply", str(new), "--yes", "--from", "2025-01-01", *where).returncode == 5
     said = run("program", "rollback", "1", "--yes", *where, SETIA_LANG="en")  # v1 is live, v2 is not to come
-    assert said.returncode == 0 and "+ Purchase: gives 1 point per" in said.stdout, said.stderr
+    assert said.returncode == 0 and "+ Every Rp10,000 spent gives 1 point;" in said.stdout, said.stderr
     assert "v3  to come" in said.stdout and "(the text of version 1)" in said.stdout
     said = run("program", "rollback", "1", "--yes", *where, SETIA_LANG="en")
     assert said.returncode == 5 and "exactly that of version" in said.stderr

@@ -146,5 +146,5 @@ def test_a_shop_is_founded_on_a_template():
     assert lost.returncode == 3, "nothing is founded on a template there isn't"
     made = run(*asked, "shop", "--json")
     assert made.returncode == 0, made.stderr
-    shown = run("program", "show", "--program", slug)
+    shown = run("program", "export", "--program", slug)
     assert shown.stdout.strip() == templates.for_shop("shop", "Warung Bu Tini").strip()

@@ -179,7 +179,7 @@ def _of(node: nodes.Value, inputs: Mapping[str, Any], lang: str) -> str:
 
 
 def _unit(asset: str, n: int, lang: str) -> str:
-    return texts.say(f"asset.{asset}", lang, n=n) if texts.has(f"asset.{asset}") else asset
+    return texts.say(f"asset.{asset}", lang, n=n) if texts.has(f"asset.{asset}") else asset.rpartition("/")[2]
 
 
 def _where(node: nodes.Node) -> str:
