@@ -23,12 +23,10 @@ CASES, PARTS = 2_000, 20
 
 def told(found: Outcome) -> dict[str, Any]:
     """All that an outcome says, in values that can be compared; effects in the order of each member's story."""
-    effects = found.effects
-    assert effects is not None
-    listed = zip(
-        effects.row.tolist(), effects.rule, effects.verb, effects.asset, effects.amount.tolist(), effects.wanted.tolist(),
-        strict=True,
-    )  # fmt: skip
+    listed: list[tuple[Any, ...]] = []
+    if effects := found.effects:
+        columns = (effects.row.tolist(), effects.rule, effects.verb, effects.asset)
+        listed = list(zip(*columns, effects.amount.tolist(), effects.wanted.tolist(), strict=True))
     return {
         "effects": sorted(listed, key=lambda each: (each[0], each if each[0] < 0 else ())),
         "flows": {

@@ -25,6 +25,11 @@ def test_an_owner_changes_a_rule_and_sees_first_what_it_would_give(place: Any, s
     expect(page.locator(".ok-line")).to_be_visible()
     _fine(page)
 
+    page.get_by_role("link", name="Cari celah" if lang == "id" else "Look for loopholes").click(
+        timeout=60_000
+    )
+    expect(page.locator("#celah [role=status]")).to_be_visible(timeout=60_000)
+    _fine(page)
     page.get_by_role("link", name="Tambah aturan" if lang == "id" else "Add a rule").click()
     _fine(page)
     page.fill("#name_id", f"Senin pagi {size}")
@@ -69,4 +74,13 @@ def test_an_owner_changes_a_rule_and_sees_first_what_it_would_give(place: Any, s
     _fine(page)
     page.locator(".rows a[href*='/versi/']").first.click()
     expect(page.locator("main")).to_contain_text(f"pagi {size}" if lang == "id" else f"morning {size}")
+    _fine(page)
+
+
+def test_a_template_becomes_a_draft(place: Any, served: Any) -> None:
+    page, _, lang = place
+    sign_in(page, served, f"/console/program?lang={lang}")
+    page.select_option("#template", "cafe")
+    page.click("#template + button")
+    expect(page.locator(".ok-line").first).to_be_visible()
     _fine(page)

@@ -16,9 +16,10 @@ from setia.engine import sentences
 from setia.engine.decide import Book
 from setia.engine.nodes import OPS
 from setia.engine.vocabulary import JOINED, PERIODS, WEEKDAYS
+from setia.intake import loopholes
 from setia.kit import money, texts, time
 from setia.kit.refusals import NotFound, Refusal
-from setia.programs import editing
+from setia.programs import editing, templates
 from setia.programs import service as programs
 from setia.programs.types import Checked, Draft
 from setia.tenancy import service as tenancy
@@ -26,6 +27,7 @@ from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
 from setia.web import pages
 
+SEARCH_LENGTH, SEARCH_SECONDS = 4, 10  # a page waits no longer; the command looks as long as it is told to
 SUGGESTED = 200  # values that a field suggests while somebody types
 
 
@@ -57,6 +59,7 @@ def programme(request: HttpRequest, programme: Programme) -> HttpResponse:
         "drafts": programs.drafts(programme),
         "versions": programs.versions(programme),
         "names": tenancy.names(programme.merchant_id),
+        "templates": [(name, texts.say(f"template.{name}", lang)) for name in templates.names()],
         "rules": _rules(book, lang) if book else (),
         "book": book,
         "title": book.title[lang] if book else programme.name,
@@ -125,9 +128,11 @@ def _tried(request: HttpRequest, programme: Programme, text: str, book: Book) ->
 @require_POST
 @allowed("programs")
 def start(request: HttpRequest, programme: Programme) -> HttpResponse:
-    """A new draft of what is in force, or of an old version's text."""
-    number = request.POST.get("version", "")
-    if number.isdecimal():
+    """A new draft of what is in force, of an old version's text, or of a template. Refuses `not_found`."""
+    number, template = request.POST.get("version", ""), request.POST.get("template", "")
+    if template:
+        text = templates.for_shop(template, programme.merchant)
+    elif number.isdecimal():
         text = programs.published(programme, int(number)).document
     else:
         text = programs.book(programme.id, programme.now()).document
@@ -167,6 +172,15 @@ def _draft_page(
     }
     if checked.book:
         values |= _tried(request, programme, found.text, checked.book)
+    if checked.book and request.GET.get("celah"):
+        search = loopholes.look(checked.book, length=SEARCH_LENGTH, seconds=SEARCH_SECONDS)
+        values |= {"search": search, "seconds": SEARCH_SECONDS}
+        if search.found:
+            values |= {
+                "verdict": search.found.verdict(lang),
+                "steps": search.found.lines(lang),
+                "mend": search.found.mend(lang),
+            }
     if refusal:
         values["wrong"] = _wrong(request, refusal)
     return _show(request, "draft", programme, values, status=422 if refusal else 200)

@@ -20,7 +20,9 @@ from setia.programs import service as programs
 from setia.tenancy.types import Caller
 from setia.web.api import LARGEST_BODY, invalid
 
-LARGEST = 64 * 1024 * 1024  # bytes of one request: about two hundred thousand receipts, a minute's work
+LARGEST = (
+    64 * 1024 * 1024
+)  # bytes of one request: about two hundred thousand receipts, a minute or two's work
 LONGEST_LINE = LARGEST_BODY  # an event is no larger here than by itself
 READ_AT_ONCE = 256 * 1024
 MOST_TOLD = 1_000  # refused lines in the answer; all are counted

@@ -13,7 +13,6 @@ from setia.insights.backtest import tally
 from setia.insights.backtest.frames import Frame, Key
 from setia.insights.backtest.outcome import Assumptions, Effects, Outcome
 from setia.insights.backtest.program import Compiled, compile_book, measure, not_by_columns, refuse_unknown
-from setia.insights.backtest.rows import by_rows
 from setia.insights.backtest.sales import NOBODY, Sales
 from setia.kit.refusals import Refusal
 
@@ -42,6 +41,10 @@ def run(
     why = not_by_columns(book, sales)
     progress = progress or (lambda done, of: None)
     if way == "rows" or (why and way != "columns"):
+        from setia.insights.backtest.rows import (
+            by_rows,
+        )  # it needs Django, which a worker of Spark doesn't have
+
         began = clock.process_time()
         totals, effects = by_rows(names, sales, assumptions, progress, list_effects)
         found = tally.outcome(names, sales, assumptions, totals, effects)
@@ -69,8 +72,14 @@ class Scan:
     """A compiled book over sales: everything the kernel needs, in arrays by the kernel's names for them."""
 
     def __init__(
-        self, names: tally.Names, sales: Sales, assumptions: Assumptions, list_effects: bool = False
+        self,
+        names: tally.Names,
+        sales: Sales,
+        assumptions: Assumptions,
+        list_effects: bool = False,
+        rows: NDArray[np.int64] | None = None,
     ) -> None:
+        """`rows` are the numbers the sales have among all, where these are only some of them."""
         self.names, self.sales = names, sales
         frame = frame_of(sales)
         compiled = self.compiled = compile_book(names, sales, assumptions)
@@ -78,7 +87,7 @@ class Scan:
         self.p[0, k.S_LISTED] = list_effects
         self.totals = tally.Totals.of(names, sales)
         self.starts, self.t, self.h = names.starts, _instants(sales), _numbers(names, sales, frame)
-        self.b = _bytes(compiled, sales, frame, tally.spendings(sales, assumptions))
+        self.b = _bytes(compiled, sales, frame, tally.spendings(sales, assumptions, rows))
         measured = measure(names)
         self.b[k.B_SOLD] = (sales.visits if measured and measured.column == "visits" else sales.net) > 0
         self.v, self.c = _matrices(frame, compiled.values, compiled.counted)
