@@ -4,7 +4,6 @@ Slow and sure: what a programme does here is what it does on the road. It is wha
 where a rule can't be done by columns.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
