@@ -76,7 +76,8 @@ def differs(seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_both_ways_agree(part: int) -> None:
+def test_both_ways_agree(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "SMALL", 0)  # compiled, where numba is
     for seed in range(part, CASES, PARTS):
         assert differs(seed) == [], f"seed {seed}"
 
@@ -101,4 +102,5 @@ def planted(before: str, after: str) -> Any:
 def test_a_planted_fault_is_caught(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     faulty = planted(*FAULTS[what])
     monkeypatch.setattr(runs, "k", faulty)
+    monkeypatch.setattr(runs, "SMALL", 0)
     assert any(differs(seed) for seed in range(CASES)), what

@@ -15,7 +15,10 @@ FAULTS = {
     "what is pending can be spent": ("if x[lot, X_STARTS] <= at:", "if True:"),
     "a debt isn't paid first": ("owed = min(m[who, place + A_DEBT], amount)", "owed = 0"),
     "a limit never starts anew": ("return m[who, place + 1] if m[who, place] == now else 0", "return m[who, place + 1]"),
-    "a return doesn't give its limit back": ("h[H_OUTLET, of], -back)", "h[H_OUTLET, of], 0)"),
+    "a return doesn't give its limit back": (
+        "                back = whole if p[limit, L_TIMES] else amount\n",
+        "                back = 0\n",
+    ),
     "more than is left of a limit is given": ("left = max(0, min(amount, most - gone))", "left = amount if gone < most else 0"),
     "a return takes what had run out": ("max(0, standing - y[entry, E_EXPIRED])", "standing"),
     "a return takes more than the policy allows": ("real = min(real, w[W_LEFT, asset] + pending)", "pass"),

@@ -291,12 +291,17 @@ class Frame(_Arrays):
         return _code(getattr(self.sales, f"{fact}s"), text)
 
     def total(self, field: str, where: Key) -> NDArray[np.int64]:
-        """A sum over the lines of each row: a running sum at the ends of the rows' lines."""
-        keep = self.lines.test(where)
-        column = self.lines.column(("fact", field))
-        sums = np.zeros(len(column) + 1, np.int64)
-        np.cumsum(np.where(keep, column, 0), out=sums[1:])
-        return sums[self.lines.ends[1:]] - sums[self.lines.ends[:-1]]
+        """A sum over the lines of each row."""
+        keep, column, sale = self.lines.test(where), self.lines.column(("fact", field)), self.sales.lines.sale
+        if isinstance(keep, np.ndarray):
+            column, sale = column[keep], sale[keep]
+        elif not keep:
+            column, sale = column[:0], sale[:0]
+        if np.abs(column, dtype=np.float64).sum() < 2**53:  # doubles hold these sums to the last rupiah
+            return np.bincount(sale, column, len(self.sales)).astype(np.int64)
+        sums = np.zeros(len(self.sales), np.int64)
+        np.add.at(sums, sale, column)
+        return sums
 
     def column(self, key: Key) -> Any:
         """The column of a key, in whole 64 bits so that arithmetic can't run over."""
@@ -325,7 +330,8 @@ class LineFrame(_Arrays):
     def __init__(self, sales: Sales) -> None:
         super().__init__()
         self.sales = sales
-        self.ends = np.searchsorted(sales.lines.sale, np.arange(len(sales) + 1))
+        self.ends = np.zeros(len(sales) + 1, np.int64)
+        np.cumsum(np.bincount(sales.lines.sale, minlength=len(sales)), out=self.ends[1:])
 
     def fact(self, name: str) -> Any:
         """A field of the lines."""

@@ -20,8 +20,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 try:
+    if (
+        "PLAIN" in globals()
+    ):  # how `run` asks for a second copy of this module, for histories not worth compiling for
+        raise ImportError
     from numba import njit
-except ImportError:  # pragma: no cover - the extra isn't installed
+except ImportError:
     _F = TypeVar("_F", bound=Callable[..., Any])
 
     def njit(**_: Any) -> Callable[[_F], _F]:  # type: ignore[no-redef]
@@ -758,10 +762,8 @@ def give(
     flows[asset, ISSUED, h[H_MONTH, row]] += amount
     people[asset, h[H_MEMBER, row]] += amount
     places[asset, h[H_OUTLET, of]] += amount
-    if len(worth):
+    if len(worth) and p[p[1, O_ASSETS] + asset, A_VALUE]:
         worth[of] += amount * p[p[1, O_ASSETS] + asset, A_VALUE]
-    if ask != NO_ASK:
-        return
     entry = -1
     if slot >= 0:
         entry = w[W_NOW, N_ENTRIES]
@@ -769,6 +771,8 @@ def give(
         y[entry, E_RULE], y[entry, E_AMOUNT], y[entry, E_UNDONE], y[entry, E_EXPIRED] = rule, amount, 0, 0
         y[entry, E_LOT], y[entry, E_COUNTS], y[entry, E_NEXT] = -1, row, kept[slot, K_HEAD]
         kept[slot, K_HEAD] = entry
+    if ask != NO_ASK:
+        return
     sort, rung, pending = p[table, R_EXPIRY], p[table, R_RUNG], p[table, R_PENDING]
     stops = days[CALENDARS + sort, h[H_DAY, of] - p[0, S_DAY]] if sort >= 0 else FAR
     if rung >= 0:
@@ -905,6 +909,10 @@ def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, 
     take_back(
         p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot
     )
+    if b[B_EMPTY, row]:
+        take_up(
+            p, days, h, m, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot
+        )
     for i in range(n):
         rule = w[W_RULE, i]
         table = p[1, O_RULES] + rule
@@ -940,7 +948,7 @@ def allow(p, m, x, y, w, kept, who, at, slot):
         table = p[1, O_RULES] + rule
         asset, taken = p[table, R_ASSET], min(w[W_DUE, rule], standing)
         y[entry, E_REAL], y[entry, E_DUE] = 0, 0
-        if taken > 0:
+        if taken > 0 and p[table, R_ASK] == NO_ASK:
             w[W_DUE, rule] -= taken
             real = min(taken, max(0, standing - y[entry, E_EXPIRED]))
             if p[table, R_RUNG] >= 0:
@@ -991,6 +999,29 @@ def take_back(
                     m[who, p[2, M_RUNGS] + rung * 3] = 0
             elif amount:
                 draw_back(m, x, y, w, who, asset, amount, t[T_AT, row], entry)
+        entry = y[entry, E_NEXT]
+
+
+@njit(**JIT)
+def take_up(p, days, h, m, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot):
+    """What was offered on a sale of which nothing is left counts no more."""
+    entry = kept[slot, K_HEAD]
+    while entry >= 0:
+        rule, amount = y[entry, E_RULE], y[entry, E_AMOUNT] - y[entry, E_UNDONE]
+        table = p[1, O_RULES] + rule
+        if p[table, R_ASK] != NO_ASK and amount > 0:
+            asset = p[table, R_ASSET]
+            y[entry, E_UNDONE] = y[entry, E_AMOUNT]
+            list_effect(p, w, listed, row, rule, ASK, asset, amount, amount)
+            flows[asset, TAKEN, h[H_MONTH, row]] += amount
+            people[asset, h[H_MEMBER, row]] -= amount
+            places[asset, h[H_OUTLET, of]] -= amount
+            rules[U_GIVEN, rule] -= amount
+            if len(worth):
+                worth[of] -= amount * p[p[1, O_ASSETS] + asset, A_VALUE]
+            for limit in range(p[1, O_LIMITS] + p[table, R_LIMIT], p[1, O_LIMITS] + p[table, R_LIMITS]):
+                back = 1 if p[limit, L_TIMES] else amount
+                use_limit(p, days, h, m, used, who, limit, y[entry, E_COUNTS], h[H_OUTLET, of], -back)
         entry = y[entry, E_NEXT]
 
 

@@ -55,6 +55,7 @@ CARRIED = frozenset(
 PASSING = ("given", "held", "held_after")  # what a chained rule knows of its cause
 MARGIN = 400  # days of calendar before the first sale
 MOST_BITS = 62
+LARGEST_SHARED = 3_000_000_000  # rupiah: a discount on a larger sale is shared out in more than 64 bits
 PERIODS = ("day", "week", "month", "year")
 NET, VISITS = ("fact", "net"), ("fact", "visits left")
 _LISTS = ((MADE, "price"), (MADE, "earn"), (MADE, "tier"), (MADE, "chained"), (JOINED, "earn"), (JOINED, "tier"), (JOINED, "chained"))  # fmt: skip
@@ -99,6 +100,8 @@ def not_by_columns(book: Book, sales: Sales) -> list[tuple[str, str]]:
             found += [(rule.id, name) for rule in book.rules if name in rule.reads]
     if any(rule.phase == "price" for rule in book.rules):
         found += _lowered(book)
+        if int(sales.net.max(initial=0)) > LARGEST_SHARED:
+            found.append(("", "too_large"))
     returned = set(sales.target[sales.kind == k.RETURNED].tolist())
     spent = (sales.kind == k.SPENT) & (sales.target >= 0)
     if spent.any() and returned.intersection(sales.target[spent].tolist()):

@@ -14,6 +14,7 @@ import numpy as np
 
 from setia.engine import decide as engine
 from setia.engine.decide import DISCOUNT, Effect
+from setia.engine.folds import on_lines
 from setia.engine.vocabulary import (
     JOINED,
     MADE,
@@ -24,6 +25,7 @@ from setia.engine.vocabulary import (
     Earned,
     Fold,
     Held,
+    LookUp,
     Often,
     Reached,
     Share,
@@ -203,12 +205,20 @@ class Rows:
                 "items": int(lines.items[n]),
             }
             for n in range(self.ends[row], self.ends[row + 1])
+            if lines.items[n]
+            or sales.kind[row] != history.RETURNED  # a line without items has come back whole
         ]
 
     def _known(self, member: Member, kind: str, carried: Mapping[str, Any]) -> dict[str, Any]:
         """The folded facts that a kind of event needs, from the definition of each, over all that has happened."""
         needs = self.book.needs.get(kind, frozenset())
-        return {name: self._fold(member, name, self.book.folds[name], carried) for name in needs}
+        folds = {name: fold for name in needs if not isinstance(fold := self.book.folds[name], LookUp)}
+        return {name: self._fold(member, name, fold, carried) for name, fold in folds.items()}
+
+    def _decided(self, kind: str, facts: dict[str, Any]) -> list[Effect]:
+        """The engine's decision, with what is known of each line's article or category on the line."""
+        on_lines(self.book, facts)
+        return engine.decide(self.book, kind, facts)
 
     def _fold(self, member: Member, name: str, fold: Fold, carried: Mapping[str, Any]) -> Any:
         at, day = carried["at"], carried["date"]
@@ -236,7 +246,12 @@ class Rows:
             return (at - found).days if found else NEVER
         if isinstance(fold, Streak):
             return _streak(fold, past, day)
-        assert not isinstance(fold, Reached | Often | Shared)
+        if isinstance(fold, Often):
+            names = {line[fold.of] for line in carried["lines"]}
+            recent = [sale for sale in past if sale.at >= at - timedelta(days=fold.days)]
+            bought = [{line[fold.of] for line in sale.lines if line["items"]} for sale in recent]
+            return {name: n for name in sorted(names) if name and (n := sum(name in each for each in bought))}
+        assert not isinstance(fold, Reached | Shared | LookUp)
         inside = [sale for sale in past if _inside(fold, sale, at, day)]
         if isinstance(fold, Sum):
             return sum(getattr(sale, fold.column) for sale in inside)
@@ -257,7 +272,7 @@ class Rows:
         self._wait(member, at)
         carried = self._carried(row, row, int(sales.net[row]), int(sales.total[row]))
         kept = self._known(member, kind, carried)
-        effects = engine.decide(self.book, kind, {**carried, **kept})
+        effects = self._decided(kind, {**carried, **kept})
         self._write(code, member, row, row, at, effects, row if row in self.returned else None)
         for effect in effects:
             self._count(member, effect, at, carried["outlet"], effect.amount, bool(effect.amount))
@@ -318,7 +333,7 @@ class Rows:
         carried = self._carried(of, row, net, total)
         target: list[Effect] = []
         if net or total or carried["lines"]:
-            target = engine.decide(self.book, MADE, {**carried, **member.kept[of]})
+            target = self._decided(MADE, {**carried, **member.kept[of]})
         self._wait(member, at)
         chain, paid = member.chain.get(of, []), member.paid.get(of, [])
         found = self._stood(member, of).of([*chain, *paid])
@@ -333,9 +348,11 @@ class Rows:
         accounts = {member.account.holder: member.account}
         asked = [effect for effect in target if effect.ask]
         taken = undo.claw(earned, target, accounts, self.book.returns, at, coming)
-        self._write(code, member, row, of, at, [*back, *taken], of)
+        gone = not (net or total or carried["lines"])
+        offers = undo.offers(reversed(earned)) if gone else []
+        self._write(code, member, row, of, at, [*back, *taken, *offers], of)
         outlet, standing = carried["outlet"], {entry.key: entry for entry in earned}
-        for effect in taken:
+        for effect in [*taken, *offers]:
             if effect.verb == "give":
                 self._count(member, effect, at, outlet, effect.amount, 1)
             else:
@@ -510,14 +527,15 @@ class Rows:
         rule = self.rule_numbers[effect.rule] if built_in is None else built_in
         verb = ("give", "take", "ask").index(effect.verb)
         self.listing.rows.append((row, rule, verb, asset, effect.amount, effect.wanted))
-        signed = effect.amount if effect.verb != "take" else -effect.amount
+        is_back = effect.verb == "take" or (effect.verb == "ask" and effect.reverses is not None)
+        signed = -effect.amount if is_back else effect.amount
         if built_in is not None:
             totals.flows[asset, tally.REDEEMED, month] -= signed
             return
         if is_rung and effect.round == 0 and self._is_review(effect):
             return
-        totals.flows[asset, tally.TAKEN if effect.verb == "take" else tally.ISSUED, month] += effect.amount
-        totals.rules[0, rule] += effect.verb != "take" and effect.amount > 0
+        totals.flows[asset, tally.TAKEN if is_back else tally.ISSUED, month] += effect.amount
+        totals.rules[0, rule] += not is_back and effect.amount > 0
         totals.rules[1, rule] += signed
         totals.people[asset, code] += signed
         totals.outlets[asset, self.sales.outlet[of]] += signed

@@ -2,6 +2,9 @@
 
 import time as clock
 from collections.abc import Callable
+from datetime import date
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from setia.insights.backtest.sales import NOBODY, Sales
 from setia.kit.refusals import Refusal
 
 AT_ONCE = 200_000  # rows between two words of progress
+SMALL = 20_000  # rows that plain Python scans in the seconds it would take to compile once
 Progress = Callable[[int, int], None]  # rows done, of how many
 
 
@@ -66,6 +70,17 @@ def frame_of(sales: Sales) -> Frame:
         sales.memo["frame"] = Frame(sales)
     found: Frame = sales.memo["frame"]
     return found
+
+
+@cache
+def _plain() -> Any:
+    """The kernel as plain Python: nothing to compile."""
+    spec = spec_from_file_location("setia.insights.backtest.plain_kernel", k.__file__)
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    module.__dict__["PLAIN"] = True
+    spec.loader.exec_module(module)
+    return module
 
 
 class Scan:
@@ -126,10 +141,11 @@ class Scan:
     def go(self, progress: Progress) -> None:
         """Every row, then the end of time. Refuses `rules_loop`."""
         place, of, now, sums = 0, len(self.sales), self.w[k.W_NOW], self.totals
+        kernel = k if of > SMALL else _plain()
         while place < of:
             now[k.N_STATUS] = k.FINE
             place = int(
-                k.scan(
+                kernel.scan(
                     self.p, self.compiled.days, self.t, self.h, self.b, self.v, self.c, self.lines, self.ends,
                     self.starts, self.m, self.x, self.y, self.compiled.registers, self.w, self.kept, self.used,
                     sums.flows, sums.ranks, sums.people, sums.outlets, sums.rules, sums.worth, self.listed, self.order,
@@ -142,8 +158,9 @@ class Scan:
             elif now[k.N_STATUS] == k.LOOP:
                 raise Refusal("rules_loop", rules=", ".join(sorted(_chained(self.names.book))))
             progress(place, of)
-        last = np.searchsorted(self.sales.member, np.arange(len(self.sales.members)), side="right")
-        k.finish(
+        codes = np.maximum(self.sales.member, NOBODY) + 1
+        last = np.cumsum(np.bincount(codes, minlength=len(self.sales.members) + 1))[1:]
+        kernel.finish(
             self.p, self.compiled.days, self.t, self.h, self.b, self.c, self.starts, self.m, self.x, self.y, self.w,
             sums.flows, sums.ranks, sums.people, self.listed, last,
         )  # fmt: skip
@@ -178,12 +195,13 @@ def _instants(sales: Sales) -> NDArray[np.int64]:
 def _numbers(names: tally.Names, sales: Sales, frame: Frame) -> NDArray[np.int32]:
     if "h" not in sales.memo:
         rows = np.arange(len(sales), dtype=np.int32)
-        month = np.searchsorted(names.starts, sales.at, side="right") - 1
         slot = np.full(len(sales), -1, np.int32)
         targets = np.unique(frame.of)
         slot[targets] = np.arange(len(targets), dtype=np.int32)
-        month = np.clip(month, 0, len(names.months) - 1)
-        columns = (sales.member, sales.day, month, sales.outlet, sales.target, slot, rows)
+        first = int(sales.day.min())
+        days = (date.fromordinal(day) for day in range(first, int(sales.day.max()) + 1))
+        months = np.array([names.months.index(f"{day:%Y-%m}") for day in days], np.int32)
+        columns = (sales.member, sales.day, months[sales.day - first], sales.outlet, sales.target, slot, rows)
         sales.memo["h"] = np.stack([column.astype(np.int32) for column in columns])
     found: NDArray[np.int32] = sales.memo["h"]
     if len(frame.of):  # the scan notes there what is left of a sale
@@ -196,7 +214,10 @@ def _bytes(compiled: Compiled, sales: Sales, frame: Frame, spends: NDArray[np.ui
     rows = frame.returns
     if len(rows):
         nothing = (frame.column(("fact", "net"))[rows] == 0) & (frame.column(("fact", "total"))[rows] == 0)
-        found[k.B_EMPTY, rows] = nothing & (frame.lines.ends[rows + 1] == frame.lines.ends[rows])
+        lines = frame.column(("lines", "items", ("number", 1)))[
+            rows
+        ]  # a line without items has come back whole
+        found[k.B_EMPTY, rows] = nothing & (lines == 0)
     found[k.B_KIND], found[k.B_SPENDS] = sales.kind, spends
     for n, gate in enumerate(compiled.gates):
         found[k.B_GATES + n] = frame.compact(gate)

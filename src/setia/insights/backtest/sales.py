@@ -17,8 +17,8 @@ Ints = NDArray[np.integer[Any]]
 class Lines:
     """The lines of all receipts, those of one row together, in the order of the rows.
 
-    A return's lines are what is left of its sale's after it, not what went. `net` earns, `amount` is what was asked,
-    both in rupiah; `items` is the whole quantity, and a weight counts as 1.
+    A return's lines are what is left of its sale's after it, not what went; one without items has come back whole. `net`
+    earns, `amount` is what was asked, both in rupiah; `items` is the whole quantity, and a weight counts as 1.
     """
 
     sale: Ints  # int64: the row of the receipt

@@ -151,8 +151,8 @@ def hoisted(connection: Any, compiled: Compiled, sales: Sales) -> Any:
     if sums:
         lines = _table(connection, "setia_lines", _line_columns(sales))
         of_lines = LineColumns(lines, frame, {})
-        parts = {name: _line_sum(of_lines, leaf) for leaf, name in sums.items()}
-        added = lines.group_by("sale").agg(**parts)
+        added_up = {name: _line_sum(of_lines, leaf) for leaf, name in sums.items()}
+        added = lines.group_by("sale").agg(**added_up)
         table = table.left_join(added, table.row == added.sale).drop("sale")
         table = table.mutate(**{name: table[name].fill_null(0) for name in sums.values()})
     columns = TableColumns(table, frame, sums)

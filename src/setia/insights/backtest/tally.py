@@ -1,6 +1,6 @@
 """What both ways of running add up: arrays by asset, rule, member, outlet and month, and the outcome they make."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -140,7 +140,9 @@ def outcome(
             issued, taken, redeemed, gone, np.cumsum(issued - taken - redeemed - gone)
         )
     asked = {
-        names.assets[n]: totals.flows[n, ISSUED] for n in range(len(names.assets)) if names.assets[n] in asks
+        names.assets[n]: totals.flows[n, ISSUED] - totals.flows[n, TAKEN]
+        for n in range(len(names.assets))
+        if names.assets[n] in asks
     }
     named = _by_prefix(asked)
     mine = sales.member != NOBODY
@@ -215,24 +217,30 @@ def _sum_by(codes: NDArray[Any], values: NDArray[Any], size: int) -> NDArray[np.
 
 def _categories(sales: Sales, totals: Totals, buys: NDArray[np.bool_]) -> dict[str, dict[str, int]]:
     """By category, the net of its lines and its share of what each sale gave, in the proportion of net."""
-    lines, memo = sales.lines, sales.memo
+    lines, memo, size = sales.lines, sales.memo, len(sales.categories) + 1
     if not len(lines):
         return {}
+    made = (sales.kind == MADE) & buys
     if "categories" not in memo:
-        made = (sales.kind == MADE)[lines.sale] & buys[lines.sale]
-        rows, codes = lines.sale[made].astype(np.int32), lines.category[made] + 1
-        net = lines.net[made].astype(np.float64)
-        memo["categories"] = rows, codes, net, np.bincount(rows, net, len(sales)), np.bincount(codes, net, len(sales.categories) + 1)  # fmt: skip
-    rows, codes, net, whole, sums = memo["categories"]
-    rate = np.divide(totals.worth, whole, out=np.zeros(len(sales)), where=whole > 0)
-    share = np.zeros(len(sales.categories) + 1)
-    for start in range(0, len(rows), _CHUNK):  # a chunk stays in the processor's cache, whole columns don't
-        part = slice(start, start + _CHUNK)
-        share += np.bincount(codes[part], net[part] * rate[rows[part]], len(share))
+        net = np.zeros(size)
+        for part in _chunks(len(lines)):
+            counted = lines.net[part] * made[lines.sale[part]]
+            net += np.bincount(lines.category[part] + 1, counted, size)
+        memo["categories"] = net
+    rate = np.divide(totals.worth, sales.net, out=np.zeros(len(sales)), where=made & (sales.net > 0))
+    share = np.zeros(size)
+    for part in _chunks(len(lines)):
+        share += np.bincount(lines.category[part] + 1, lines.net[part] * rate[lines.sale[part]], size)
     return {
-        name: {"net": round(sums[code + 1]), "worth": round(share[code + 1])}
+        name: {"net": round(memo["categories"][code + 1]), "worth": round(share[code + 1])}
         for code, name in enumerate(sales.categories)
     }
+
+
+def _chunks(size: int) -> Iterator[slice]:
+    """Stretches that stay in the processor's cache, as whole columns don't."""
+    for start in range(0, size, _CHUNK):
+        yield slice(start, start + _CHUNK)
 
 
 @dataclass
