@@ -666,11 +666,10 @@ def _lines(rows: _Rows, net: Ints, is_refund: NDArray[np.bool_], target: Ints) -
     ):
         of = target[each]
         left[of] += net[each]
-        its = slice(begin[of], end[of])
+        its = np.arange(begin[of], end[of])
         share = _shared(mine[its], int(left[of]))
-        parts.append(
-            (np.full(len(share), each), sku[its], category[its], share, share, items[its] * (share > 0))
-        )
+        its, share = its[share > 0], share[share > 0]  # of what came back whole, no line is left
+        parts.append((np.full(len(its), each), sku[its], category[its], share, share, items[its]))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return Lines(
         columns[0].astype(np.int64),
