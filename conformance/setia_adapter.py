@@ -210,7 +210,7 @@ class Adapter:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             json.dump(rules(programme), file)  # JSON is YAML
             file.flush()
-            self._setia("program", "publish", file.name, "--program", slug)
+            self._setia("program", "apply", file.name, "--yes", "--program", slug)
 
     def _setia(self, *args: str, but_not: str = "") -> str:
         """The `setia` command as an operator runs it. What it says, unless it refuses for another reason than `but_not`."""

@@ -99,7 +99,7 @@ def found_shop(home: Path, phones: Sequence[str] = ()) -> str:
     rules = home / "rules.yaml"
     rules.write_text(RULES, "utf-8")
     setia(home, "program", "create", "Faults", "faults", "--email", "owner@faults.test")
-    setia(home, "program", "publish", str(rules))
+    setia(home, "program", "apply", str(rules), "--yes")
     return setia(
         home, "keys", "create", "till", *(w for s in ("earn", "spend", "read") for w in ("--scope", s))
     ).strip()

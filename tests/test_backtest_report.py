@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -312,7 +313,7 @@ def test_months_cost_and_liability_in_rupiah():
     assert even.uplift == 297  # 8,900 of 30 % of a million: 2.97 %
     assert even.with_own == 306  # and 3.06 % when 0.89 % of the extra sales go back as well
     assert even.why == "short"
-    assert types.of_json(types.json_of([made])) == [made]
+    assert msgspec.convert(types.json_of([made]), list[types.Report]) == [made]
 
 
 @pytest.mark.parametrize(("each", "days", "people", "why"), [(None, 120, 200, ""), (None, 60, 200, "short"),
@@ -659,3 +660,35 @@ def test_the_liability_ahead_by_lots_and_behaviour(shop):
     with pytest.raises(Refusal) as no:
         forecast.forecast(shop.programme, now=datetime(2026, 3, 15, tzinfo=UTC))
     assert no.value.code == "no_behaviour"
+
+
+# What isn't there
+
+
+def test_where_numpy_or_pyarrow_is_missing_it_is_said_at_once(shop, monkeypatch, tmp_path):
+    import importlib.util
+    import sys
+
+    from setia.insights.backtest import service
+
+    shop.member("081234567890", _week(1))
+    shop.buy("A", 100_000, at=_week(2))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "numpy" else find(name))
+    with pytest.raises(Refusal) as no:
+        service.ask(shop.programme, "staff:1", "backtest", [("x", RULES, "")], _wishes())
+    assert no.value.code == "no_columns" and service.listed(shop.programme) == []
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(Refusal) as no:
+        files.read(tmp_path / "x.parquet")
+    assert no.value.code == "no_parquet"
+
+
+def test_pages_need_no_arrays():
+    """A server that shows pages must not carry NumPy about: the whole stack is to fit a small machine."""
+    import subprocess
+    import sys
+
+    code = "from setia.project.database import without_database; without_database(); import setia.project.urls, sys; print('numpy' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False", said.stdout

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setia.engine import nodes
+from setia.engine import explain, nodes
 from setia.engine.decide import decide, spread
 from setia.engine.folds import Rolling
 from setia.intake import gather
@@ -418,3 +418,15 @@ def test_what_is_spread_adds_up_and_nobody_gets_more_than_there_is(over, amount)
     parts = spread(over, amount)
     assert sum(parts) == amount
     assert all(0 <= part <= each for part, each in zip(parts, over, strict=True))
+
+
+def test_a_discount_with_a_most_says_what_it_is_a_part_of():
+    made = book(
+        "  - {id: a, on: purchase.made, discount: {percent: 10, of: {sum_lines: net, where: {fact: sku, is: A}}, at_most: 5000}}"
+    )
+    lines = [{"sku": sku, "category": "", "net": 90_000, "amount": 90_000, "items": 1} for sku in "AB"]
+    known = facts(made, net=180_000, gross=180_000, total=180_000, lines=lines, applied=None)
+    (effect,) = decide(made, "purchase.made", known)
+    assert (effect.amount, effect.inputs["of"]) == (5_000, 90_000)
+    why = explain.why(made.by_id["a"], effect.inputs, effect.wanted, effect.amount, {}, "id")
+    assert why.worked_out == "10 % dari Rp90.000 (A)"

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from setia.intake import limits, replay, service, understand
+from setia.intake import bulk, limits, replay, service, understand
 from setia.intake.receipts import shown
 from setia.intake.types import Applied, Item, MemberRef, Money, Order, PurchaseBody
 from setia.journal.models import Entry
@@ -181,3 +181,30 @@ def _rani(shop):
     from setia.members import service as members
 
     return members.by_phone(shop.programme.id, RANI)
+
+
+def test_a_batch_takes_up_what_was_applied_as_the_road_does():
+    found = []
+    for whole in (True, False):
+        shop = found_shop(RULES)
+        shop.member(RANI, NOON - timedelta(days=90))
+        first = preview(shop, "A", 160_000, ITEMS, at=NOON)["offers"]
+        sales = [told("A", 160_000 - off(first), ITEMS, taken(first), at=NOON)]
+        later = NOON + timedelta(hours=1)
+        sales.append(told("B", 154_000, ITEMS, [{"rule": "kopi", "amount": 6_000}], at=later))
+        sales.append(
+            told("C", 70_000, applied=[{"rule": "besar", "amount": 1}], at=later + timedelta(hours=1))
+        )
+        sales.append(
+            told("D", 99_999, applied=[{"rule": "besar", "amount": 1}], at=later + timedelta(hours=2))
+        )
+        if whole:
+            for sale in (sales[0], sales[1], sales[3]):
+                service.accept(shop.caller, sale, sale.external_id)
+        else:
+            outcome = bulk.accept_many(shop.caller, sales)
+            assert [refusal.code for _, refusal in outcome.refused] == ["not_offered"]
+        rows = Entry.objects.filter(program_id=shop.programme.id).order_by("at", "n")
+        found.append([(row.rule, row.verb, row.amount, row.wanted, row.reason) for row in rows])
+        sound(shop)
+    assert found[0] == found[1] and ("mug", "ask") in {entry[:2] for entry in found[0]}

@@ -140,7 +140,7 @@ def _sale(n):
 def shop_key(home):
     made = _setia(home, "program", "create", "Kedai", "kedai", "--email", "owner@kedai.test", "--json")
     assert made.returncode == 0, made.stderr
-    assert _setia(home, "program", "publish", str(DEMO)).returncode == 0
+    assert _setia(home, "program", "apply", str(DEMO), "--yes").returncode == 0
     return _setia(home, "keys", "create", "till", "--scope", "earn", "--scope", "read").stdout.strip()
 
 

@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,11 +10,13 @@ from django.db import connections
 from hypothesis import given
 from hypothesis import strategies as st
 
-from setia.intake import bulk, limits, replay, service
+from setia.intake import bulk, limits, replay, service, understand
 from setia.intake.receipts import shown
+from setia.intake.types import EventBody
 from setia.journal import shared
 from setia.journal.models import Entry
 from setia.journal.models import Shared as Counter
+from setia.kit import ids
 from setia.tenancy import service as tenancy
 from tests.conftest import NOON, found_shop
 
@@ -195,3 +198,30 @@ def test_slices_together_have_all_of_the_most(used, most, first, data):
         taken = list(shared.take(used, most, first, amount))
         assert sum(some for _, some, _ in taken) == amount
         assert all(used.get(place, 0) + some <= top for place, some, top in taken)
+
+
+def test_late_news_that_is_booked_uses_what_is_left_of_a_budget():
+    """A sale that late news makes the second one gets its bonus on request, as far as the budget goes by now."""
+    second = """
+program: Senja
+assets: {points: {expire: 12 months}}
+budgets: {kedua: {at_most: 8, every: month}}
+rules:
+  - {id: kedua, on: purchase.made, when: {fact: member.purchases, is: 1}, give: {asset: points, amount: 5}, budget: kedua}
+"""
+    shop = found_shop(second)
+    for n in range(2):
+        shop.member(phone(n), NOON - timedelta(days=9))
+    later = shop.buy("B", 10_000, phone=phone(0), at=NOON)
+    assert later.points == 0
+    shop.buy("C", 10_000, phone=phone(1), at=NOON)
+    assert shop.buy("D", 10_000, phone=phone(1), at=NOON + timedelta(hours=1)).points == 5
+    shop.buy("A", 10_000, phone=phone(0), at=NOON - timedelta(hours=1))
+    caller = replace(shop.caller, scopes=frozenset({"admin", "late"}))
+    told = understand.event(
+        EventBody(kind="purchase.rejudged", id="again", data={"event": ids.public("evt", later.event_id), "reason": "late news"}), "test"
+    )  # fmt: skip
+    again = service.accept(caller, told, "again")
+    assert [(entry.rule, entry.amount) for entry in again.entries] == [("kedua", 3)]
+    assert sum(used(shop, "budget.kedua").values()) == 8
+    sound(shop)

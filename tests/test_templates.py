@@ -1,15 +1,20 @@
 """Templates: each is a finished programme, its examples come out, and a year of sales runs through it."""
 
+import csv
 import random
 import uuid
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from setia.engine import sentences
 from setia.engine.vocabulary import BIRTHDAY, JOINED, MADE, RANKED
-from setia.kit import texts
+from setia.insights.backtest import files
+from setia.insights.backtest import run as backtest
+from setia.kit import texts, time
 from setia.kit.refusals import Refusal
 from setia.programs import service as programs
 from setia.programs import templates, terms
@@ -121,6 +126,47 @@ def _within_limits(year: Year) -> None:
                     key = (name, period(past.day, limit.every))
                     used[key] += effect.amount if limit.count == "units" else 1
                     assert used[key] <= limit.at_most, name
+
+
+@every_template
+def test_a_template_is_backtested_on_a_file_of_sales(name, tmp_path):
+    """Half a year of invented receipts in a CSV: something is given every month, and little of what was sold."""
+    goods, size, _ = TRADES[name]
+    dice, rows, sold = random.Random(7), [], 0
+    for n in range(400):
+        at = START + timedelta(days=dice.uniform(0, 180))
+        receipt = sale(dice, goods, size)
+        sold += receipt["net"]
+        when, phone = at.astimezone(time.zone(ZONE)).isoformat(), f"08120000{n % 15:04}"
+        rows += [
+            (
+                f"N{n}",
+                when,
+                phone,
+                receipt["outlet"],
+                line["sku"],
+                line["category"],
+                line["items"],
+                line["amount"],
+            )
+            for line in receipt["lines"]
+        ]
+    path = tmp_path / "sales.csv"
+    with path.open("w", newline="") as file:
+        head = ["order_id", "at", "phone", "outlet", "sku", "category", "qty", "amount"]
+        csv.writer(file).writerows([head, *rows])
+    history = files.from_csv(path, ZONE)
+    told = dict.fromkeys(("member.birthday_known_days", "member.out_of_town", "rank"), 0)
+    told["member.days_to_birthday"] = 366
+    sales = replace(
+        history.sales, given={name: np.full(len(history.sales), each) for name, each in told.items()}
+    )
+    outcome = backtest.run(programs.check(templates.text(name), ZONE, 1), sales)
+    points = outcome.flows["points"]
+    assert len(outcome.months) >= 6 and (points.issued[:6] > 0).all()
+    assert sum(outcome.members["net"]) <= sold
+    worth = sum(outcome.members["worth"])
+    assert 0 < worth < sold * 25 // 100, (worth, sold)
 
 
 def test_a_template_carries_the_name_of_the_shop():

@@ -8,7 +8,7 @@ from setia.kit import texts
 from setia.kit.refusals import Refusal
 from setia.programs import service as programs
 from setia.programs import terms
-from tests.conftest import DEMO, NOON
+from tests.conftest import DEMO, NOON, found_shop
 
 ZONE = "Asia/Jakarta"
 PLAIN = """
@@ -149,3 +149,39 @@ def test_terms_of_nobody_and_of_a_programme_without_rules_are_refused(shop):
     with pytest.raises(Refusal) as refused:
         programs.book(shop.programme.id, NOON - timedelta(days=9_000))
     assert refused.value.code == "no_program"
+
+
+def test_each_tier_says_what_it_gives_however_its_rules_are_written():
+    from setia.portal import ladder
+    from setia.programs import templates
+
+    shop = found_shop(templates.text("shop"))
+    bronze, silver, gold = ladder.rungs(shop.programme, NOON, "id")
+    assert "Tiap belanja Rp10.000 dapat 2 poin." in silver.gives
+    assert any("potongan 15 % dari belanja" in each for each in gold.gives)
+    assert any("gratis ongkir, kalau belanjanya paling sedikit Rp50.000" in each for each in bronze.gives)
+    assert "Tiap belanja dapat gratis ongkir." in silver.gives
+    assert not any("pengiriman cepat" in each for each in (*bronze.gives, *silver.gives))
+    assert not any("level" in each for each in (*bronze.gives, *silver.gives, *gold.gives))
+
+
+def test_a_stamp_in_the_history_is_called_what_the_rules_call_it():
+    from django.test import Client
+
+    from setia.intake import queries
+    from setia.members import service as members
+    from setia.programs import templates
+
+    text = templates.text("cafe")
+    shop = found_shop(text[: text.index("examples:")].replace("is: KOPI}", "is: COFFEE}"))
+    person = shop.join()
+    shop.buy("A-1", 40_000, items=[("KOPI", 40_000)])
+    happening = queries.timeline(shop.programme, person.id, "en").items[0]
+    stamp = next(line for line in happening.lines if line.asset == "stamps")
+    assert (stamp.asset_label, stamp.change) == ("stamp", 1)
+    page = (
+        Client()
+        .get(f"/m/{members.link_token(person)}/riwayat/{happening.id}", {"lang": "id"})
+        .content.decode()
+    )
+    assert "+1 cap" in page

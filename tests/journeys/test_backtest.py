@@ -95,8 +95,13 @@ def test_what_can_t_be_tried_is_told_beside_its_field(place: Any, served: Any, t
     page.set_input_files("#file", bad)
     page.click("button[value=backtest]")
     expect(page.locator("#wrong")).to_contain_text("huor")
+    large = tmp_path / "besar.yaml"
+    large.write_text("#" * 1_000_001, "utf-8")
+    page.set_input_files("#file", large)
+    page.click("button[value=backtest]")
+    expect(page.locator("#wrong")).to_contain_text("1.000.000" if lang == "id" else "1,000,000")
     page.click("button[value=impact]")
-    expect(page.locator("#wrong")).to_be_visible()
+    expect(page.locator("#wrong")).to_contain_text("satu naskah" if lang == "id" else "one other draft")
 
 
 def test_a_change_is_weighed_before_anything_is_published(place: Any, served: Any, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from setia.engine.nodes import WHOLE, Node, Value
+from setia.engine.nodes import WHOLE, LineSum, Node, Value, inside
 from setia.engine.vocabulary import PHASES, Balance, Earned, Fold, Often, Shared, Sum, Used
 from setia.kit import time
 from setia.kit.refusals import Refusal
@@ -204,6 +204,9 @@ class Book:
     often: Mapping[str, str] = field(
         init=False
     )  # facts of a line by name: what of it is counted, `sku` or `category`
+    sums: Mapping[str, LineSum | None] = field(
+        init=False
+    )  # by rule: the sum over lines that its amount is of
     needs: Mapping[str, frozenset[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -217,6 +220,8 @@ class Book:
             for rule in self.rules
         }
         object.__setattr__(self, "shown", shown)
+        sums = {rule.id: next(inside(rule.amount, LineSum), None) for rule in self.rules}
+        object.__setattr__(self, "sums", sums)
         steps, needs = {}, {}
         for kind in kinds:
             mine = [rule for rule in self.rules if kind in rule.on]
@@ -399,9 +404,9 @@ def _effect(book: Book, rule: Rule, known: Mapping[str, Any], round: int) -> Eff
     if wanted <= 0:
         return None
     inputs = {name: known[name] for name in book.shown[rule.id]}
-    if "lines" in rule.reads:
-        of: Any = getattr(rule.amount, "of", None)  # of several numbers, what came of them is kept
-        inputs["of"] = of.row(known) if hasattr(of, "row") else wanted
+    if "lines" in rule.reads:  # of several sums over lines the first is kept, and without one what came of it
+        lines = book.sums[rule.id]
+        inputs["of"] = lines.row(known) if lines else wanted
     for place, (name, limit) in enumerate(book.counters[rule.id]):
         amount = limit.room(known[name], amount)
         inputs["used" if place == 0 else f"used#{place}"] = known[name]

@@ -79,9 +79,9 @@ def fact(book: Book, name: str, lang: str) -> str:
     return _Voice(book, lang).noun(name)
 
 
-def units(book: Book, asset: str, lang: str) -> str:
-    """What units of an asset are called: points; poin."""
-    return _Voice(book, lang).asset(asset, 2)
+def units(book: Book, asset: str, lang: str, n: int = 2) -> str:
+    """What so many units of an asset are called: points; poin."""
+    return _Voice(book, lang).asset(asset, n)
 
 
 def limit(book: Book, limit: Limit, asset: str, lang: str) -> str:
@@ -348,7 +348,7 @@ class _Voice:
                 return f"{percent(part.parts, self.lang)}{self.say('percent')}"
             return self.inner(part, how)
 
-        worth = [case for case in cases if not _nothing(case[2])]
+        worth = [case for case in cases if not is_nothing(case[2])]
         if not worth:
             return how.number(0)
         said = [
@@ -691,7 +691,8 @@ def _passes(hour: int, op: str, value: Any) -> bool:
     return bool(nodes.Compare("hour", op, value).row({"hour": hour}))
 
 
-def _nothing(node: nodes.Value) -> bool:
+def is_nothing(node: nodes.Value) -> bool:
+    """Whether an amount is none whatever the sale, however that is written."""
     if isinstance(node, nodes.Percent):
         return not node.parts
     return (
@@ -707,7 +708,7 @@ def _per(node: nodes.Value) -> tuple[nodes.PerUnit | None, list[tuple[str, str, 
         return node, []
     if not isinstance(node, nodes.Choice):
         return None, []
-    parts = [*node.cases, *([] if _nothing(node.otherwise) else [("", node.otherwise)])]
+    parts = [*node.cases, *([] if is_nothing(node.otherwise) else [("", node.otherwise)])]
     alike = [(value, part) for value, part in parts if isinstance(part, nodes.PerUnit)]
     if len(alike) < len(parts) or len({(part.per, part.of, part.rounding) for _, part in alike}) != 1:
         return None, []

@@ -25,7 +25,7 @@ class Backtest(models.Model):
     of = models.BigIntegerField(default=0)
     ended_at = models.DateTimeField(null=True)
     refused = models.JSONField(null=True, help_text="message and mend in both languages")
-    answer = models.JSONField(null=True)
+    answer = models.TextField(null=True, help_text="JSON as it was made: the order of what it names counts")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["program", "number"], name="backtest_number")]

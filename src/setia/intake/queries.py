@@ -10,6 +10,7 @@ from uuid import UUID
 from django.core import signing
 from django.db.models import Q, QuerySet
 
+from setia.engine import sentences
 from setia.engine.decide import IN_ANSWER
 from setia.engine.vocabulary import MADE, MERGED, RETURNED, UNMERGED, VOIDED
 from setia.intake import gather, offers, pools, receipts
@@ -18,6 +19,7 @@ from setia.intake.models import Event
 from setia.intake.receipts import MOVES
 from setia.intake.types import Receipt, Told, Written
 from setia.journal.models import Entry
+from setia.journal.rules import LADDER
 from setia.kit import ids, texts
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
@@ -45,6 +47,11 @@ class Row:
     version: int
     expires_at: datetime | None
     reverses: str | None
+
+    @property
+    def is_rung(self) -> bool:
+        """Whether it is standing on a ladder, of which nobody has several."""
+        return self.asset.startswith(LADDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +241,7 @@ def _row(entry: Written, programme: Programme, lang: str, receives: bool) -> Row
     return Row(
         receipts.entry_id(entry),
         entry.asset,
-        _named(entry, lang),
+        _named(programme, entry, lang),
         entry.verb,
         entry.amount,
         receipts.change(entry, receives),
@@ -255,10 +262,13 @@ def _is_shown(entry: Written) -> bool:
     return entry.verb != "ask" or entry.asset.partition("/")[0] in IN_ANSWER
 
 
-def _named(entry: Written, lang: str) -> str:
+def _named(programme: Programme, entry: Written, lang: str) -> str:
     """What an entry gave, in words; of what a till takes off, how much it was."""
     if entry.verb == "ask":
         return offers.label(entry, lang)
+    book = programs.version(programme.id, entry.rule_version) if entry.rule_version else None
+    if book and entry.asset in book.named:
+        return sentences.units(book, entry.asset, lang, entry.amount)
     label = f"asset.{entry.asset}"
     return texts.say(label, lang) if texts.has(label) else entry.asset.rpartition("/")[2].capitalize()
 

@@ -79,8 +79,11 @@ def _tried(
     slug: str | None,
 ) -> tuple[list[Any], dict[str, str]]:
     """The reports, and how their members are called here."""
+    from setia.insights.backtest import service
+
+    service.must_count()
     from setia.insights.backtest import files as sales_files
-    from setia.insights.backtest import history, service, trying
+    from setia.insights.backtest import history, trying
     from setia.insights.backtest.types import Wishes
     from setia.programs import service as programs
     from setia.project import running
@@ -162,7 +165,10 @@ def impact(
 
     Examples:  setia program impact program.yaml    ·    setia program impact program.yaml --json
     """
-    from setia.insights.backtest import service, shown, trying
+    from setia.insights.backtest import service
+
+    service.must_count()
+    from setia.insights.backtest import shown, trying
     from setia.insights.backtest.types import DAYS, Wishes
     from setia.programs import service as programs
     from setia.project import running

@@ -307,10 +307,10 @@ def _lines(
 
 
 def _ends(spots: Sequence[tuple[float, float, str]]) -> list[tuple[Any, ...]]:
-    """A dot and a number where each line ends; numbers that would lie on one another move down."""
-    rows, last = [], -100.0
-    for place in sorted(range(len(spots)), key=lambda each: spots[each][1]):
+    """A dot and a number where each line ends; numbers that would lie on one another move up."""
+    rows, last = [], float("inf")
+    for place in sorted(range(len(spots)), key=lambda each: -spots[each][1]):
         x, y, text = spots[place]
-        last = max(y + 4, last + 14)
+        last = min(y + 4, last - 14)
         rows.append((x, y, place + 1, x + 9, last, text))
     return rows

@@ -212,7 +212,13 @@ class Rows:
     def _known(self, member: Member, kind: str, carried: Mapping[str, Any]) -> dict[str, Any]:
         """The folded facts that a kind of event needs, from the definition of each, over all that has happened."""
         needs = self.book.needs.get(kind, frozenset())
-        return {name: self._fold(member, name, self.book.folds[name], carried) for name in needs}
+        folds = {name: fold for name in needs if not isinstance(fold := self.book.folds[name], LookUp)}
+        return {name: self._fold(member, name, fold, carried) for name, fold in folds.items()}
+
+    def _decided(self, kind: str, facts: dict[str, Any]) -> list[Effect]:
+        """The engine's decision, with what is known of each line's article or category on the line."""
+        on_lines(self.book, facts)
+        return engine.decide(self.book, kind, facts)
 
     def _fold(self, member: Member, name: str, fold: Fold, carried: Mapping[str, Any]) -> Any:
         at, day = carried["at"], carried["date"]
@@ -266,9 +272,7 @@ class Rows:
         self._wait(member, at)
         carried = self._carried(row, row, int(sales.net[row]), int(sales.total[row]))
         kept = self._known(member, kind, carried)
-        facts = {**carried, **kept}
-        on_lines(self.book, facts)
-        effects = engine.decide(self.book, kind, facts)
+        effects = self._decided(kind, {**carried, **kept})
         self._write(code, member, row, row, at, effects, row if row in self.returned else None)
         for effect in effects:
             self._count(member, effect, at, carried["outlet"], effect.amount, bool(effect.amount))
@@ -329,9 +333,7 @@ class Rows:
         carried = self._carried(of, row, net, total)
         target: list[Effect] = []
         if net or total or carried["lines"]:
-            facts = {**carried, **member.kept[of]}
-            on_lines(self.book, facts)
-            target = engine.decide(self.book, MADE, facts)
+            target = self._decided(MADE, {**carried, **member.kept[of]})
         self._wait(member, at)
         chain, paid = member.chain.get(of, []), member.paid.get(of, [])
         found = self._stood(member, of).of([*chain, *paid])

@@ -3,6 +3,7 @@
 What counts (`trying`) is loaded only by whoever runs a job: a server that shows pages needs no arrays.
 """
 
+import importlib.util
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Max, Q
 
 from setia.engine.decide import Book
-from setia.insights.backtest.types import LED_BY, Impact, Report, Wishes, of_json
+from setia.insights.backtest.types import LED_BY, Impact, Report, Wishes
 from setia.insights.models import Backtest
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
@@ -53,6 +54,12 @@ class Job:
     refused: dict[str, str] | None
     reports: Sequence[Report] = ()
     impact: Impact | None = None
+
+
+def must_count() -> None:
+    """Refuses `no_columns` where what counts isn't installed."""
+    if importlib.util.find_spec("numpy") is None:
+        raise Refusal("no_columns", status=503)
 
 
 def redeem(text: str) -> tuple[int, int] | None:
@@ -130,8 +137,9 @@ Text = tuple[str, str, str]  # its name, what it says, and which draft it is: `d
 def ask(programme: Programme, by: str, kind: str, drafts: Sequence[Text], wishes: Wishes) -> int:
     """Ask for texts to be tried (of an impact: the one before and the one after). The job's number.
 
-    Refuses what `programs.check` does, so that nothing waits in vain. What is small is done at once.
+    Refuses `no_columns`, and what `programs.check` does, so that nothing waits in vain. What is small is done at once.
     """
+    must_count()
     if not 1 <= len(drafts) <= MOST_DRAFTS:
         raise Refusal("no_drafts", status=422, param="draft", most=MOST_DRAFTS)
     for _, text, _ in drafts:
@@ -206,7 +214,7 @@ def _do(row: Backtest) -> None:
         else:
             rows.update(touched_at=None)
         return
-    _end(row, answer=answer)
+    _end(row, answer=msgspec.json.encode(answer).decode())
 
 
 def _end(row: Backtest, **found: Any) -> None:
@@ -220,7 +228,7 @@ def _words(refusal: Refusal) -> dict[str, str]:
     }
 
 
-def _answer(row: Backtest) -> Any:
+def _answer(row: Backtest) -> Impact | list[Report]:
     from setia.insights.backtest import trying
 
     programme = tenancy.programme_by_id(row.program_id)
@@ -235,9 +243,9 @@ def _answer(row: Backtest) -> Any:
             Backtest.objects.filter(id=row.id).update(done=done, of=of, touched_at=last)
 
     if row.kind == IMPACT:
-        return msgspec.to_builtins(trying.weighed(programme, drafts[0], drafts[1], wishes, told))
+        return trying.weighed(programme, drafts[0], drafts[1], wishes, told)
     wishes = priced(programme, wishes, [book for _, book in drafts])
-    return msgspec.to_builtins(trying.tried(drafts, trying.past(programme, wishes), wishes, told))
+    return trying.tried(drafts, trying.past(programme, wishes), wishes, told)
 
 
 def get(programme: Programme, number: int) -> Job:
@@ -265,7 +273,7 @@ def _job(row: Backtest, whole: bool = True) -> Job:
     state = (
         "failed" if row.refused else "done" if row.ended_at else "running" if row.touched_at else "waiting"
     )
-    is_done = whole and state == "done"
+    answer = (row.answer if whole else None) or ""
     return Job(
         row.number,
         row.kind,
@@ -278,8 +286,8 @@ def _job(row: Backtest, whole: bool = True) -> Job:
         row.done,
         row.of,
         row.refused,
-        of_json(row.answer) if is_done and row.kind == BACKTEST else (),
-        msgspec.convert(row.answer, Impact) if is_done and row.kind == IMPACT else None,
+        msgspec.json.decode(answer, type=list[Report]) if answer and row.kind == BACKTEST else (),
+        msgspec.json.decode(answer, type=Impact) if answer and row.kind == IMPACT else None,
     )
 
 

@@ -181,8 +181,3 @@ class Impact(msgspec.Struct, frozen=True):
 def json_of(reports: Sequence[Report]) -> Any:
     """Reports as plain values, as the API and the command line write them."""
     return msgspec.to_builtins(list(reports))
-
-
-def of_json(plain: Any) -> list[Report]:
-    """Reports out of what `json_of` made."""
-    return msgspec.convert(plain, list[Report])

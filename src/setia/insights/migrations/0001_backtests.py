@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ('of', models.BigIntegerField(default=0)),
                 ('ended_at', models.DateTimeField(null=True)),
                 ('refused', models.JSONField(help_text='message and mend in both languages', null=True)),
-                ('answer', models.JSONField(null=True)),
+                ('answer', models.TextField(help_text='JSON as it was made: the order of what it names counts', null=True)),
                 ('program', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.program')),
             ],
             options={
