@@ -82,6 +82,15 @@ def test_both_ways_agree(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
         assert differs(seed) == [], f"seed {seed}"
 
 
+def test_another_draft_over_the_same_sales_is_as_over_fresh_ones() -> None:
+    for seed in range(60):
+        first, sales, assumptions = case(seed)
+        second, fresh = case(seed + 1_000)[0], case(seed)[1]
+        run(first, sales, assumptions)
+        again = told(run(second, sales, assumptions, list_effects=True))
+        assert again == told(run(second, fresh, assumptions, list_effects=True)), f"seed {seed}"
+
+
 def planted(before: str, after: str) -> Any:
     """The scan's own source with a fault in it, as plain Python."""
     source = Path(kernel.__file__).read_text("utf-8")

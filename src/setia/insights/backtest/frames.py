@@ -271,6 +271,8 @@ class Frame(_Arrays):
 
     def _left(self, column: NDArray[np.int64]) -> NDArray[np.int64]:
         """A sale's own number; at a return what it has come to by then."""
+        if not len(self.returns):
+            return column
         left = column.copy()
         for row, of in zip(self.returns.tolist(), self.of.tolist(), strict=True):
             column[of] += column[row]

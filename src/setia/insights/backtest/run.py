@@ -105,7 +105,8 @@ class Scan:
         self.b = _bytes(compiled, sales, frame, tally.spendings(sales, assumptions, rows))
         measured = measure(names)
         self.b[k.B_SOLD] = (sales.visits if measured and measured.column == "visits" else sales.net) > 0
-        self.v, self.c = _matrices(frame, compiled.values, compiled.counted)
+        is_fixed = not (self.p[0, k.S_PRICED] or len(frame.returns))
+        self.v, self.c = _matrices(frame, compiled.values, compiled.counted, is_fixed)
         wants_lines = bool(compiled.bits) or self.p[0, k.S_PRICED] or k.F_DISTINCT in self._sorts()
         self.lines = _lines(compiled, sales, frame) if wants_lines else np.zeros((4, 0), np.int64)
         self.ends = frame.lines.ends if wants_lines else np.zeros(0, np.int64)
@@ -224,17 +225,30 @@ def _bytes(compiled: Compiled, sales: Sales, frame: Frame, spends: NDArray[np.ui
     return found
 
 
-def _matrices(frame: Frame, *wanted: list[Key]) -> list[NDArray[Any]]:
-    """Columns side by side, all in as few bytes as hold any of them: each width is a kernel of its own."""
-    columns = [[frame.compact(key) for key in keys] for keys in wanted]
-    large = any(getattr(column, "dtype", None) == np.int64 for part in columns for column in part)
-    found = []
-    for part in columns:
-        matrix = np.zeros((len(part), len(frame.sales)), np.int64 if large else np.int32)
-        for n, column in enumerate(part):
-            matrix[n] = column
-        found.append(matrix)
-    return found
+def _matrices(
+    frame: Frame, values: list[Key], counted: list[Key], is_fixed: bool
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Columns side by side, all in as few bytes as hold any of them: each width is a kernel of its own.
+
+    What counts is changed by returns and offers; where there are none (`is_fixed`) it stays for the next run.
+    """
+    columns = [frame.compact(key) for key in (*values, *counted)]
+    large = any(getattr(column, "dtype", None) == np.int64 for column in columns)
+    kind = np.dtype(np.int64 if large else np.int32)
+    memo, name = frame.sales.memo, (tuple(counted), kind)
+    found = memo["counted"][1] if is_fixed and memo.get("counted", ((), None))[0] == name else None
+    if found is None:
+        found = _matrix(columns[len(values) :], len(frame.sales), kind)
+        if is_fixed:
+            memo["counted"] = name, found
+    return _matrix(columns[: len(values)], len(frame.sales), kind), found
+
+
+def _matrix(columns: list[Any], rows: int, kind: "np.dtype[Any]") -> NDArray[Any]:
+    matrix = np.empty((len(columns), rows), kind)
+    for n, column in enumerate(columns):
+        matrix[n] = column
+    return matrix
 
 
 def _lines(compiled: Compiled, sales: Sales, frame: Frame) -> NDArray[np.int64]:
