@@ -109,7 +109,7 @@ class _Reading:
             whose = self.rows["member"][target]  # a sale claimed later is given back by who claimed it
             if target in self.left:
                 self.left[target] = _less(self.left[target], lines)
-                self._add(here, self.left[target])
+                self._add(here, [line for line in self.left[target] if line[2]])
         else:
             whose = self.names["member"][member]
             target = self.place.get(paid, NOBODY) if code == SPENT and paid else NOBODY
