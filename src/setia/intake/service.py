@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -28,7 +29,17 @@ from setia.engine.vocabulary import (
     VOIDED,
     Balance,
 )
-from setia.intake import corrections, gather, offers, parking, pools, receipts, sharing, understand
+from setia.intake import (
+    corrections,
+    gather,
+    offers,
+    parking,
+    pools,
+    receipts,
+    sharing,
+    understand,
+    vouchers,
+)
 from setia.intake.deeds import AFTER_RETURN, DEEDS, Deed, needs_second
 from setia.intake.gather import Asked, Known, Recorded
 from setia.intake.models import Key
@@ -56,9 +67,14 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
     of event refuses. A refusal writes nothing. A return that comes before its sale is parked.
     """
     deed = DEEDS.get(told.kind)
+    vouchers.present(caller, told)
+    if any(each.hold for each in told.presented):
+        return _from_hold(caller, told, key)
     locked = told.kind == CLAIMED or (deed is not None and deed.after is not None)
     for attempt in range(TRIES):
         holds = locked or attempt > 0
+        if attempt:
+            vouchers.present(caller, told, again=True)  # somebody may have used them meanwhile
         try:
             with transaction.atomic() if holds or sql.here().in_atomic_block else nullcontext():
                 case = _look(caller, told, key, holds, counters=attempt > 1)
@@ -88,6 +104,18 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
     raise Refusal("busy", status=503, retryable=True)
 
 
+def _from_hold(caller: Caller, told: Told, key: str) -> Receipt:
+    """Take an event in that uses vouchers set aside for it: they are free again and used at once, both or neither."""
+    with transaction.atomic():
+        for each in told.presented:
+            if each.hold:
+                mark = fingerprint(each.hold)
+                freed = Told(RELEASED, "setia", f"{told.kind}:{each.hold}", mark, corrects=each.hold)
+                accept(caller, freed, f"use:{each.hold}")
+        told.presented = [replace(each, hold=None) for each in told.presented]
+        return accept(caller, told, key)
+
+
 class _Moved(Exception):
     """Somebody this event touches was merged, or came to a pool or left it, while their lock was waited for."""
 
@@ -97,6 +125,7 @@ def preview(caller: Caller, told: Told, *, is_offered: bool = True) -> Receipt:
 
     A sale that says nothing of what was applied is offered all that it may have, if wished.
     """
+    vouchers.present(caller, told)
     if is_offered:
         told.applied = told.applied or None
     case = _look(caller, told, key="", holds=False)
@@ -224,7 +253,9 @@ def _look(caller: Caller, told: Told, key: str, holds: bool, counters: bool = Fa
 def _looked(caller: Caller, told: Told, key: str) -> Case:
     """Look without holding. Whoever changes meanwhile moves their version on, and then nothing is written."""
     deed, asked = DEEDS.get(told.kind), None
-    if deed or told.corrects is not None:
+    if told.presented:
+        asked = Asked(gather.ALL)
+    elif deed or told.corrects is not None:
         few = gather.SOME if told.corrects is None else gather.OWN
         asked = Asked(gather.ALL if deed and deed.all_lots else few)
     while True:
@@ -444,6 +475,7 @@ def _decided(case: Case) -> Plan:
     account = case.known.account
     if not deed:
         case.facts = gather.facts(told, case.at, case.book, case.known)
+        vouchers.usable(case)
         if account is None:
             offers.only_for_members(told)
         elif told.applied:
@@ -451,7 +483,7 @@ def _decided(case: Case) -> Plan:
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()
     if deed:
-        pools.permitted(case)
+        pools.permitted(case, deed.is_spending)
         effects = deed.decide(case, case.standing)
         if case.known.taken is not None and not case.known.taken:  # 0.1.0 took back from the first entry on
             effects.sort(key=lambda effect: effect.reverses[1] if effect.reverses else 1 << 15)
@@ -462,6 +494,7 @@ def _decided(case: Case) -> Plan:
         effects = list(kind.decide(case.book, case.facts))
     else:
         effects = decide(case.book, MADE if told.kind == CLAIMED else told.kind, case.facts)
+        effects += vouchers.used(case, effects)
     accounts = case.accounts or {account.holder: account}
     return ledger.plan(case.caller.programme.id, accounts, case.event_id, case.at, case.book.version, effects)
 
@@ -475,14 +508,23 @@ Decide = Callable[["Case", list[Standing]], list[Effect]]
 
 
 def also(
-    kind: str, data: type, decide: Decide, *, all_lots: bool = False, undo: Decide | None = None
+    kind: str,
+    data: type,
+    decide: Decide,
+    *,
+    all_lots: bool = False,
+    undo: Decide | None = None,
+    standing: Callable[["Case"], list[UUID]] | None = None,
+    is_spending: bool = False,
+    is_voidable: bool = True,
 ) -> None:
     """Let a feature add a kind of event with a decision of its own: what it carries, and what it does.
 
-    It can be voided: by taking back what it gave, or as `undo` says.
+    Where it can be voided it is by taking back what it gave, or as `undo` says. `standing` names the events whose
+    entries it works on.
     """
     understand.reads(kind, data)
-    DEEDS[kind] = Deed(decide, all_lots=all_lots, is_voidable=True, undo=undo)
+    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, is_spending)
 
 
 MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []
@@ -529,7 +571,7 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     _note_products(case)
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
-    if case.book.shares and (used := sharing.rows(case, plan)):
+    if (case.book.shares or vouchers.counts(case)) and (used := sharing.rows(case, plan)):
         rows["shared"] = used
     others = [{"id": id, "version": seen} for id, seen in case.versions.items() if id != holder]
     if others:
@@ -629,6 +671,8 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["split"] = told.split
     if told.said:
         payload["said"] = told.said
+    if told.presented:
+        payload["vouchers"] = vouchers.kept(told.presented)
     return payload
 
 

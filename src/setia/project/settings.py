@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "setia.intake",
     "setia.insights",
     "setia.proof",
+    "setia.rewards",
     "setia.web",
     "setia.console",
     "setia.till",
