@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from setia.kit import money
+from setia.kit.refusals import Refusal
 
 MOST_LINES = 1_000  # a receipt longer than this is a mistake; the longest of a real grocer's year had 161
 MOST_APPLIED = 50  # more discounts than this on one receipt are a mistake
@@ -142,6 +143,7 @@ class Presented:
     holder: UUID | None = None
     code: UUID | None = None
     uses: int = 1
+    text: str = ""  # as it was presented: never for the record
     hold: str | None = None  # the hold that keeps it aside for this sale, `evt_…`
 
     @property
@@ -185,6 +187,9 @@ class Told:
     said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
     vouchers: Sequence[str] = ()  # codes as they were presented: never for the record
     presented: Sequence[Presented] = ()  # and what they are
+    no_use: dict[str, Refusal] | None = (
+        None  # where they are only asked about: by code, why one can't be used
+    )
 
 
 @dataclass(slots=True)
