@@ -277,6 +277,8 @@ def _seen(caller: Caller, told: Told, key: str, asked: Asked | None) -> Case:
     case, program = Case(caller, told), caller.programme.id
     understand.not_to_come(told, case.now)
     case.book = _book(case)
+    if (deed := DEEDS.get(told.kind)) and deed.price:
+        told.price = deed.price(case)
 
     def look(asked: Asked | None) -> Known:
         return gather.look_up(caller, case.book, told, case.at, _needs(case), key, asked)
@@ -520,6 +522,7 @@ def also(
     *,
     all_lots: bool = False,
     undo: Decide | None = None,
+    price: Callable[["Case"], tuple[str, int] | None] | None = None,
     standing: Callable[["Case"], list[UUID]] | None = None,
     is_spending: bool = False,
     is_voidable: bool = True,
@@ -530,7 +533,7 @@ def also(
     entries it works on.
     """
     understand.reads(kind, data)
-    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, is_spending)
+    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, price, is_spending)
 
 
 MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []
