@@ -77,6 +77,11 @@ def present(caller: Caller, told: Told, again: bool = False) -> None:
         told.member = "id", ids.public("mem", holder)
 
 
+def rules_of(told: Told) -> tuple[str, ...]:
+    """The rules by which what was presented is used."""
+    return tuple(f"voucher.{each.reward}" for each in told.presented)
+
+
 def usable(case: "Case") -> None:
     """Refuses `voucher_used` for a unit that isn't there any more, or is another's, or waits, or has run out."""
     told = case.told
