@@ -196,6 +196,7 @@ class Book:
     second_person: bool = False  # publishing what follows this version needs another person's yes
     named: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # what units of an asset are called
     contact: Mapping[str, str] = field(default_factory=dict)  # whom members may ask, by language
+    declared: Mapping[str, Any] = field(default_factory=dict)  # what features' sections say beside their rules
     counters: Mapping[str, tuple[tuple[str, Limit], ...]] = field(init=False)  # by rule: its limits' facts
     shown: Mapping[str, tuple[str, ...]] = field(init=False)  # by rule: the facts that its entries keep
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)

@@ -30,7 +30,6 @@ from setia.engine.decide import (
     Pools,
     Returns,
     Rule,
-    Step,
     chained_balances,
     counted,
 )
@@ -94,7 +93,7 @@ class Words:
 
     facts: Mapping[str, Fact]
     events: Mapping[str, EventKind]
-    sections: Mapping[str, Callable[["Reader", Any], tuple[list[Rule], Mapping[str, tuple[Step, ...]]]]]
+    sections: Mapping[str, Callable[["Reader", Any], tuple[list[Rule], Mapping[str, Any]]]]
     asks: frozenset[str] = frozenset()
 
 
@@ -107,6 +106,7 @@ class Reader:
     bounds: dict[str, nodes.Interval] = field(default_factory=dict)
     facts: dict[str, Fact] = field(default_factory=dict)
     line_fields: dict[str, Unit] = field(default_factory=lambda: dict(LINE_FIELDS))
+    expire: dict[str, int | None] = field(default_factory=dict)  # the assets, and how many months each is good for
 
     def __post_init__(self) -> None:
         for fact in (*self.words.facts.values(), *_OF_GIVING.values()):
@@ -771,7 +771,9 @@ def read(
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
     expire, values, named = _assets(reader, document.get("assets"))
     own, budgets = reader.own_facts(document.get("facts")), reader.budgets(document.get("budgets"))
-    rules, ladders = _sections(reader, document)
+    reader.expire = expire
+    rules, declared = _sections(reader, document)
+    ladders = {name: steps for name, steps in declared.items() if isinstance(steps, tuple)}
     listed = document.get("rules") if isinstance(document.get("rules"), list) else []
     if not listed or len(listed) > MOST_RULES:
         reader.wrong("rules", "bad_list", most=MOST_RULES)
@@ -816,6 +818,7 @@ def read(
         second_person,
         named=named,
         contact=contact,
+        declared={name: each for name, each in declared.items() if name not in ladders},
     ), []
 
 
@@ -853,12 +856,13 @@ def _groups(reader: Reader, rules: Iterable[Rule]) -> None:
             reader.wrong("rules", "group_apart", name=rule.group.name, one=other.id, two=rule.id)
 
 
-def _sections(reader: Reader, document: dict[str, Any]) -> tuple[list[Rule], dict[str, tuple[Step, ...]]]:
+def _sections(reader: Reader, document: dict[str, Any]) -> tuple[list[Rule], dict[str, Any]]:
+    """What features make of their sections: rules, and what they declare beside; a tuple of steps is a ladder."""
     rules: list[Rule] = []
-    ladders: dict[str, tuple[Step, ...]] = {}
+    declared: dict[str, Any] = {}
     for key, make in reader.words.sections.items():
         if key in document:
-            made, steps = make(reader, document[key])
+            made, beside = make(reader, document[key])
             rules += made
-            ladders.update(steps)
-    return rules, ladders
+            declared.update(beside)
+    return rules, declared

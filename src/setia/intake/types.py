@@ -62,6 +62,7 @@ class Order(Body):
     total: Money
     items: Annotated[list[Item], msgspec.Meta(max_length=MOST_LINES)] = []
     applied: Annotated[list[Applied], msgspec.Meta(max_length=MOST_APPLIED)] = []
+    payment_ref: Name | None = None  # what the card reader calls the card; only a keyed hash of it is kept
 
 
 class PurchaseBody(Body):
@@ -157,6 +158,8 @@ class Told:
         default_factory=dict
     )  # by rule, what a till took off; None asks for all that it may
     said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
+    payment: str = ""  # a keyed hash of what it was paid with, to tell the same card from another
+    by_book_of: datetime | None = None  # the instant whose rules judge it, if not its own
 
 
 @dataclass(slots=True)

@@ -4,8 +4,9 @@ from setia.insights.feature import FEATURE as INSIGHTS
 from setia.intake.feature import FEATURE as INTAKE
 from setia.kit import feature
 from setia.proof.feature import FEATURE as PROOF
+from setia.referrals.feature import FEATURE as REFERRALS
 from setia.tiers.feature import FEATURE as TIERS
 
-FEATURES = (INTAKE, TIERS, INSIGHTS, PROOF)
+FEATURES = (INTAKE, TIERS, REFERRALS, INSIGHTS, PROOF)
 
 feature.install(FEATURES)
