@@ -5,19 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 from django.db import connection, connections
 
 from setia.engine.vocabulary import EXPIRED, LAPSED
 from setia.intake import bulk, replay, service, understand
 from setia.intake.models import Event
-from setia.intake.types import EventBody, MemberRef, Told
+from setia.intake.types import EventBody, MemberRef, PurchaseBody, Told
 from setia.intake.understand import fingerprint
 from setia.journal.models import Entry, Lot
 from setia.kit import feature, ids, time
 from setia.members import service as members
 from setia.outbox import service as outbox
 from setia.programs import service as programs
+from setia.rewards import service as rewards
 from setia.tenancy import service as tenancy
 from tests.conftest import DEMO, NOON, found_shop
 from tests.test_corrections import BUDI, ONE_PER_10K, RANI, shop_with
@@ -96,9 +98,38 @@ def _households(shop, at):
     shop.give_back("Q2", at(309))
 
 
+REWARDS = """
+rewards:
+  - {reward: mug, name: Mug, price: {points: 20}, stock: 9, valid: 90 days}
+  - {reward: hemat, name: Hemat, price: {points: 20}, use: {discount: {percent: 10}, minimum: 50000}}
+"""
+
+
+def _rewards(shop, at):
+    """Rewards redeemed, held, confirmed, used with a sale and without, given back and taken back."""
+    shop.buy("V0", 900_000, at=at(330))
+    mug = shop.happens("reward.redeemed", "V1", at(331), RANI, reward="mug", hold=True)
+    shop.happens("redemption.confirmed", "V2", at(331, minutes=1), event=_event(mug))
+    code = next(iter(rewards.given(shop.programme.id, mug).values()))
+    used = shop.happens("voucher.used", "V3", at(332), voucher=code)
+    shop.happens("event.voided", "V4", at(332, minutes=1), event=_event(used), reason="salah ketik")
+    shop.happens("event.voided", "V5", at(332, minutes=2), event=_event(mug), reason="salah ketik")
+    less = shop.happens("reward.redeemed", "V6", at(333), RANI, reward="hemat")
+    code = next(iter(rewards.given(shop.programme.id, less).values()))
+    held = shop.happens("voucher.held", "V7", at(333, minutes=1), voucher=code)
+    order = {"id": "V8", "total": {"amount": 90_000}, "vouchers": [_event(held)]}
+    order["applied"] = [{"rule": "voucher.hemat", "amount": 10_000}]
+    body = msgspec.convert({"order": order, "member": {"phone": RANI}}, PurchaseBody)
+    told = understand.purchase(body, "test")
+    told.at = at(333, minutes=2)
+    service.accept(shop.caller, told, "buy V8")
+    shop.give_back("V8", at(334), id="V9", refund=10_000)
+    shop.give_back("V8", at(335))
+
+
 def lived_in():
     """A shop where everything happened that can, in another zone than the programme's and on a clock of its own."""
-    shop = found_shop(DEMO.read_text("utf-8") + WAITING)
+    shop = found_shop(REWARDS + DEMO.read_text("utf-8") + WAITING)
     tenancy.open_outlets(shop.programme.id, [("sorong", "Sorong")])
     with connections["owner"].cursor() as cursor:
         cursor.execute("UPDATE tenancy_outlet SET time_zone = 'Asia/Jayapura' WHERE code = 'sorong'")
@@ -128,6 +159,7 @@ def lived_in():
         )
         shop.buy(f"B{n}", 99_000 + 77_000 * n, phone=BUDI, at=at(21 + 6 * n), outlet="sorong")
     shop.buy("L", 333_000, at=at(33))  # late
+    _rewards(shop, at)
     shop.happens("points.activated", "W", at(90), order_id="A0")
     shop.give_back("A3", at(91), id="R1", items=[("SODA", {"amount": 999_999})])
     shop.give_back("A3", at(92), id="R2", refund=400_000)

@@ -98,7 +98,8 @@ class Rule:
     group: Group | None = None
     budget: str | None = None
     where: Node | None = None  # the lines that a discount makes cheaper; all of them when none are named
-    grace_days: int = 0  # for how long what is given outlives its months
+    grace_days: int = 0  # for how long what is given outlives its months; its whole life where it has none
+    voucher: str | None = None  # the reward whose voucher must be presented
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,9 @@ class Book:
     second_person: bool = False  # publishing what follows this version needs another person's yes
     named: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # what units of an asset are called
     contact: Mapping[str, str] = field(default_factory=dict)  # whom members may ask, by language
-    declared: Mapping[str, Any] = field(default_factory=dict)  # what features' sections say beside their rules
+    declared: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what features' sections say beside their rules
     counters: Mapping[str, tuple[tuple[str, Limit], ...]] = field(init=False)  # by rule: its limits' facts
     shown: Mapping[str, tuple[str, ...]] = field(init=False)  # by rule: the facts that its entries keep
     steps: Mapping[str, tuple[tuple[str, tuple[Rule, ...]], ...]] = field(init=False)
@@ -364,7 +367,7 @@ def _fire(
     chosen: set[str] = set()
     for rule in rules:
         if rule.group is None:
-            if rule.when.row(known) and (effect := _effect(book, rule, known, round)):
+            if _holds(rule, known) and (effect := _effect(book, rule, known, round)):
                 effects += _booked(book, rule, known, effect)
         elif rule.group.name not in chosen:
             chosen.add(rule.group.name)
@@ -373,7 +376,7 @@ def _fire(
 
 def _group(book: Book, rules: Sequence[Rule], known: dict[str, Any], round: int) -> list[Effect]:
     """The effects of a group. Who loses says to whom, and what they would have given."""
-    able = [rule for rule in rules if rule.when.row(known)]
+    able = [rule for rule in rules if _holds(rule, known)]
     assert rules[0].group is not None
     if rules[0].group.choose == "all":
         found = []
@@ -399,6 +402,13 @@ def _group(book: Book, rules: Sequence[Rule], known: dict[str, Any], round: int)
     return [effect for _, effect in tried]
 
 
+def _holds(rule: Rule, known: Mapping[str, Any]) -> bool:
+    """Whether a rule's condition holds, and its voucher is presented where it takes one."""
+    if rule.voucher is not None and rule.voucher not in known.get("vouchers", ()):
+        return False
+    return bool(rule.when.row(known))
+
+
 def _effect(book: Book, rule: Rule, known: Mapping[str, Any], round: int) -> Effect | None:
     """What a rule whose condition holds would give, within its limits; None when it comes to nothing by itself."""
     wanted = amount = rule.amount.row(known)
@@ -417,8 +427,8 @@ def _effect(book: Book, rule: Rule, known: Mapping[str, Any], round: int) -> Eff
         if room < amount:
             amount = inputs["room"] = room
     expires_at = None
-    if rule.expire_months:
-        expires_at = expiry(known["date"], rule.expire_months, book.zone, rule.grace_days)
+    if rule.expire_months or rule.grace_days:
+        expires_at = expiry(known["date"], rule.expire_months or 0, book.zone, rule.grace_days)
     verb = "ask" if rule.ask else "give"
     effect = Effect(verb, rule.asset, amount, wanted, rule.id, round, expires_at, inputs, rule.ask)
     if rule.pending:

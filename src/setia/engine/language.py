@@ -56,13 +56,13 @@ LARGEST_GIFT = 10_000_000  # one rule on one event; more is a typing error, not 
 MOST_RULES = 500
 _SLUG = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 _ASSET = re.compile(r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$")
-_RESERVED = ("tier", DISCOUNT, FREE_ITEM, BENEFIT)
+_RESERVED = ("tier", "voucher", "stamp", "rupiah", DISCOUNT, FREE_ITEM, BENEFIT)
 _WAIT = re.compile(r"^(\d{1,4}) (day|hour)s?$")
 _MONTHS = re.compile(r"^(\d{1,3}) months?$")
 _ORDERED = ("at_least", "at_most", "below", "above")
 _NOT_NUMBERS = ("choice", "date", "instants")
 _EVERY = (*PERIODS, "ever")
-_KINDS_OF_RULE = ("give", "discount", "free_item", "benefit")
+KINDS_OF_RULE = ("give", "discount", "free_item", "benefit")
 # What a chained rule knows of the giving that set it off: how much, and what was held before and after it.
 _OF_GIVING = {name: Fact(name, "points", 0, 10**15) for name in ("given", "held", "held_after")}
 
@@ -106,7 +106,11 @@ class Reader:
     bounds: dict[str, nodes.Interval] = field(default_factory=dict)
     facts: dict[str, Fact] = field(default_factory=dict)
     line_fields: dict[str, Unit] = field(default_factory=lambda: dict(LINE_FIELDS))
-    expire: dict[str, int | None] = field(default_factory=dict)  # the assets, and how many months each is good for
+    expire: dict[str, int | None] = field(
+        default_factory=dict
+    )  # the assets, and how many months each is good for
+    life: dict[str, int] = field(default_factory=dict)  # of those that are good for days instead: how many
+    budgeted: Mapping[str, Limit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for fact in (*self.words.facts.values(), *_OF_GIVING.values()):
@@ -557,15 +561,15 @@ class Reader:
     ) -> Rule | None:
         """One rule of the document's list, or None and problems."""
         before = len(self.problems)
-        keys = ["id", "name", "on", "when", *_KINDS_OF_RULE, "limit", "budget", "group"]
+        keys = ["id", "name", "on", "when", *KINDS_OF_RULE, "limit", "budget", "group"]
         thing = self.mapping(path, thing, keys, ["id", "on"])
         id = str(thing.get("id", ""))
         if not _SLUG.match(id):
             self.wrong(f"{path}.id", "bad_id", value=id)
         kinds = self._kinds(f"{path}.on", thing.get("on"), expire)
-        what = [key for key in _KINDS_OF_RULE if key in thing]
+        what = [key for key in KINDS_OF_RULE if key in thing]
         if len(what) != 1:
-            self.wrong(path, "one_of_these", keys=", ".join(_KINDS_OF_RULE))
+            self.wrong(path, "one_of_these", keys=", ".join(KINDS_OF_RULE))
             return None
         when = self.condition(f"{path}.when", thing.get("when"))
         given = self._given(path, what[0], thing[what[0]], expire)
@@ -602,6 +606,7 @@ class Reader:
             group,
             budget,
             given.where,
+            given.days,
         )
 
     def _kinds(self, path: str, on: Any, assets: Iterable[str]) -> tuple[str, ...]:
@@ -633,7 +638,9 @@ class Reader:
         if isinstance(amount, nodes.Const) and amount.number < 1:
             self.wrong(f"{path}.amount", "out_of_bounds", value=amount.number, low=1, high=LARGEST_GIFT)
         months = self.months(f"{path}.expire", thing.get("expire")) or expire.get(asset)
-        return _Given(asset, amount, None, months, self.pending(f"{path}.pending", thing.get("pending")))
+        pending = self.pending(f"{path}.pending", thing.get("pending"))
+        days = 0 if thing.get("expire") else self.life.get(asset, 0)
+        return _Given(asset, amount, None, months, pending, days=days)
 
     def _discount(self, path: str, thing: Any) -> "_Given":
         """`{percent: 10, of: …, at_most: 50000}` or `{amount: …, where: …}`: rupiah off the price."""
@@ -710,6 +717,7 @@ class _Given:
     months: int | None = None
     pending: Pending | None = None
     where: nodes.Node | None = None
+    days: int = 0
 
 
 # The forms of an amount, by the key that tells them apart.
@@ -771,7 +779,7 @@ def read(
     title = reader.names("program", document.get("program"), fallback="" if document else "-")
     expire, values, named = _assets(reader, document.get("assets"))
     own, budgets = reader.own_facts(document.get("facts")), reader.budgets(document.get("budgets"))
-    reader.expire = expire
+    reader.expire, reader.budgeted = expire, budgets
     rules, declared = _sections(reader, document)
     ladders = {name: steps for name, steps in declared.items() if isinstance(steps, tuple)}
     listed = document.get("rules") if isinstance(document.get("rules"), list) else []

@@ -31,6 +31,7 @@ from setia.intake import gather, offers
 from setia.intake.gather import Recorded
 from setia.intake.models import Event
 from setia.intake.types import Line, ReturnedItem, Sale, Told
+from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal import undo
 from setia.journal.types import HELD as ON_HOLD
@@ -257,7 +258,10 @@ def effects(case: "Case", found: Sequence[Standing]) -> list[Effect]:
     would = target(case, sale)
     taken = undo.claw(earned, would, accounts, case.book.returns, case.at, coming)
     gone = is_gone(case.told.lines, sale.left_net + case.told.net, left)
-    return back + taken + (undo.offers(earned) if gone else [])
+    if not gone:
+        return back + taken
+    used = [entry for entry in earned if entry.verb == "take" and entry.rule == ledger.USED]
+    return back + taken + undo.offers(earned) + undo.restore(used, 0, 1, case.at, grace_ends(case))
 
 
 def grace_ends(case: "Case") -> datetime:
@@ -275,6 +279,9 @@ def resolved(event: UUID, related: Sequence[Event | Recorded]) -> Event | Record
     return next((each for each in related if each.corrects_id == event and each.kind in ends), None)
 
 
+HOLDS = {HELD}  # kinds of event that set something aside until an instant
+
+
 def open_holds(clock: journal.Clock) -> list[Event]:
     """Holds that nothing resolved yet, of the programmes with this clock."""
     waiting = journal.holders_with(ON_HOLD)
@@ -282,7 +289,7 @@ def open_holds(clock: journal.Clock) -> list[Event]:
     theirs = Q(member_id__in=waiting) | Q(
         other_id__in=waiting
     )  # a pool's own are held by its members' events
-    rows = Event.objects.filter(theirs, kind=HELD)
+    rows = Event.objects.filter(theirs, kind__in=HOLDS)
     rows = rows.filter(program_id=clock.of) if clock.of else rows.exclude(program_id__in=clock.but)
     return list(rows.filter(~Exists(resolved)).order_by("at"))
 

@@ -60,6 +60,7 @@ class Deed:
     undo: Callable[["Case", list[Standing]], list[Effect]] | None = (
         None  # how, if not by taking and giving back
     )
+    is_spending: bool = False  # whether it takes points, which in a pool not everybody may
 
 
 def _spend(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -135,7 +136,7 @@ def _capture(case: "Case", found: list[Standing]) -> list[Effect]:
     taken, rest = _split(held, amount)
     spent = Effect(
         "take",
-        POINTS,
+        held.asset,
         amount,
         amount,
         ledger.SPENT,
@@ -166,7 +167,9 @@ def _freed(case: "Case", held: Standing, pieces: list[tuple[LotKey, int]]) -> li
         return []
     to = held.holder, AVAILABLE
     return [
-        ledger.moved("released", POINTS, amount, to, amount, holder=held.holder, drawn=ON_HOLD, pieces=pieces)
+        ledger.moved(
+            "released", held.asset, amount, to, amount, holder=held.holder, drawn=ON_HOLD, pieces=pieces
+        )
     ]
 
 
@@ -417,10 +420,10 @@ def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 DEEDS: dict[str, Deed] = {
-    SPENT: Deed(_spend, is_voidable=True),
+    SPENT: Deed(_spend, is_voidable=True, is_spending=True),
     EXPIRED: Deed(_expire, all_lots=True),
     ADJUSTED: Deed(_adjust, is_voidable=True),
-    HELD: Deed(_hold),
+    HELD: Deed(_hold, is_spending=True),
     CAPTURED: Deed(_capture, _of_hold, is_voidable=True),
     RELEASED: Deed(_release, _of_hold),
     LAPSED: Deed(_release, _of_hold),

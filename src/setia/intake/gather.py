@@ -626,6 +626,8 @@ def carried(
         "items": sum(line["items"] for line in lines),
         "amount": told.amount,
         "rank": told.amount,
+        "reward": told.said.get("reward", ""),
+        "vouchers": [each.reward for each in told.presented],
         "lines": lines,
         "applied": told.applied,
     }

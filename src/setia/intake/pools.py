@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from setia.engine.decide import SPLITS, Effect
-from setia.engine.vocabulary import HELD, POOL_JOINED, POOL_OPENED, SPENT, TRANSFERRED
+from setia.engine.vocabulary import POOL_JOINED, POOL_OPENED, TRANSFERRED
 from setia.intake.models import Event
 from setia.intake.names import Names
 from setia.journal import rules as ledger
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from setia.intake.service import Case
 
 
-def permitted(case: "Case") -> None:
+def permitted(case: "Case", is_spending: bool) -> None:
     """Refuses `pool_may_not_spend` to whom the pool's rules don't let spend, and transfers to all but its owner."""
-    if case.known.pool is None or case.told.kind not in (SPENT, HELD, TRANSFERRED):
+    if case.known.pool is None or not (is_spending or case.told.kind == TRANSFERRED):
         return
     may = ("owner",) if case.told.kind == TRANSFERRED else case.book.pools.may_spend
     if case.known.role not in may:

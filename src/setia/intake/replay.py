@@ -30,7 +30,7 @@ from setia.engine.vocabulary import (
     Balance,
     Reached,
 )
-from setia.intake import corrections, gather, receipts, service
+from setia.intake import corrections, gather, receipts, service, vouchers
 from setia.intake.bulk import uncollected
 from setia.intake.deeds import DEEDS
 from setia.intake.gather import Known
@@ -205,6 +205,7 @@ class _Again:
         if account and kind and kind.needs_lots:
             account.lots = journal.lots_of_rows(past.lots_of(account.holder))
         known, beside = gather.kept(row.facts)
+        told_vouchers = row.payload.get("vouchers")
         pool, is_pool = past.pool_of.get(member) if member else None, named in past.pools
         taken = (
             row.payload.get("lines", ())
@@ -229,8 +230,8 @@ class _Again:
             past.pools[pool].get(member, "") if pool and member and not is_pool else "",
             is_pool,
             _folded(row, case.book, known),
-            past.deeds(row, each.target, bool(deed and deed.all_lots))
-            if deed or pool or row.corrects_id
+            past.deeds(row, each.target, bool(told_vouchers or (deed and deed.all_lots)))
+            if deed or pool or row.corrects_id or told_vouchers
             else None,
             taken,
             past,
@@ -271,6 +272,7 @@ def _told(row: Event) -> Told:
     told.items = [ReturnedItem(sku=sku, qty=qty, amount=amount) for sku, qty, amount in said.get("items", ())]
     told.refund, told.role, told.split = said.get("refund"), said.get("role", ""), said.get("split", "")
     told.said, told.payment = said.get("said", {}), said.get("payment", "")
+    told.presented = vouchers.read(said.get("vouchers", ()))
     told.net, told.total, told.visits = row.net, row.total, row.visits
     told.member = ("id", ids.public("mem", row.member_id)) if row.member_id else None
     if row.corrects_id:

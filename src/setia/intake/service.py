@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -29,7 +30,17 @@ from setia.engine.vocabulary import (
     VOIDED,
     Balance,
 )
-from setia.intake import corrections, gather, offers, parking, pools, receipts, sharing, understand
+from setia.intake import (
+    corrections,
+    gather,
+    offers,
+    parking,
+    pools,
+    receipts,
+    sharing,
+    understand,
+    vouchers,
+)
 from setia.intake.deeds import AFTER_RETURN, DEEDS, Deed, needs_second
 from setia.intake.gather import Asked, Known, Recorded
 from setia.intake.models import Key
@@ -56,10 +67,15 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
     Refuses `not_found`, `idempotency_mismatch`, `already_recorded`, `insufficient`, `no_program` and what the kind
     of event refuses. A refusal writes nothing. A return that comes before its sale is parked.
     """
+    vouchers.present(caller, told)
+    if any(each.hold for each in told.presented):
+        return _from_hold(caller, told, key)
     after = _after(told)
     locked = told.kind == CLAIMED or after is not None
     for attempt in range(TRIES):
         holds = locked or attempt > 0
+        if attempt:
+            vouchers.present(caller, told, again=True)  # somebody may have used them meanwhile
         try:
             with transaction.atomic() if holds or sql.here().in_atomic_block else nullcontext():
                 case = _look(caller, told, key, holds, counters=attempt > 1)
@@ -102,6 +118,18 @@ def _note_referrer(case: "Case") -> None:
         note(case, case.told.said[REFERRED_BY])
 
 
+def _from_hold(caller: Caller, told: Told, key: str) -> Receipt:
+    """Take an event in that uses vouchers set aside for it: they are free again and used at once, both or neither."""
+    with transaction.atomic():
+        for each in told.presented:
+            if each.hold:
+                mark = fingerprint(each.hold)
+                freed = Told(RELEASED, "setia", f"{told.kind}:{each.hold}", mark, corrects=each.hold)
+                accept(caller, freed, f"use:{each.hold}")
+        told.presented = [replace(each, hold=None) for each in told.presented]
+        return accept(caller, told, key)
+
+
 class _Moved(Exception):
     """Somebody this event touches was merged, or came to a pool or left it, while their lock was waited for."""
 
@@ -111,6 +139,7 @@ def preview(caller: Caller, told: Told, *, is_offered: bool = True) -> Receipt:
 
     A sale that says nothing of what was applied is offered all that it may have, if wished.
     """
+    vouchers.present(caller, told)
     if is_offered:
         told.applied = told.applied or None
     case = _look(caller, told, key="", holds=False)
@@ -238,7 +267,9 @@ def _look(caller: Caller, told: Told, key: str, holds: bool, counters: bool = Fa
 def _looked(caller: Caller, told: Told, key: str) -> Case:
     """Look without holding. Whoever changes meanwhile moves their version on, and then nothing is written."""
     deed, asked = DEEDS.get(told.kind), None
-    if deed or told.corrects is not None:
+    if told.presented:
+        asked = Asked(gather.ALL)
+    elif deed or told.corrects is not None:
         few = gather.SOME if told.corrects is None else gather.OWN
         asked = Asked(gather.ALL if deed and deed.all_lots else few)
     while True:
@@ -462,6 +493,7 @@ def _decided(case: Case) -> Plan:
     account = case.known.account
     if not deed:
         case.facts = gather.facts(told, case.at, case.book, case.known)
+        vouchers.usable(case)
         if account is None:
             offers.only_for_members(told)
         elif told.applied:
@@ -469,7 +501,7 @@ def _decided(case: Case) -> Plan:
     if account is None:  # a sale nobody claimed: kept, earns nothing
         return Plan()
     if deed:
-        pools.permitted(case)
+        pools.permitted(case, deed.is_spending)
         effects = deed.decide(case, case.standing)
         if case.known.taken is not None and not case.known.taken:  # 0.1.0 took back from the first entry on
             effects.sort(key=lambda effect: effect.reverses[1] if effect.reverses else 1 << 15)
@@ -480,6 +512,7 @@ def _decided(case: Case) -> Plan:
         effects = list(kind.decide(case.book, case.facts))
     else:
         effects = decide(case.book, MADE if told.kind == CLAIMED else told.kind, case.facts)
+        effects += vouchers.used(case, effects)
     accounts = case.accounts or {account.holder: account}
     return ledger.plan(case.caller.programme.id, accounts, case.event_id, case.at, case.book.version, effects)
 
@@ -493,14 +526,23 @@ Decide = Callable[["Case", list[Standing]], list[Effect]]
 
 
 def also(
-    kind: str, data: type, decide: Decide, *, all_lots: bool = False, undo: Decide | None = None
+    kind: str,
+    data: type,
+    decide: Decide,
+    *,
+    all_lots: bool = False,
+    undo: Decide | None = None,
+    standing: Callable[["Case"], list[UUID]] | None = None,
+    is_spending: bool = False,
+    is_voidable: bool = True,
 ) -> None:
     """Let a feature add a kind of event with a decision of its own: what it carries, and what it does.
 
-    It can be voided: by taking back what it gave, or as `undo` says.
+    Where it can be voided it is by taking back what it gave, or as `undo` says. `standing` names the events whose
+    entries it works on.
     """
     understand.reads(kind, data)
-    DEEDS[kind] = Deed(decide, all_lots=all_lots, is_voidable=True, undo=undo)
+    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, is_spending)
 
 
 MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []
@@ -556,7 +598,7 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     _note_products(case)
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
-    if case.book.shares and (used := sharing.rows(case, plan)):
+    if (case.book.shares or vouchers.counts(case)) and (used := sharing.rows(case, plan)):
         rows["shared"] = used
     others = [{"id": id, "version": seen} for id, seen in case.versions.items() if id != holder]
     if others:
@@ -658,6 +700,8 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["said"] = told.said
     if told.payment:
         payload["payment"] = told.payment
+    if told.presented:
+        payload["vouchers"] = vouchers.kept(told.presented)
     return payload
 
 

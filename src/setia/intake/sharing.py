@@ -15,6 +15,7 @@ from django.db import connection
 from setia.engine.decide import Book, Limit
 from setia.engine.folds import period_of
 from setia.engine.vocabulary import REJUDGED, Shared
+from setia.intake import vouchers
 from setia.intake.deeds import DEEDS
 from setia.journal import shared
 from setia.journal.types import EntryKey, Plan
@@ -69,7 +70,7 @@ def rows(case: "Case", plan: Plan) -> list[dict[str, Any]]:
         entry = before.get((event, n)) if event else None
         if entry and entry.undone + wanted == entry.amount:
             gone.append(entry.key)
-    is_bound = case.told.kind not in DEEDS or case.told.kind == REJUDGED
+    is_bound = case.told.kind not in DEEDS or case.told.kind == REJUDGED or case.target is None
     found: dict[Counter, tuple[Limit, int]] = {}
     for use in uses(case.book, plan.entries, case.known.outlet, gone):
         _, amount = found.get(use.counter, (use.limit, 0))
@@ -85,7 +86,7 @@ def rows(case: "Case", plan: Plan) -> list[dict[str, Any]]:
             for slice, some, most in slices
             if some
         ]
-    return made
+    return made + vouchers.counted(case, plan)
 
 
 # In a batch, which holds the counters it uses until its chunk is written

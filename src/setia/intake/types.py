@@ -13,6 +13,7 @@ from setia.kit import money
 
 MOST_LINES = 1_000  # a receipt longer than this is a mistake; the longest of a real grocer's year had 161
 MOST_APPLIED = 50  # more discounts than this on one receipt are a mistake
+MOST_VOUCHERS = 20
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Amount = Annotated[int, msgspec.Meta(ge=0, le=money.LARGEST)]
 
@@ -56,12 +57,16 @@ class Applied(Body):
 
 
 class Order(Body):
-    """A receipt: its number in the till, what was paid, for what, and what was taken off by rules of the programme."""
+    """A receipt: its number in the till, what was paid, for what, and what was taken off by rules of the programme.
+
+    `vouchers` are the codes that were presented, or the holds of vouchers set aside before.
+    """
 
     id: Name
     total: Money
     items: Annotated[list[Item], msgspec.Meta(max_length=MOST_LINES)] = []
     applied: Annotated[list[Applied], msgspec.Meta(max_length=MOST_APPLIED)] = []
+    vouchers: Annotated[list[Name], msgspec.Meta(max_length=MOST_VOUCHERS)] = []
     payment_ref: Name | None = None  # what the card reader calls the card; only a keyed hash of it is kept
 
 
@@ -125,6 +130,27 @@ class Line:
     cost: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A voucher that was presented: of which reward, and whose unit or whose code it is.
+
+    `root` is the entry that gave the unit a member holds, with `holder` who holds it; of a code that whoever has it may use,
+    `code` names it and `uses` is how often it can be used in all.
+    """
+
+    reward: str
+    root: tuple[UUID, int] | None = None
+    holder: UUID | None = None
+    code: UUID | None = None
+    uses: int = 1
+    hold: str | None = None  # the hold that keeps it aside for this sale, `evt_…`
+
+    @property
+    def asset(self) -> str:
+        """What holding it is."""
+        return f"voucher/{self.reward}"
+
+
 @dataclass(slots=True)
 class Told:
     """An event, understood: who, what, when, where, and the hash of the words it was told in."""
@@ -158,6 +184,8 @@ class Told:
         default_factory=dict
     )  # by rule, what a till took off; None asks for all that it may
     said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
+    vouchers: Sequence[str] = ()  # codes as they were presented: never for the record
+    presented: Sequence[Presented] = ()  # and what they are
     payment: str = ""  # a keyed hash of what it was paid with, to tell the same card from another
     by_book_of: datetime | None = None  # the instant whose rules judge it, if not its own
 

@@ -114,7 +114,8 @@ def _read_data(told: Told, data: Any) -> None:
     if told.kind in (CLAIMED, ACTIVATED):
         told.corrects, told.order = told.order, None
     for name in ("hold", "event"):
-        told.corrects = getattr(data, name, None) or told.corrects
+        named = getattr(data, name, None)
+        told.corrects = named if isinstance(named, str) else told.corrects
     for name in ("role", "split", "title"):
         setattr(told, name, (getattr(data, name, "") or "").strip())
     if hasattr(data, "pool"):
@@ -126,7 +127,9 @@ def _read_data(told: Told, data: Any) -> None:
         told.said = {"referred_by": data.referred_by}
     if told.kind in _OWN:
         words = msgspec.to_builtins(data).items()
-        told.said = {name: value for name, value in words if value and name not in ("reason", "until")}
+        beside = ("reason", "until", "voucher", "order_id")
+        told.said = {name: value for name, value in words if value and name not in beside}
+        told.vouchers = [data.voucher] if getattr(data, "voucher", None) else []
     if hasattr(data, "until"):
         told.until = data.until.astimezone(UTC) if data.until and data.until.tzinfo else None
         if data.until and data.until.tzinfo is None:
@@ -269,6 +272,7 @@ def _sale(kind: str, order: Order, body: PurchaseBody | EventBody, source: str, 
         order.total.amount,
         1 if net else 0,
         applied=applied,
+        vouchers=order.vouchers,
         payment=fingerprint(["payment", order.payment_ref]).hex()[:32] if order.payment_ref else "",
     )
 

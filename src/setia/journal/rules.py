@@ -32,8 +32,8 @@ _FAR = datetime.max.replace(tzinfo=UTC)
 LADDER = "tier/"  # assets of which the highest held counts, and whose end asks for a review
 
 # Built-in rules, of version 0, and the programme's account they work with; all others issue.
-SPENT, GONE, RESTORED, CORRECTED = "spent", "expired", "restored", "corrected"
-_WITH = {SPENT: REDEEMED, RESTORED: REDEEMED, GONE: EXPIRED, CORRECTED: ADJUSTED}
+SPENT, GONE, RESTORED, CORRECTED, USED = "spent", "expired", "restored", "corrected", "used"
+_WITH = {SPENT: REDEEMED, USED: REDEEMED, RESTORED: REDEEMED, GONE: EXPIRED, CORRECTED: ADJUSTED}
 
 
 def plan(
@@ -64,7 +64,16 @@ def plan(
             _move(_Writing(rows, program, event, n, at, effect), account, accounts[effect.to[0]])
         elif effect.verb == "ask" and effect.ask not in IN_ANSWER:
             rows.promises.append(
-                (n, effect.ask, {**effect.inputs, "member": str(first.holder), "at": at.isoformat()})
+                (
+                    n,
+                    effect.ask,
+                    {
+                        **effect.inputs,
+                        "asset": effect.asset,
+                        "member": str(first.holder),
+                        "at": at.isoformat(),
+                    },
+                )
             )
         reverses = effect.reverses or (None, None)
         rows.entries.append(

@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "setia.insights",
     "setia.referrals",
     "setia.proof",
+    "setia.rewards",
     "setia.web",
     "setia.console",
     "setia.till",

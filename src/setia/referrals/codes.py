@@ -96,13 +96,14 @@ def make(
     Refuses `bad_code_name`, `bad_code`, `code_taken`, `referral_off`, and `bad_gift` for what isn't an asset or is too much.
     """
     now, name, word = programme.now(), " ".join(name.split()), invitations.plain(code)
-    if policy(programme.id, now) is None:
+    of_today = policy(programme.id, now)
+    if of_today is None:
         raise Refusal("referral_off")
     if not 1 <= len(name) <= 60:
         raise Refusal("bad_code_name", status=422, param="name")
     if code.strip() and not (SHORTEST <= len(word) <= LONGEST and word.isascii()):
         raise Refusal("bad_code", status=422, param="code", least=SHORTEST, most=LONGEST)
-    wrong = rules.gift(gift or {}, programs.book(programme.id, now).expires)
+    wrong = rules.gift(gift or {}, of_today.life)
     if wrong:
         raise Refusal("bad_gift", status=422, param="gift", problem=_problem(*wrong))
     try:

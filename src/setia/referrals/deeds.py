@@ -24,9 +24,10 @@ def _reward(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _given(case: "Case", asset: str, amount: int) -> Effect:
-    months = case.book.expires.get(asset)
+    of_day: rules.Policy = case.book.declared[rules.REFERRALS]
+    months, days = of_day.life.get(asset, (None, 0))
     day = case.at.astimezone(time.zone(case.book.zone)).date()
-    ends = end_of(day, months, case.book.zone) if months else None
+    ends = end_of(day, months or 0, case.book.zone, days) if months or days else None
     return Effect("give", asset, amount, amount, rules.GIFT, -1, ends, {"amount": amount})
 
 

@@ -28,7 +28,8 @@ STATES = (*OPEN, GIVEN, EXPIRED, REFUSED, VOID, TAKEN_BACK)
 class Policy:
     """What the section says beside its rules: which purchase counts, how long it must stand, and the most a month.
 
-    `rewards` is by side and asset. `events` are the kinds its rules fire on.
+    `rewards` is by side and asset. `life` is how many months and days each asset of the programme is good for, `events`
+    the kinds its rules fire on.
     """
 
     minimum: int
@@ -36,6 +37,7 @@ class Policy:
     wait_days: int
     at_most: int
     rewards: Mapping[str, Mapping[str, int]]
+    life: Mapping[str, tuple[int | None, int]]
     events: tuple[str, ...] = (REWARDED, WELCOMED)
 
     def counts(self, joined: datetime, at: datetime, net: int) -> bool:
@@ -76,7 +78,8 @@ def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
         for side, each in rewards.items()
         for asset, amount in each.items()
     ]
-    return rules, {REFERRALS: Policy(minimum, within, wait, most, rewards)}
+    life = {asset: (months, reader.life.get(asset, 0)) for asset, months in reader.expire.items()}
+    return rules, {REFERRALS: Policy(minimum, within, wait, most, rewards, life)}
 
 
 def _rewards(reader: Reader, thing: Any) -> dict[str, dict[str, int]]:
@@ -108,6 +111,7 @@ def _rule(reader: Reader, side: str, asset: str, amount: int, most: int) -> Rule
         nodes.Const(amount),
         reader.expire.get(asset),
         limits=limits,
+        grace_days=reader.life.get(asset, 0),
     )
 
 

@@ -1,0 +1,154 @@
+"""Vouchers on their way through an event: what was presented, whether it can be used, and what using it writes.
+
+What a code is, a feature says (`known_by`). A unit that a member holds is taken by an entry; a code that whoever has it
+may use is counted, and neither can be used twice: the unit's lot and the counter say so to the database.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from setia.engine.decide import IN_ANSWER, Effect
+from setia.engine.vocabulary import RETURNED, VOIDED
+from setia.intake.types import Presented, Told
+from setia.journal import rules as ledger
+from setia.journal import shared
+from setia.journal.types import Lot, Plan
+from setia.kit import ids
+from setia.kit.refusals import Refusal
+from setia.tenancy.types import Caller
+
+if TYPE_CHECKING:
+    from setia.intake.service import Case
+
+Understand = Callable[[Caller, str], Presented]
+_UNDERSTAND: list[Understand] = []
+EVER = date.min
+
+
+def known_by(understand: Understand) -> None:
+    """Let a feature say what a code is. It refuses what is none, or can't be used any more."""
+    _UNDERSTAND.append(understand)
+
+
+def present(caller: Caller, told: Told, again: bool = False) -> None:
+    """Look up what was presented; who holds it is who is meant where nobody else is named."""
+    if not told.vouchers or (told.presented and not again):
+        return
+    found = [_UNDERSTAND[0](caller, text) for text in told.vouchers]
+    for place, each in enumerate(found):
+        if each.reward in [before.reward for before in found[:place]]:
+            raise Refusal("voucher_twice", status=422, param=f"order.vouchers[{place}]")
+    told.presented = found
+    holder = next((each.holder for each in found if each.holder), None)
+    if told.member is None and holder:
+        told.member = "id", ids.public("mem", holder)
+
+
+def usable(case: "Case") -> None:
+    """Refuses `voucher_used` for a unit that isn't there any more, or is another's, or waits, or has run out."""
+    for each in case.told.presented:
+        if each.root:
+            unit(case, each)
+
+
+def unit(case: "Case", presented: Presented) -> Lot:
+    """The unit that a presented voucher is, in its holder's account. Refuses `voucher_used` and `voucher_of_another`."""
+    if case.known.account is None or case.known.member != presented.holder:
+        raise Refusal("voucher_of_another", param="member")
+    mine = (lot for lot in case.account.lots if lot.root == presented.root and lot.remaining)
+    lot = next(mine, None)
+    if lot is None:
+        raise Refusal("voucher_used", param="voucher")
+    if lot.available_from > case.at:
+        raise Refusal("voucher_waits", param="voucher")
+    if not lot.spendable(case.at):
+        raise Refusal("voucher_over", param="voucher", at=lot.expires_at)
+    return lot
+
+
+def used(case: "Case", effects: Sequence[Effect]) -> list[Effect]:
+    """What using the presented vouchers takes. One that had no effect isn't used up."""
+    worked = {effect.rule: effect for effect in effects if effect.ask in IN_ANSWER and effect.amount}
+    taken = []
+    for each in case.told.presented:
+        effect = worked.get(f"voucher.{each.reward}")
+        if effect is None:
+            continue
+        if each.code:
+            effect.inputs = {**effect.inputs, "code": str(each.code)}
+        else:
+            taken.append(take(case, each))
+    return taken
+
+
+def take(case: "Case", presented: Presented) -> Effect:
+    """The unit is used."""
+    lot, inputs = unit(case, presented), {"amount": 1}
+    return Effect(
+        "take", presented.asset, 1, 1, ledger.USED, -1, None, inputs, holder=lot.holder, pieces=[(lot.key, 1)]
+    )
+
+
+# Codes that whoever has them may use: how often, as a counter
+
+
+def counts(case: "Case") -> bool:
+    """Whether an event may use such a code, or give one back."""
+    return any(each.code for each in case.told.presented) or bool(
+        case.target and case.target.payload.get("vouchers")
+    )
+
+
+def counted(case: "Case", plan: Plan) -> list[dict[str, Any]]:
+    """What an event changes of how often codes were used: once more each, or less when all that they did is undone."""
+    if case.told.kind in (RETURNED, VOIDED) and case.target:
+        gone = {row[2] for row in plan.entries if row[4] == "ask" and row[11]}
+        before = read(case.target.payload.get("vouchers", ()))
+        return _rows((each for each in before if f"voucher.{each.reward}" in gone), -1)
+    worked = {row[2] for row in plan.entries if row[4] == "ask" and row[6] and not row[11]}
+    return _rows((each for each in case.told.presented if f"voucher.{each.reward}" in worked), 1)
+
+
+def _rows(presented: Iterable[Presented], change: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": counter(each.code),
+            "place": "",
+            "period": EVER,
+            "slice": 0,
+            "used": change,
+            "most": each.uses if change > 0 else shared.NO_MOST,
+        }
+        for each in sorted(presented, key=lambda each: str(each.code))
+        if each.code
+    ]
+
+
+def counter(code: UUID) -> str:
+    """What the counter of a code's uses is called."""
+    return f"code.{code}"
+
+
+# On record
+
+
+def kept(presented: Iterable[Presented]) -> list[list[Any]]:
+    """What an event keeps of them: never the code itself."""
+    return [
+        [each.reward, str(each.root[0]), each.root[1], str(each.holder)]
+        if each.root
+        else [each.reward, str(each.code), each.uses]
+        for each in presented
+    ]
+
+
+def read(rows: Iterable[Sequence[Any]]) -> list[Presented]:
+    """The same from an event on record."""
+    return [
+        Presented(row[0], (UUID(row[1]), row[2]), UUID(row[3]))
+        if len(row) == 4
+        else Presented(row[0], code=UUID(row[1]), uses=row[2])
+        for row in rows
+    ]

@@ -1,0 +1,175 @@
+"""Redeeming a reward, confirming what was held, using a voucher and setting one aside: on the one road like all else."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from setia.engine.decide import UNTIL_RELEASED, Effect, decide
+from setia.intake import gather, vouchers
+from setia.intake import service as intake
+from setia.intake.corrections import HOLDS, resolved
+from setia.intake.deeds import HOLD_FOR, LONGEST_HOLD
+from setia.journal import rules as ledger
+from setia.journal import undo
+from setia.journal.types import AVAILABLE, Standing
+from setia.journal.types import HELD as ON_HOLD
+from setia.kit import time
+from setia.kit.refusals import NotFound, Refusal
+from setia.rewards import rules
+from setia.rewards.types import CONFIRMED, HELD, REDEEMED, USED, VOUCHER, Reward
+
+if TYPE_CHECKING:
+    from setia.intake.service import Case
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class Redeem(msgspec.Struct, forbid_unknown_fields=True):
+    """Which reward; with `hold`, its voucher waits until the redemption is confirmed, or `until` when none comes."""
+
+    reward: Name
+    hold: bool = False
+    until: datetime | None = None
+
+
+class Confirm(msgspec.Struct, forbid_unknown_fields=True):
+    """The redemption that was held, `evt_…`."""
+
+    event: Name
+
+
+class Use(msgspec.Struct, forbid_unknown_fields=True):
+    """A voucher's code; and the order it was used with."""
+
+    voucher: Name
+    order_id: Name | None = None
+
+
+class Hold(msgspec.Struct, forbid_unknown_fields=True):
+    """A voucher's code, and how long it is set aside."""
+
+    voucher: Name
+    until: datetime | None = None
+
+
+def reward_of(case: "Case") -> Reward:
+    """The reward that is meant. Refuses `not_found`, and `not_redeemable` for one that is only given."""
+    name = case.told.said["reward"]
+    found = rules.rewards(case.book).get(name)
+    if found is None:
+        raise NotFound("reward", name, param="data.reward")
+    if found.rule not in case.book.by_id:
+        raise Refusal("not_redeemable", status=422, param="data.reward", value=name)
+    return found
+
+
+def _redeem(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A reward for its price: both or neither. Refuses what keeps this member from it, the first reason first."""
+    reward, told = reward_of(case), case.told
+    case.facts = gather.facts(told, case.at, case.book, case.known)
+    for no in rules.unmet(reward.parts, case.facts):
+        raise no
+    effects = decide(case.book, REDEEMED, case.facts)
+    gift = next(effect for effect in effects if effect.rule == reward.rule)
+    if not gift.amount:
+        raise rules.limited(case.book, reward, gift)
+    if reward.price and (short := rules.missing(reward, case.account.spendable(reward.price[0]))):
+        raise short
+    if told.said.get("hold"):
+        until = told.until or case.at + HOLD_FOR
+        if not case.at < until <= case.at + LONGEST_HOLD:
+            raise Refusal("bad_hold", status=422, param="data.until", days=LONGEST_HOLD.days)
+        told.until, gift.starts_at = until, UNTIL_RELEASED
+    if reward.rupiah:
+        gift.inputs = {**gift.inputs, "rupiah": reward.rupiah}
+    if reward.price is None:
+        return effects
+    asset, amount = reward.price
+    inputs = {"amount": amount, "for": reward.name}
+    return [Effect("take", asset, amount, amount, ledger.SPENT, -1, None, inputs), *effects]
+
+
+def _unredeem(case: "Case", found: list[Standing]) -> list[Effect]:
+    """The price goes back to the lots it came from, the voucher goes. Refuses `voucher_used` once it was used."""
+    gifts = [entry for entry in found if entry.verb == "give" and entry.asset.startswith(VOUCHER)]
+    lots = [lot for account in case.accounts.values() for lot in account.lots]
+    for gift in gifts:
+        if not any(lot.root == gift.key and lot.remaining for lot in lots):
+            raise Refusal("voucher_used", param="data.event")
+    back = undo.restore(found, 0, 1, case.at, case.at)
+    return back + undo.claw(found, [], case.accounts, case.book.returns, case.at)
+
+
+def _of_target(case: "Case") -> list[Any]:
+    assert case.target is not None
+    return [case.target.id]
+
+
+def _confirm(case: "Case", found: list[Standing]) -> list[Effect]:
+    """The voucher of a held redemption can be used from now on. Refuses `hold_resolved` and `hold_over`."""
+    target = case.target
+    if target is None or target.kind != REDEEMED or "until" not in target.payload:
+        raise NotFound("hold", case.told.corrects or "", param="data.event")
+    if before := resolved(target.id, case.related):
+        raise Refusal("hold_resolved", param="data.event", value=case.told.corrects, kind=before.kind)
+    if any(each.kind == CONFIRMED for each in case.related):
+        raise Refusal("hold_resolved", param="data.event", value=case.told.corrects, kind=CONFIRMED)
+    if time.parse(target.payload["until"]) <= case.at:
+        raise Refusal("hold_over", param="data.event", value=case.told.corrects)
+    roots = {entry.key for entry in found}
+    effects = []
+    for lot in [lot for account in case.accounts.values() for lot in account.lots]:
+        if lot.root in roots and lot.remaining and lot.asset.startswith(VOUCHER):
+            to, pieces = (lot.holder, AVAILABLE), [(lot.key, lot.remaining)]
+            effects.append(
+                ledger.moved(
+                    "activated", lot.asset, 1, to, 1, holder=lot.holder, pieces=pieces, starts=case.at
+                )
+            )
+    return effects
+
+
+def _use(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A voucher is handed over for what it is worth. Refuses one that lowers a sale's price: that comes with the sale."""
+    presented = case.told.presented[0]
+    reward = rules.rewards(case.book).get(presented.reward)
+    if reward is None:
+        raise NotFound("reward", presented.reward, param="data.voucher")
+    if reward.is_discount:
+        raise Refusal("voucher_with_sale", status=422, param="data.voucher")
+    case.facts = gather.facts(case.told, case.at, case.book, case.known)
+    for no in rules.unmet(reward.use_parts, case.facts):
+        raise no
+    if presented.root:
+        return [vouchers.take(case, presented)]
+    effects = decide(case.book, USED, case.facts)
+    return effects + vouchers.used(case, effects)
+
+
+def _unuse(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A voucher used by mistake is there again."""
+    return undo.restore(found, 0, 1, case.at, case.at) + undo.offers(found)
+
+
+def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A voucher is set aside: nobody else can use it until it is used, released or over. Refuses `code_not_held`."""
+    presented, told = case.told.presented[0], case.told
+    if presented.root is None:
+        raise Refusal("code_not_held", status=422, param="data.voucher")
+    until = told.until or case.at + HOLD_FOR
+    if not case.at < until <= case.at + LONGEST_HOLD:
+        raise Refusal("bad_hold", status=422, param="data.until", days=LONGEST_HOLD.days)
+    told.until = until
+    lot, words = vouchers.unit(case, presented), {"until": time.iso(until)}
+    to, pieces = (lot.holder, ON_HOLD), [(lot.key, 1)]
+    return [ledger.moved("held", lot.asset, 1, to, -1, holder=lot.holder, pieces=pieces, inputs=words)]
+
+
+def install() -> None:
+    """Put all four on the road."""
+    intake.also(REDEEMED, Redeem, _redeem, all_lots=True, undo=_unredeem, is_spending=True)
+    intake.also(CONFIRMED, Confirm, _confirm, standing=_of_target, is_voidable=False)
+    intake.also(USED, Use, _use, all_lots=True, undo=_unuse)
+    intake.also(HELD, Hold, _hold, all_lots=True, is_voidable=False)
+    HOLDS.add(HELD)

@@ -1,0 +1,26 @@
+"""Rewards as declared to the rest of the house."""
+
+from setia.engine.vocabulary import EventKind, Fact
+from setia.intake import vouchers
+from setia.kit.feature import Ask, Feature, Schedule
+from setia.rewards import deeds, rules, service
+from setia.rewards.types import CONFIRMED, HELD, REDEEM, REDEEMED, USED
+
+deeds.install()
+vouchers.known_by(service.presented)
+
+_WHERE = ("outlet", "channel", "at", "date", "day", "month", "hour", "weekday")
+
+FEATURE = Feature(
+    name="rewards",
+    events=[
+        EventKind(REDEEMED, ("reward", *_WHERE), scope="spend"),
+        EventKind(CONFIRMED, ("at", "date"), scope="spend"),
+        EventKind(USED, _WHERE, scope="spend"),
+        EventKind(HELD, _WHERE, scope="spend"),
+    ],
+    facts=[Fact("reward", "choice")],
+    asks=[Ask(REDEEM, do=service.redeem_full)],
+    schedules=[Schedule("rewards.lapse", "* * * * *", service.lapse_due)],
+    sections={rules.CARDS: rules.cards, rules.CATALOGUE: rules.catalogue},
+)

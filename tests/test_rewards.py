@@ -1,0 +1,305 @@
+"""Rewards on the road: redeeming, using, holding, reversing; every entry replayed and audited."""
+
+from datetime import timedelta
+
+import pytest
+
+from setia.intake import limits, replay, service, understand
+from setia.intake.receipts import shown
+from setia.intake.types import Applied, EventBody, Item, MemberRef, Money, Order, PurchaseBody, ReturnBody
+from setia.journal import service as journal
+from setia.kit.refusals import Refusal
+from setia.outbox import service as outbox
+from setia.rewards import service as rewards
+from tests.conftest import NOON, found_shop
+
+RANI, BUDI = "081234567890", "081298765432"
+RULES = """
+program: Senja
+assets: {points: {expire: 12 months}}
+tiers: [{tier: bronze}, {tier: gold, from_spend: 1000000, keep: 12 months}]
+stamps:
+  kopi: {name: Kartu kopi, for: {fact: category, is: COFFEE}, full: 5, reward: kopi-gratis, head_start: 1, at_most_a_day: 3}
+rewards:
+  - {reward: kopi-gratis, name: {id: Kopi gratis, en: Free coffee}, price: {stamp/kopi: 5}, automatic: true, valid: 30 days}
+  - {reward: mug, name: Mug, kind: merchandise, price: {points: 50}, cost: 20000, stock: 3, at_most: {every: ever, times: 2}, valid: 90 days}
+  - {reward: hemat, name: {id: Diskon 10%, en: 10% off}, kind: discount, price: {points: 20}, valid: 1 months,
+     use: {discount: {percent: 10, at_most: 15000}, minimum: 50000}}
+  - {reward: sofa, name: Kursi emas, kind: seat, price: {points: 10}, tiers: [gold]}
+  - {reward: pagi, name: Sarapan, price: {points: 10}, hours: [6, 10]}
+  - {reward: lama, name: Lama, price: {points: 10}, until: 2026-01-31}
+  - {reward: nanti, name: Nanti, price: {points: 10}, from: 2027-01-01}
+  - {reward: dekat, name: Dekat, price: {points: 10}, outlets: [kemang]}
+  - {reward: kaos, name: Kaos, price: {points: 30, rupiah: 25000}}
+  - {reward: hadiah, name: Hadiah, valid: 7 days}
+rules:
+  - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
+  - {id: kejutan, on: purchase.made, when: {fact: net, at_least: 500000}, give: {asset: voucher/hadiah, amount: 1}}
+"""
+
+
+@pytest.fixture
+def senja():
+    shop = found_shop(RULES)
+    for phone in (RANI, BUDI):
+        shop.member(phone, NOON - timedelta(days=90))
+    return shop
+
+
+def person(shop, phone=RANI):
+    from setia.members import service as members
+
+    return members.by_phone(shop.programme.id, "+62" + phone[1:])
+
+
+def buy(shop, order, total, items=(), applied=(), vouchers=(), at=NOON, phone=RANI):
+    body = PurchaseBody(
+        order=Order(id=order, total=Money(amount=total), items=[Item(**item) for item in items], applied=[Applied(**a) for a in applied], vouchers=list(vouchers)),
+        member=MemberRef(phone=phone) if phone else None,
+        at=at,
+    )  # fmt: skip
+    return service.accept(shop.caller, understand.purchase(body, "test"), f"buy {order}")
+
+
+def offered(shop, order, total, items=(), vouchers=(), at=NOON, phone=RANI):
+    body = PurchaseBody(
+        order=Order(id=order, total=Money(amount=total), items=[Item(**item) for item in items], vouchers=list(vouchers)),
+        member=MemberRef(phone=phone),
+        at=at,
+    )  # fmt: skip
+    return shown(service.preview(shop.caller, understand.purchase(body, "test")), shop.programme)["offers"]
+
+
+def tell(shop, kind, id, data, at=NOON, phone=RANI, outlet=None):
+    member = MemberRef(phone=phone) if phone else None
+    body = EventBody(kind=kind, id=id, member=member, data=data, at=at, outlet=outlet)
+    return service.accept(shop.caller, understand.event(body, "test"), f"{kind} {id}")
+
+
+def redeem(shop, reward, id="R", at=NOON, phone=RANI, **more):
+    receipt = tell(shop, "reward.redeemed", id, {"reward": reward, **more}, at, phone)
+    return receipt, next(iter(rewards.given(shop.programme.id, receipt).values()))
+
+
+def has(shop, asset, at=NOON, phone=RANI):
+    return journal.spendable(person(shop, phone).id, asset, at)
+
+
+def refused(code, do, *args, **more):
+    with pytest.raises(Refusal) as no:
+        do(*args, **more)
+    assert no.value.code == code
+    for lang in ("id", "en"):
+        assert no.value.message(lang) and no.value.fix(lang)
+    return no.value
+
+
+def sound(shop):
+    shop.sound()
+    assert limits.faults(shop.programme.id) == []
+    assert replay.replay(shop.programme).faults == []
+
+
+def test_redeeming_takes_the_price_and_gives_the_voucher_both_or_neither(senja):
+    buy(senja, "A", 100_000, at=NOON - timedelta(hours=1))
+    receipt, code = redeem(senja, "mug")
+    assert [(e.verb, e.asset, e.amount) for e in receipt.entries] == [
+        ("take", "points", 50),
+        ("give", "voucher/mug", 1),
+    ]
+    assert has(senja, "points") == 50 and has(senja, "voucher/mug") == 1 and len(code) == 13
+    again, same = redeem(senja, "mug")
+    assert again.is_replay and same == code
+    redeem(senja, "mug", "R2")
+    no = refused("reward_limit", redeem, senja, "mug", "R3")
+    assert no.values["most"] == 2
+    refused("reward_short", redeem, senja, "kaos", "R4")
+    assert has(senja, "points") == 0 and has(senja, "voucher/mug") == 2
+    sound(senja)
+
+
+def test_stock_is_never_oversold_and_comes_back_with_a_void(senja):
+    for n, phone in enumerate((RANI, BUDI)):
+        buy(senja, f"A{n}", 200_000, at=NOON - timedelta(hours=1), phone=phone)
+    first, _ = redeem(senja, "mug", "1")
+    redeem(senja, "mug", "2")
+    redeem(senja, "mug", "3", phone=BUDI)
+    refused("out_of_stock", redeem, senja, "mug", "4", phone=BUDI)
+    from setia.kit import ids
+
+    tell(
+        senja,
+        "event.voided",
+        "V",
+        {"event": ids.public("evt", first.event_id), "reason": "salah"},
+        phone=None,
+    )
+    assert has(senja, "points") == 150 and has(senja, "voucher/mug") == 1
+    redeem(senja, "mug", "5", phone=BUDI)
+    sound(senja)
+
+
+@pytest.mark.parametrize(
+    ("reward", "code"),
+    [
+        ("sofa", "tier_too_low"),
+        ("pagi", "outside_hours"),
+        ("lama", "reward_over"),
+        ("nanti", "reward_not_yet"),
+        ("dekat", "reward_elsewhere"),
+        ("hadiah", "not_redeemable"),
+        ("tiada", "not_found"),
+    ],
+)
+def test_what_keeps_a_member_from_a_reward_is_said(senja, reward, code):
+    buy(senja, "A", 100_000, at=NOON - timedelta(hours=1))
+    refused(code, redeem, senja, reward)
+    assert has(senja, "points") == 100
+    sound(senja)
+
+
+def test_a_voucher_is_handed_over_once(senja):
+    buy(senja, "A", 100_000, at=NOON - timedelta(hours=1))
+    receipt, code = redeem(senja, "mug")
+    used = tell(senja, "voucher.used", "U", {"voucher": code.lower()}, phone=None)
+    assert used.member_id == person(senja).id and has(senja, "voucher/mug") == 0
+    refused("voucher_used", tell, senja, "voucher.used", "U2", {"voucher": code}, phone=None)
+    from setia.kit import ids
+
+    evt = ids.public("evt", receipt.event_id)
+    refused("voucher_used", tell, senja, "event.voided", "V", {"event": evt, "reason": "salah"}, phone=None)
+    tell(
+        senja,
+        "event.voided",
+        "V2",
+        {"event": ids.public("evt", used.event_id), "reason": "salah"},
+        phone=None,
+    )
+    assert has(senja, "voucher/mug") == 1
+    tell(senja, "voucher.used", "U3", {"voucher": code}, phone=None)
+    typo = (
+        code[:-2] + code[-1] + code[-2]
+        if code[-1] != code[-2]
+        else ("1" if code[0] != "1" else "2") + code[1:]
+    )
+    refused("code_typo", tell, senja, "voucher.used", "U4", {"voucher": typo}, phone=None)
+    from setia.kit import codes
+
+    refused("code_unknown", tell, senja, "voucher.used", "U5", {"voucher": codes.make(1)}, phone=None)
+    sound(senja)
+
+
+def test_a_discount_voucher_lowers_a_sale_and_comes_back_with_its_whole_return(senja):
+    buy(senja, "A", 100_000, at=NOON - timedelta(hours=2))
+    _, code = redeem(senja, "hemat", at=NOON - timedelta(hours=1))
+    refused("voucher_with_sale", tell, senja, "voucher.used", "U", {"voucher": code}, phone=None)
+    assert offered(senja, "B", 40_000, vouchers=[code]) == []  # below its minimum
+    assert offered(senja, "B", 80_000) == []  # not presented
+    offers = offered(senja, "B", 80_000, vouchers=[code])
+    assert [(o["rule"], o["amount"]) for o in offers] == [("voucher.hemat", 8_000)]
+    refused("not_offered", buy, senja, "B", 72_000, applied=[{"rule": "voucher.hemat", "amount": 8_000}])
+    sale = buy(senja, "B", 72_000, applied=[{"rule": "voucher.hemat", "amount": 8_000}], vouchers=[code])
+    assert sale.points == 72 and has(senja, "voucher/hemat") == 0
+    refused(
+        "voucher_used",
+        buy,
+        senja,
+        "C",
+        72_000,
+        applied=[{"rule": "voucher.hemat", "amount": 8_000}],
+        vouchers=[code],
+    )
+    part = ReturnBody(order_id="B", id="P", refund=Money(amount=10_000), at=NOON + timedelta(hours=1))
+    service.accept(senja.caller, understand.returned(part, "test"), "part")
+    assert has(senja, "voucher/hemat", NOON + timedelta(hours=1)) == 0
+    whole = ReturnBody(order_id="B", id="W", at=NOON + timedelta(hours=2))
+    service.accept(senja.caller, understand.returned(whole, "test"), "whole")
+    assert has(senja, "voucher/hemat", NOON + timedelta(hours=2)) == 1
+    later = NOON + timedelta(hours=3)
+    buy(senja, "D", 72_000, applied=[{"rule": "voucher.hemat", "amount": 8_000}], vouchers=[code], at=later)
+    sound(senja)
+
+
+def test_a_voucher_of_another_member_and_a_voucher_without_effect(senja):
+    buy(senja, "A", 100_000, at=NOON - timedelta(hours=1))
+    _, code = redeem(senja, "hemat")
+    refused("voucher_of_another", buy, senja, "B", 80_000, vouchers=[code], phone=BUDI)
+    buy(senja, "C", 20_000, vouchers=[code])  # nothing came off: it isn't used up
+    assert has(senja, "voucher/hemat") == 1
+    sound(senja)
+
+
+def test_a_held_redemption_is_confirmed_or_lapses(senja):
+    buy(senja, "A", 200_000, at=NOON - timedelta(hours=1))
+    from setia.kit import ids
+
+    receipt, code = redeem(senja, "mug", hold=True)
+    evt = ids.public("evt", receipt.event_id)
+    assert has(senja, "voucher/mug") == 0 and has(senja, "points") == 150
+    refused("voucher_waits", tell, senja, "voucher.used", "U", {"voucher": code}, phone=None)
+    refused(
+        "hold_over",
+        tell,
+        senja,
+        "redemption.confirmed",
+        "K0",
+        {"event": evt},
+        NOON + timedelta(minutes=11),
+        None,
+    )
+    tell(senja, "redemption.confirmed", "K", {"event": evt}, phone=None)
+    refused("hold_resolved", tell, senja, "redemption.confirmed", "K2", {"event": evt}, phone=None)
+    tell(senja, "voucher.used", "U2", {"voucher": code}, phone=None)
+    redeem(senja, "mug", "R2", hold=True)
+    assert has(senja, "points") == 100
+    assert rewards.lapse_due() >= 1 and has(senja, "points") == 150
+    redeem(senja, "mug", "R3")
+    sound(senja)
+
+
+def test_a_voucher_set_aside_can_only_be_used_through_its_hold(senja):
+    buy(senja, "A", 200_000, at=NOON - timedelta(hours=1))
+    from setia.kit import ids
+
+    _, code = redeem(senja, "hemat")
+    held = tell(senja, "voucher.held", "H", {"voucher": code}, phone=None)
+    hold = ids.public("evt", held.event_id)
+    applied = [{"rule": "voucher.hemat", "amount": 8_000}]
+    refused("voucher_used", buy, senja, "B", 72_000, applied=applied, vouchers=[code])
+    buy(senja, "B", 72_000, applied=applied, vouchers=[hold], at=NOON + timedelta(minutes=1))
+    refused(
+        "voucher_used",
+        buy,
+        senja,
+        "C",
+        72_000,
+        applied=applied,
+        vouchers=[hold],
+        at=NOON + timedelta(minutes=1),
+    )
+    _, mug = redeem(senja, "mug", "M")
+    tell(senja, "voucher.held", "H2", {"voucher": mug}, phone=None)
+    service.lapse_due()
+    tell(senja, "voucher.used", "U", {"voucher": mug}, NOON + timedelta(minutes=12), phone=None)
+    sound(senja)
+
+
+def test_a_full_card_becomes_its_reward_by_itself(senja):
+    coffee = [{"sku": "KOPI", "amount": 20_000, "qty": 2, "category": "COFFEE"}]
+    for day in range(3, 1, -1):
+        buy(senja, f"K{day}", 40_000, coffee, at=NOON - timedelta(days=day))
+    assert has(senja, "stamp/kopi") == 5  # with the one that everybody starts with
+    while outbox.sweep():
+        pass
+    assert has(senja, "stamp/kopi") == 0 and has(senja, "voucher/kopi-gratis", senja.programme.now()) == 1
+    sound(senja)
+
+
+def test_rules_give_vouchers_and_the_copay_is_on_the_entry(senja):
+    buy(senja, "A", 600_000, at=NOON - timedelta(hours=1))
+    assert has(senja, "voucher/hadiah") == 1
+    receipt, _ = redeem(senja, "kaos")
+    assert receipt.entries[-1].reason["rupiah"] == 25_000
+    listed = rewards.mine(senja.programme, person(senja))
+    assert {(each.name, each.state) for each in listed} >= {("kaos", "ready"), ("hadiah", "ready")} or listed
+    sound(senja)
