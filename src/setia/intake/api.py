@@ -616,6 +616,7 @@ ROUTES = [
             "bad_invitation",
             "joining_no_purchase",
             "joining_too_small",
+            "referral_self",
         ),
     ),
     Route(

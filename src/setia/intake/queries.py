@@ -390,8 +390,9 @@ def takings(people: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
     """What each of these bought in all and on how many visits, returns taken out."""
     rows = Event.objects.filter(member_id__in=list(people)).values("member_id")
     return {
-        row["member_id"]: (row["net"], row["came"])
-        for row in rows.annotate(net=Sum("net"), came=Sum("visits"))
+        row["member_id"]: (row["sold"], row["came"])
+        for row in rows.annotate(sold=Sum("net"), came=Sum("visits"))
+        if row["member_id"]
     }
 
 

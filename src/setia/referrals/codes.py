@@ -127,6 +127,12 @@ def _problem(code: str, values: Mapping[str, Any]) -> str:
     return texts.say(f"document.{code}", texts.LANGUAGES[1], **values)
 
 
+def assets(programme: Programme) -> list[str]:
+    """What a named code may give."""
+    of_today = policy(programme.id, programme.now())
+    return list(of_today.life) if of_today else []
+
+
 def stop(programme: Programme, code: str, by: str) -> None:
     """Nobody joins by a named code any more; what it brought goes on. Refuses `not_found`."""
     id = ids.parse("rfc", code) or UUID(int=0)

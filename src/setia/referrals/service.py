@@ -78,7 +78,10 @@ def seen(programme: Programme, person: Person, device: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Friend:
-    """A referral as it is shown: how far it has come, in a word and a sentence. `signals` are sentences for staff."""
+    """A referral as it is shown: how far it has come, in a word and a sentence.
+
+    `signs` are what holds it, `signals` the same in sentences, both for staff.
+    """
 
     id: str
     name: str
@@ -87,6 +90,7 @@ class Friend:
     label: str
     says: str
     due_at: datetime | None
+    signs: Sequence[str]
     signals: Sequence[str]
     reason: str
     is_capped: bool
@@ -130,6 +134,14 @@ def invites(programme: Programme, person: Person, lang: str) -> Invites | None:
         list(of_today.terms(lang)),
         _shown(programme, rows.order_by("-at", "-id")[:MOST_SHOWN], lang),
     )
+
+
+def required(programme: Programme, person: Person, lang: str) -> Invites:
+    """The same for who can't do without. Refuses `referral_off`."""
+    found = invites(programme, person, lang)
+    if found is None:
+        raise Refusal("referral_off")
+    return found
 
 
 def gives(programme: Programme, lang: str) -> list[str]:
@@ -206,6 +218,7 @@ def _friend(programme: Programme, row: Referral, people: Mapping[UUID, Person], 
         texts.say(f"referral.state.{state}", lang),
         texts.say(f"referral.state.{state}.says", lang, **values),
         row.due_at,
+        row.signals,
         [texts.say(f"referral.signal.{each}", lang) for each in row.signals],
         row.reason,
         row.is_capped,
