@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from setia.insights.backtest import records
+from setia.insights.backtest.run import run
 from setia.intake import replay, service, understand
 from setia.intake.join import join
 from setia.intake.models import Event
@@ -15,9 +17,10 @@ from setia.kit import ids, time
 from setia.kit.refusals import Refusal
 from setia.members import service as members
 from setia.programs import service as programs
+from setia.programs import terms
 from setia.referrals import codes, judging, signals
 from setia.referrals import service as referrals
-from setia.referrals.models import Referral
+from setia.referrals.models import Device, Referral
 from setia.tenancy import service as tenancy
 from tests.conftest import NOON, call, found_shop
 
@@ -502,3 +505,91 @@ def test_nobody_outside_tells_a_reward(shop):
     said = call("POST", "/v1/events", body, key=key, idempotency="x")
     assert (said.status, said.body["code"]) == (422, "unknown_kind")
     assert ids.parse("mem", rani.public_id)
+
+
+# The API, the terms and the pages
+
+
+def _served(shop, *scopes):
+    return tenancy.make_key(shop.programme.id, "all", scopes, "test")
+
+
+def test_the_api_tells_the_code_the_friends_and_what_is_held(shop):
+    rani, key = comes(shop, RANI), _served(shop, "earn", "read", "admin")
+    said = call("GET", f"/v1/members/{rani.public_id}/referral", key=key).body
+    assert said["code"] in said["link"] and (said["used"], said["at_most"], said["friends"]) == (0, 2, [])
+    body = {"phone": BUDI, "referred_by": said["code"].lower()}
+    made = call("POST", "/v1/members", body, key=key)
+    assert made.status == 201
+    known = call("GET", f"/v1/members/{made.body['id']}", key=key).body["referral"]
+    assert (known["code"], known["state"]) == (said["code"], "joined")
+    bad = call("POST", "/v1/members", {"phone": SARI, "referred_by": "SALAHKODE"}, key=key)
+    assert (bad.status, bad.body["code"], bad.body["param"]) == (422, "referral_unknown", "referred_by")
+    own = call("POST", "/v1/members", {"phone": RANI, "referred_by": said["code"]}, key=key)
+    assert (own.status, own.body["code"]) == (409, "referral_self")
+    budi = members.by_phone(shop.programme.id, BUDI)
+    for each in (rani, budi):
+        referrals.seen(shop.programme, each, "device-1")
+    shop.buy("A", 60_000, phone=BUDI)
+    later(shop, 15)
+    listed = call("GET", "/v1/referrals?state=held&limit=1", key=key).body
+    (row,) = listed["data"]
+    assert (row["friend"], row["referrer"], row["signals"]) == (budi.public_id, rani.public_id, ["device"])
+    assert listed["has_more"] is False
+    assert call("GET", "/v1/referrals?state=lost", key=key).status == 422
+
+
+def test_named_codes_by_the_api_are_for_admins(shop):
+    body = {"name": "Kopi Rani", "code": "KOPIRANI", "gift": {"points": 250}}
+    assert call("POST", "/v1/referrals/codes", body, key=shop.key).body["code"] == "scope"
+    key = _served(shop, "admin")
+    made = call("POST", "/v1/referrals/codes", body, key=key)
+    assert made.status == 201 and made.body["gift"] == {"points": 250}
+    assert call("POST", "/v1/referrals/codes", body, key=key).body["code"] == "code_taken"
+    nobody = {"name": "Lain", "member": {"phone": SARI}}
+    assert call("POST", "/v1/referrals/codes", nobody, key=key).status == 404
+
+
+def test_the_terms_say_what_bringing_a_friend_takes(shop):
+    book = programs.book(shop.programme.id, shop.programme.now())
+    parts = {lang: {each.key: each for each in terms.sections(book, "Kopi", lang)} for lang in ("id", "en")}
+    part = parts["en"]["referrals"]
+    assert [rule.id for rule in part.rules] == [
+        "referral.referrer.points",
+        "referral.referrer.badge.sahabat",
+        "referral.friend.points",
+    ]
+    assert "100 points" in part.rules[0].says and "2 times a month" in part.rules[0].says
+    said = " ".join(part.paragraphs)
+    assert "Rp50,000" in said and "within 30 days" in said and "14 days after" in said
+    assert [rule.id for rule in parts["id"]["earn"].rules] == ["poin"]
+    assert len(parts["id"]["referrals"].paragraphs) == len(part.paragraphs) == 5
+
+
+def test_a_members_page_shows_code_friends_and_rules_and_marks_the_browser(shop):
+    rani = comes(shop, RANI)
+    token = members.link_token(rani)
+    page = call("GET", f"/m/{token}/ajak")
+    code = codes.own(shop.programme, rani)
+    assert page.status == 200 and f"?r={code}".encode() in page.body and b"wa.me" in page.body
+    cookie = page.headers["Set-Cookie"].partition(";")[0].strip()
+    assert cookie.startswith("setia_device=") and "HttpOnly" in page.headers["Set-Cookie"]
+    assert Device.objects.get(member=rani.id).mark not in cookie
+    assert f"/m/{token}/ajak".encode() in call("GET", f"/m/{token}").body
+    off = found_shop(HEAD + RULES)
+    other = members.link_token(off.join())
+    assert b"/ajak" not in call("GET", f"/m/{other}").body
+    assert call("GET", f"/m/{other}/ajak").status == 200
+
+
+@pytest.mark.parametrize("way", ["columns", "rows"])
+def test_a_backtest_leaves_out_what_past_sales_do_not_tell_and_says_so(shop, way):
+    rani = comes(shop, RANI)
+    comes(shop, BUDI, rani)
+    shop.buy("A", 60_000, phone=BUDI)
+    later(shop, 15)
+    now = shop.programme.now()
+    found = records.from_database(shop.programme, now - timedelta(days=60), now)
+    assert {"referral.rewarded", "referral.welcomed"} <= found.left_out.keys()
+    outcome = run(programs.book(shop.programme.id, now), found.sales, way=way)
+    assert sum(outcome.flows["points"].issued) == 6  # the purchase's own
