@@ -25,7 +25,7 @@ from setia.tenancy import service as tenancy
 from tests.conftest import NOON, call, found_shop
 
 RANI, BUDI, SARI, DEWI = "081234567890", "081298765432", "081311112222", "081455556666"
-HEAD = "program: T\nassets: {points: {expire: 12 months, value: 100}, badge/sahabat: {}}\n"
+HEAD = "program: T\nassets: {points: {expire: 12 months, value: 100}, badge/sahabat: {name: {id: lencana sahabat, en: friend badge}}}\n"
 RULES = """rules:
   - id: poin
     on: [purchase.made, purchase.claimed]
