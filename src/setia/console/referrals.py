@@ -76,7 +76,7 @@ def named(request: HttpRequest, programme: Programme) -> HttpResponse:
             values["wrong"] = wrong(request, refusal)
     values |= {
         "results": codes.results(programme),
-        "assets": codes.assets(programme),
+        "assets": codes.assets(programme, pages.lang(request)),
         "is_on": referrals.is_on(programme),
     }
     return _show(request, "referral_codes", programme, values, status=422 if "wrong" in values else 200)

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
+from setia.engine import sentences
 from setia.intake import queries
 from setia.journal import service as journal
 from setia.kit import ids, texts
@@ -127,10 +128,14 @@ def _problem(code: str, values: Mapping[str, Any]) -> str:
     return texts.say(f"document.{code}", texts.LANGUAGES[1], **values)
 
 
-def assets(programme: Programme) -> list[str]:
-    """What a named code may give."""
-    of_today = policy(programme.id, programme.now())
-    return list(of_today.life) if of_today else []
+def assets(programme: Programme, lang: str) -> list[tuple[str, str]]:
+    """What a named code may give, and what its units are called."""
+    now = programme.now()
+    of_today = policy(programme.id, now)
+    if of_today is None:
+        return []
+    book = programs.book(programme.id, now)
+    return [(asset, sentences.units(book, asset, lang)) for asset in of_today.life]
 
 
 def stop(programme: Programme, code: str, by: str) -> None:
