@@ -11,7 +11,7 @@ from setia.journal import service as journal
 from setia.kit.refusals import Refusal
 from setia.outbox import service as outbox
 from setia.rewards import service as rewards
-from tests.conftest import NOON, found_shop
+from tests.conftest import NOON, call, found_shop
 
 RANI, BUDI = "081234567890", "081298765432"
 RULES = """
@@ -302,4 +302,45 @@ def test_rules_give_vouchers_and_the_copay_is_on_the_entry(senja):
     assert receipt.entries[-1].reason["rupiah"] == 25_000
     listed = rewards.mine(senja.programme, person(senja))
     assert {(each.name, each.state) for each in listed} >= {("kaos", "ready"), ("hadiah", "ready")} or listed
+    sound(senja)
+
+
+def test_a_basket_is_validated_with_a_reason_for_each_voucher(senja):
+    buy(senja, "A", 200_000, at=NOON - timedelta(hours=2))
+    _, hemat = redeem(senja, "hemat", "1", NOON - timedelta(hours=1))
+    _, mug = redeem(senja, "mug", "2", NOON - timedelta(hours=1))
+    ask = {"order": {"id": "B", "total": {"amount": 80_000}, "vouchers": [hemat, mug, "SALAH", "00000-0000-0000"]}, "member": {"phone": RANI}, "at": NOON.isoformat()}  # fmt: skip
+    answer = call("POST", "/v1/validate", ask, senja.key).body
+    assert (answer["gross"], answer["total"]) == (80_000, 72_000)
+    assert [(v["works"], v.get("amount"), v.get("reason", {}).get("code")) for v in answer["vouchers"]] == [
+        (True, 8_000, None), (False, None, "voucher_handed_over"), (False, None, "code_typo"), (False, None, "code_unknown"),
+    ]  # fmt: skip
+    ask["order"]["total"]["amount"] = 40_000
+    answer = call("POST", "/v1/validate", ask, senja.key).body
+    assert answer["vouchers"][0]["reason"]["code"] == "below_minimum" and answer["total"] == 40_000
+    assert "Rp50.000" in answer["vouchers"][0]["reason"]["text"]["id"]
+    sound(senja)
+
+
+def test_the_api_redeems_holds_confirms_uses_and_takes_back(senja):
+    buy(senja, "A", 200_000, at=NOON - timedelta(hours=2))
+    body = {"id": "T1", "reward": "mug", "member": {"phone": RANI}, "hold": True}
+    made = call("POST", "/v1/redemptions", body, senja.key, idempotency="T1")
+    assert made.status == 201 and made.body["points"] == -50
+    code = made.body["lines"][1]["code"]
+    assert call("GET", f"/v1/vouchers/{code}", key=senja.key).body["state"] == "waiting"
+    assert call("POST", f"/v1/redemptions/{made.body['id']}/confirm", {}, senja.key, idempotency="T2").status == 201
+    found = call("GET", f"/v1/vouchers/{code.lower()}", key=senja.key).body
+    assert found["state"] == "ready" and found["name"]["id"] == "Mug"
+    held = call("POST", f"/v1/vouchers/{code}/hold", {"id": "H"}, senja.key, idempotency="T3")
+    assert held.status == 201
+    used = call("POST", f"/v1/vouchers/{code}/use", {"id": "U"}, senja.key, idempotency="T4")
+    assert used.status == 409 and used.body["code"] == "voucher_used"
+    used = call("POST", f"/v1/vouchers/{held.body['id']}/use", {"id": "U"}, senja.key, idempotency="T5")
+    assert used.status == 201
+    found = call("GET", f"/v1/vouchers/{code}", key=senja.key).body
+    assert found["state"] == "used" and found["used_at"]
+    again = call("POST", "/v1/redemptions", {"id": "T6", "reward": "mug", "member": {"phone": RANI}}, senja.key, idempotency="T6").body
+    back = call("POST", f"/v1/redemptions/{again['id']}/release", {"reason": "salah"}, senja.key, idempotency="T7")
+    assert back.status == 201 and back.body["points"] == 50
     sound(senja)

@@ -17,7 +17,7 @@ from setia.engine.vocabulary import (
     RETURNED,
     VOIDED,
 )
-from setia.intake import offers
+from setia.intake import offers, vouchers
 from setia.intake.models import Event
 from setia.intake.types import Receipt, Written
 from setia.journal import service as journal
@@ -248,6 +248,8 @@ def line(entry: Written, programme: Programme) -> dict[str, Any]:
     }
     if entry.expires_at:
         found["expires_at"] = time.iso(entry.expires_at)
+    if code := vouchers.code_of(entry):
+        found["code"] = code
     if entry.reverses:
         found["reverses"] = f"{ids.public('ptx', entry.reverses[0])}_{entry.reverses[1]}"
     return found

@@ -139,15 +139,21 @@ def preview(caller: Caller, told: Told, *, is_offered: bool = True) -> Receipt:
 
     A sale that says nothing of what was applied is offered all that it may have, if wished.
     """
-    vouchers.present(caller, told)
     if is_offered:
         told.applied = told.applied or None
+    case, plan = tried(caller, told)
+    return receipts.fresh(case, plan, is_preview=True)
+
+
+def tried(caller: Caller, told: Told) -> tuple["Case", Plan]:
+    """What would follow from an event, with all that is known of it. Nothing is written."""
+    vouchers.present(caller, told)
     case = _look(caller, told, key="", holds=False)
     if case.waits:
         raise NotFound("order", told.corrects or "", param="order_id")
     _resolved(case)
     in_time(caller, told)
-    return receipts.fresh(case, _decided(case), is_preview=True)
+    return case, _decided(case)
 
 
 def in_time(caller: Caller, told: Told) -> None:
@@ -285,6 +291,8 @@ def _seen(caller: Caller, told: Told, key: str, asked: Asked | None) -> Case:
     case, program = Case(caller, told), caller.programme.id
     understand.not_to_come(told, case.now)
     case.book = _book(case)
+    if (deed := DEEDS.get(told.kind)) and deed.price:
+        told.price = deed.price(case)
 
     def look(asked: Asked | None) -> Known:
         return gather.look_up(caller, case.book, told, case.at, _needs(case), key, asked)
@@ -532,6 +540,7 @@ def also(
     *,
     all_lots: bool = False,
     undo: Decide | None = None,
+    price: Callable[["Case"], tuple[str, int] | None] | None = None,
     standing: Callable[["Case"], list[UUID]] | None = None,
     is_spending: bool = False,
     is_voidable: bool = True,
@@ -542,7 +551,7 @@ def also(
     entries it works on.
     """
     understand.reads(kind, data)
-    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, is_spending)
+    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, price, is_spending)
 
 
 MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []
@@ -590,7 +599,7 @@ _EVENT = """event AS (INSERT INTO intake_event (id, program_id, kind, source, ex
     decode($19::text, 'hex'), $6::jsonb -> 'payload', $6::jsonb -> 'facts', $22::uuid, $23::text{source})"""
 _KEY = """key AS (INSERT INTO intake_key (program_id, credential, key, body_hash, event_id)
   SELECT $2::uuid, $20::text, $21::text, decode($19::text, 'hex'), $1::uuid{source})"""
-_ORDER = ("others", "entries", "postings", "lots", "draws", "gained", "lost", "promises", "shared")
+_ORDER = ("others", "entries", "postings", "lots", "draws", "gained", "lost", "promises", "codes", "shared")
 
 
 def _write(case: Case, plan: Plan, key: str) -> bool:
@@ -600,6 +609,8 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     rows: dict[str, Any] = sql.parts(plan)
     if (case.book.shares or vouchers.counts(case)) and (used := sharing.rows(case, plan)):
         rows["shared"] = used
+    if "lots" in rows and (made := vouchers.codes(case.event_id, plan.lots)):
+        rows["codes"] = made
     others = [{"id": id, "version": seen} for id, seen in case.versions.items() if id != holder]
     if others:
         rows["others"] = others

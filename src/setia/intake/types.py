@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from setia.kit import money
+from setia.kit.refusals import Refusal
 
 MOST_LINES = 1_000  # a receipt longer than this is a mistake; the longest of a real grocer's year had 161
 MOST_APPLIED = 50  # more discounts than this on one receipt are a mistake
@@ -143,6 +144,7 @@ class Presented:
     holder: UUID | None = None
     code: UUID | None = None
     uses: int = 1
+    text: str = ""  # as it was presented: never for the record
     hold: str | None = None  # the hold that keeps it aside for this sale, `evt_…`
 
     @property
@@ -184,8 +186,12 @@ class Told:
         default_factory=dict
     )  # by rule, what a till took off; None asks for all that it may
     said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
+    price: tuple[str, int] | None = None  # what it takes, where its amount doesn't say: an asset and how much
     vouchers: Sequence[str] = ()  # codes as they were presented: never for the record
     presented: Sequence[Presented] = ()  # and what they are
+    no_use: dict[str, Refusal] | None = (
+        None  # where they are only asked about: by code, why one can't be used
+    )
     payment: str = ""  # a keyed hash of what it was paid with, to tell the same card from another
     by_book_of: datetime | None = None  # the instant whose rules judge it, if not its own
 

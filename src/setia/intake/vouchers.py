@@ -5,15 +5,16 @@ may use is counted, and neither can be used twice: the unit's lot and the counte
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from setia.engine.decide import IN_ANSWER, Effect
 from setia.engine.vocabulary import RETURNED, VOIDED
-from setia.intake.types import Presented, Told
+from setia.intake.types import Presented, Told, Written
 from setia.journal import rules as ledger
-from setia.journal import shared
+from setia.journal import shared, sql
 from setia.journal.types import Lot, Plan
 from setia.kit import ids
 from setia.kit.refusals import Refusal
@@ -22,24 +23,54 @@ from setia.tenancy.types import Caller
 if TYPE_CHECKING:
     from setia.intake.service import Case
 
-Understand = Callable[[Caller, str], Presented]
+Understand = Callable[[Caller, Sequence[str]], Iterable[Presented | Refusal]]
 _UNDERSTAND: list[Understand] = []
+_DERIVE: list[Callable[[UUID, int], str]] = []
+VOUCHER = "voucher/"
 EVER = date.min
 
 
 def known_by(understand: Understand) -> None:
-    """Let a feature say what a code is. It refuses what is none, or can't be used any more."""
+    """Let a feature say what codes are, each in its turn: a voucher, or why it is none that can be used."""
     _UNDERSTAND.append(understand)
+
+
+def coded_by(derive: Callable[[UUID, int], str], part: str) -> None:
+    """Let a feature say which code a voucher has that an entry gives, and by which part of the statement it is kept."""
+    _DERIVE.append(derive)
+    sql.PARTS["codes"] = part
+
+
+def codes(event: UUID, lots: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+    """The codes of vouchers that an event gives, as rows; none for what only moves on."""
+    return [
+        {"n": lot[0], "code": _DERIVE[0](event, lot[0])}
+        for lot in lots
+        if lot[1].startswith(VOUCHER) and lot[7] is None
+    ]
+
+
+def code_of(entry: Written) -> str | None:
+    """The code of the voucher that an entry gave."""
+    is_gift = entry.verb == "give" and entry.amount and not entry.reverses
+    return _DERIVE[0](entry.event_id, entry.n) if is_gift and entry.asset.startswith(VOUCHER) else None
 
 
 def present(caller: Caller, told: Told, again: bool = False) -> None:
     """Look up what was presented; who holds it is who is meant where nobody else is named."""
     if not told.vouchers or (told.presented and not again):
         return
-    found = [_UNDERSTAND[0](caller, text) for text in told.vouchers]
-    for place, each in enumerate(found):
-        if each.reward in [before.reward for before in found[:place]]:
-            raise Refusal("voucher_twice", status=422, param=f"order.vouchers[{place}]")
+    found: list[Presented] = []
+    for place, each in enumerate(_UNDERSTAND[0](caller, told.vouchers)):
+        text = told.vouchers[place]
+        if isinstance(each, Presented) and each.reward in [before.reward for before in found]:
+            each = Refusal("voucher_twice", status=422, param=f"order.vouchers[{place}]")
+        if isinstance(each, Presented):
+            found.append(replace(each, text=text))
+        elif told.no_use is None:
+            raise each
+        else:
+            told.no_use[text] = each
     told.presented = found
     holder = next((each.holder for each in found if each.holder), None)
     if told.member is None and holder:
@@ -48,9 +79,16 @@ def present(caller: Caller, told: Told, again: bool = False) -> None:
 
 def usable(case: "Case") -> None:
     """Refuses `voucher_used` for a unit that isn't there any more, or is another's, or waits, or has run out."""
-    for each in case.told.presented:
-        if each.root:
+    told = case.told
+    for each in [each for each in told.presented if each.root]:
+        try:
             unit(case, each)
+        except Refusal as no:
+            if told.no_use is None:
+                raise
+            told.no_use[each.text] = no
+            told.presented = [other for other in told.presented if other is not each]
+            case.facts["vouchers"] = [other.reward for other in told.presented]
 
 
 def unit(case: "Case", presented: Presented) -> Lot:

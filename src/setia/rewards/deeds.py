@@ -64,6 +64,11 @@ def reward_of(case: "Case") -> Reward:
     return found
 
 
+def _price(case: "Case") -> tuple[str, int] | None:
+    found = rules.rewards(case.book).get(case.told.said["reward"])
+    return found.price if found else None
+
+
 def _redeem(case: "Case", found: list[Standing]) -> list[Effect]:
     """A reward for its price: both or neither. Refuses what keeps this member from it, the first reason first."""
     reward, told = reward_of(case), case.told
@@ -168,7 +173,7 @@ def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
 
 def install() -> None:
     """Put all four on the road."""
-    intake.also(REDEEMED, Redeem, _redeem, all_lots=True, undo=_unredeem, is_spending=True)
+    intake.also(REDEEMED, Redeem, _redeem, undo=_unredeem, price=_price, is_spending=True)
     intake.also(CONFIRMED, Confirm, _confirm, standing=_of_target, is_voidable=False)
     intake.also(USED, Use, _use, all_lots=True, undo=_unuse)
     intake.also(HELD, Hold, _hold, all_lots=True, is_voidable=False)

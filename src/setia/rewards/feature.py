@@ -8,6 +8,7 @@ from setia.rewards.types import CONFIRMED, HELD, REDEEM, REDEEMED, USED
 
 deeds.install()
 vouchers.known_by(service.presented)
+vouchers.coded_by(service.code_of, service.KEPT)
 
 _WHERE = ("outlet", "channel", "at", "date", "day", "month", "hour", "weekday")
 

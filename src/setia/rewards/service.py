@@ -1,22 +1,23 @@
 """The verbs of rewards: what a code is, what a member can have and has, redeeming, and what falls due."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 
-from setia.engine.decide import Book
+from setia.engine.decide import DISCOUNT, Book
 from setia.engine.vocabulary import MADE
-from setia.intake import gather, queries, vouchers
+from setia.intake import gather, queries, receipts, vouchers
 from setia.intake import service as intake
 from setia.intake.models import Event
-from setia.intake.types import Presented, Receipt, Told
+from setia.intake.types import Presented, Receipt, Told, Written
 from setia.intake.understand import fingerprint
 from setia.journal import service as journal
+from setia.journal import sql
 from setia.journal.models import Shared
 from setia.kit import codes, ids, time
 from setia.kit.refusals import NotFound, Refusal
@@ -28,46 +29,71 @@ from setia.rewards.models import Voucher
 from setia.rewards.types import CONFIRMED, HELD, REDEEMED, STAMP, USED, VOUCHER, Reward
 from setia.tenancy.types import Caller, Programme
 
+if TYPE_CHECKING:
+    from setia.intake.service import Case
+
 # Codes
 
 
+def code_of(event: UUID, n: int) -> str:
+    """The code of the voucher that an entry gave."""
+    return codes.derived(settings.SECRET_KEY.encode(), event, n)
+
+
+KEPT = """codes AS (INSERT INTO rewards_voucher (event_id, n, program_id, code)
+  SELECT $1::uuid, c.n, $2::uuid, c.code FROM head, jsonb_to_recordset($6::jsonb -> 'codes') AS c(n smallint, code text))"""
+
+
 def codes_for(program: UUID, gifts: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
-    """The codes of vouchers that entries gave, each made when it is first asked for, the same ever after."""
-    secret = settings.SECRET_KEY.encode()
-    found = {(event, n): codes.derived(secret, event, n) for event, n in gifts}
+    """The codes of vouchers that entries gave; a batch leaves them to be kept when they are first asked for."""
+    found = {(event, n): code_of(event, n) for event, n in gifts}
     rows = [Voucher(event_id=event, n=n, program_id=program, code=code) for (event, n), code in found.items()]
     Voucher.objects.bulk_create(rows, ignore_conflicts=True)
     return found
 
 
-_LOOK_UP = """SELECT v.event_id, v.n, coalesce(live.holder_id, born.holder_id), born.asset
-  FROM rewards_voucher v JOIN journal_lot born ON born.event_id = v.event_id AND born.n = v.n AND born.k = 0
+# $1 program, $2 codes
+_LOOK_UP = """SELECT asked.code, v.event_id, v.n, coalesce(live.holder_id, born.holder_id), born.asset
+  FROM unnest($2::text[]) asked(code) JOIN rewards_voucher v ON v.program_id = $1::uuid AND v.code = asked.code
+  JOIN journal_lot born ON born.event_id = v.event_id AND born.n = v.n AND born.k = 0
   LEFT JOIN LATERAL (SELECT l.holder_id FROM journal_lot l WHERE l.remaining > 0
-    AND (l.event_id = v.event_id AND l.n = v.n OR l.root_event_id = v.event_id AND l.root_n = v.n) LIMIT 1) live ON true
-  WHERE v.program_id = %s AND v.code = %s"""
+    AND l.event_id = v.event_id AND l.n = v.n
+    UNION ALL SELECT l.holder_id FROM journal_lot l WHERE l.remaining > 0
+    AND l.root_event_id = v.event_id AND l.root_n = v.n LIMIT 1) live ON true"""
 
 
-def presented(caller: Caller, text: str) -> Presented:
-    """What somebody presented: a voucher by its code, or the hold that keeps one aside.
-
-    Refuses `code_typo`, `code_unknown`, and `voucher_used` with when and where.
-    """
+def presented(caller: Caller, said: Sequence[str]) -> list[Presented | Refusal]:
+    """What somebody presented: vouchers by their codes, or the holds that keep some aside; and what is neither, why."""
     program = caller.programme.id
-    if hold := ids.parse("evt", text):
-        row = Event.objects.filter(program_id=program, id=hold, kind=HELD).first()
-        kept = vouchers.read(row.payload.get("vouchers", ())) if row else []
-        if not kept:
-            raise NotFound("hold", text, param="voucher")
-        each = kept[0]
-        return Presented(each.reward, each.root, each.holder, hold=text)
-    code = codes.read(text)
-    with connection.cursor() as cursor:
-        cursor.execute(_LOOK_UP, [program, code])
-        found = cursor.fetchone()
-    if found is None:
-        raise Refusal("code_unknown", status=404, param="voucher")
-    event, n, holder, asset = found
-    return Presented(asset.removeprefix(VOUCHER), (event, n), holder)
+    read: dict[str, str] = {}
+    found: dict[str, Presented | Refusal] = {}
+    for text in said:
+        if hold := ids.parse("evt", text):
+            found[text] = _held(program, text, hold)
+            continue
+        try:
+            read[text] = codes.read(text)
+        except Refusal as no:
+            found[text] = no
+    rows = {}
+    if read:
+        rows = {row[0]: row for row in sql.run(_LOOK_UP, [str(program).encode(), sql.array(read.values())])}
+    for text, code in read.items():
+        row = rows.get(code.encode())
+        if row is None:
+            found[text] = Refusal("code_unknown", status=404, param="voucher")
+            continue
+        event, n, holder, asset = (str(each, "ascii") for each in row[1:] if each is not None)
+        found[text] = Presented(asset.removeprefix(VOUCHER), (UUID(event), int(n)), UUID(holder))
+    return [found[text] for text in said]
+
+
+def _held(program: UUID, text: str, hold: UUID) -> Presented | Refusal:
+    row = Event.objects.filter(program_id=program, id=hold, kind=HELD).first()
+    kept = vouchers.read(row.payload.get("vouchers", ())) if row else []
+    if not kept:
+        return NotFound("hold", text, param="voucher")
+    return replace(kept[0], hold=text)
 
 
 def last_of(program: UUID, gift: tuple[UUID, int]) -> Event | None:
@@ -168,7 +194,7 @@ def stock_left(programme: Programme, reward: Reward) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Mine:
-    """A voucher of a member. `state`: ready, waiting, held, used or over; `at` is when that was, or until when it is."""
+    """A voucher that somebody holds. `state`: ready, waiting, held, used or over; `at` is when that was, or until when it is."""
 
     gift: tuple[UUID, int]
     code: str
@@ -180,6 +206,20 @@ class Mine:
     at: datetime | None
     where: str
     hold: str | None
+    member: UUID
+
+
+def look(caller: Caller, text: str) -> Mine:
+    """What a code is. Refuses `code_typo` and `code_unknown`."""
+    each = presented(caller, [text])[0]
+    if isinstance(each, Refusal):
+        raise each
+    assert each.root and each.holder
+    person = members.get(caller.programme.id, each.holder)
+    found = next((one for one in mine(caller.programme, person) if one.gift == each.root), None)
+    if found is None:  # its redemption was taken back
+        raise Refusal("code_unknown", status=404, param="voucher")
+    return found
 
 
 def mine(programme: Programme, person: Person) -> list[Mine]:
@@ -210,7 +250,19 @@ def mine(programme: Programme, person: Person) -> list[Mine]:
         name = asset.removeprefix(VOUCHER)
         if state != "gone":
             found.append(
-                Mine(gift, codes_by[gift], catalogue.get(name), name, state, starts, ends, at, where, hold)
+                Mine(
+                    gift,
+                    codes_by[gift],
+                    catalogue.get(name),
+                    name,
+                    state,
+                    starts,
+                    ends,
+                    at,
+                    where,
+                    hold,
+                    person.id,
+                )
             )
     order = ("ready", "held", "waiting", "used", "over")
     return sorted(found, key=lambda each: (order.index(each.state), each.ends or time.now().max, each.code))
@@ -225,6 +277,53 @@ def _gone(programme: Programme, gift: tuple[UUID, int]) -> tuple[str, datetime |
     if event.kind == HELD:
         return "held", time.parse(event.payload["until"]), where, ids.public("evt", event.id)
     return ("used" if event.kind in (USED, MADE, "hold.captured") else "gone"), event.at, where, None
+
+
+# A basket
+
+
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """What a basket comes to with what is offered; of each voucher what it takes off, or why it doesn't work."""
+
+    gross: int
+    total: int
+    receipt: Receipt
+    vouchers: Sequence[tuple[str, int, Refusal | None]]
+
+
+def validate(caller: Caller, told: Told) -> Basket:
+    """What a basket and the vouchers presented with it come to. Nothing is written."""
+    asked, told.no_use, told.applied = list(told.vouchers), {}, None
+    case, plan = intake.tried(caller, told)
+    receipt = receipts.fresh(case, plan, is_preview=True)
+    entries = {entry.rule: entry for entry in receipt.entries if entry.verb == "ask"}
+    known = {each.text: each for each in told.presented}
+    found = []
+    for text in asked:
+        no = told.no_use.get(text)
+        entry = entries.get(f"voucher.{known[text].reward}") if text in known else None
+        if no is None and (entry is None or not entry.amount):
+            no = _no_effect(case, known[text], entry)
+        found.append((text, entry.amount if entry and no is None else 0, no))
+    off = sum(entry.amount for entry in entries.values() if entry.asset == DISCOUNT)
+    gross = told.total
+    return Basket(gross, gross - off, receipt, found)
+
+
+def _no_effect(case: "Case", each: Presented, entry: Written | None) -> Refusal:
+    """Why a voucher does nothing to this basket."""
+    if entry is not None and "lost_to" in entry.reason:
+        winner = case.book.by_id[entry.reason["lost_to"]]
+        return Refusal(
+            "voucher_lost", name=winner.name["id"], theirs=entry.reason["theirs"], ours=entry.reason["ours"]
+        )
+    reward = rules.rewards(case.book).get(each.reward)
+    if reward is None:
+        return Refusal("code_unknown", status=404, param="voucher")
+    if not reward.is_discount:
+        return Refusal("voucher_handed_over")
+    return next(iter(rules.unmet(reward.use_parts, case.facts)), Refusal("voucher_no_room"))
 
 
 # Doing
