@@ -46,11 +46,6 @@ def own(programme: Programme, person: Person) -> str:
     return row.code
 
 
-def is_known(programme: Programme, word: str) -> bool:
-    """Whether somebody can be brought by this code today."""
-    return policy(programme.id, programme.now()) is not None and _find(programme.id, word) is not None
-
-
 def _find(program: UUID, word: str) -> Code | None:
     return Code.objects.filter(program_id=program, code=invitations.plain(word), stopped_at=None).first()
 

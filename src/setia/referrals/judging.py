@@ -4,11 +4,12 @@ What it does beyond its own row are events on the road, each with a name of its 
 """
 
 import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
 from setia.engine.vocabulary import VOIDED
@@ -46,20 +47,36 @@ def settle_due() -> int:
 
 
 def settle(programme: Programme) -> int:
-    """Those of one programme, by its own clock: the open ones, and rewarded ones whose purchase came back or whose two became one."""
-    now, rows = programme.now(), Referral.objects.filter(program_id=programme.id)
-    given = rows.filter(state=rules.GIVEN)
-    recent = given.filter(rewarded_at__gt=now - LATE).values_list("sale_id", "id")
-    sales = {sale: id for sale, id in recent if sale}
-    one = given.annotate(
+    """Those of one programme, by its own clock. How many went on."""
+    now = programme.now()
+    return sum(look(programme, id, now) for id in dict.fromkeys(_may_go_on(programme, now)))
+
+
+def _may_go_on(programme: Programme, now: datetime) -> Iterator[UUID]:
+    """Who bought or waited long enough, whose purchase is due or came back, and whose two became one, oldest first."""
+    mine = Referral.objects.filter(program_id=programme.id)
+    given = Q(state=rules.GIVEN, rewarded_at__gt=now - LATE)
+    rows = list(mine.filter(given | Q(state__in=rules.OPEN)).order_by("at", "id"))
+    back = queries.corrected(row.sale_id for row in rows if row.sale_id)
+    bought = queries.takings(row.friend_id for row in rows if row.state == rules.JOINED)
+    for row in rows:
+        if (
+            row.sale_id in back
+            or (row.state == rules.JOINED and (row.friend_id in bought or _is_over(programme, row, now)))
+            or (row.state == rules.BOUGHT and row.due_at and row.due_at <= now)
+            or (row.state == rules.HELD and row.is_cleared)
+        ):
+            yield row.id
+    one = mine.filter(state__in=(*rules.OPEN, rules.GIVEN)).annotate(
         theirs=Coalesce("friend__merged_into", "friend"), own=Coalesce("referrer__merged_into", "referrer")
-    ).filter(theirs=F("own"))
-    due = [
-        *rows.filter(state__in=rules.OPEN).order_by("at").values_list("id", flat=True),
-        *(sales[sale] for sale in queries.corrected(sales)),
-        *one.values_list("id", flat=True),
-    ]
-    return sum(look(programme, id, now) for id in dict.fromkeys(due))
+    )
+    yield from one.filter(theirs=F("own")).values_list("id", flat=True)
+
+
+def _is_over(programme: Programme, row: Referral, now: datetime) -> bool:
+    """Whether no purchase is waited for any more."""
+    of_day = policy(programme.id, row.at)
+    return of_day is None or now > of_day.over(row.at)
 
 
 def look(programme: Programme, referral: UUID, now: datetime) -> bool:
@@ -94,9 +111,8 @@ def _judge(programme: Programme, row: Referral, now: datetime) -> None:
             _take_back(programme, row, "referral_returned")
             row.state = rules.TAKEN_BACK
     elif found is None:
-        of_day = policy(programme.id, row.at)
         row.sale_id = None
-        row.state = rules.EXPIRED if of_day is None or now > of_day.over(row.at) else rules.JOINED
+        row.state = rules.EXPIRED if _is_over(programme, row, now) else rules.JOINED
     elif now < found[1]:
         row.state = rules.BOUGHT
     else:

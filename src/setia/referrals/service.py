@@ -187,11 +187,6 @@ def listed(
     return _shown(programme, rows.order_by("-id")[:limit], lang)
 
 
-def waiting(programme: Programme) -> int:
-    """How many are held for staff to look at."""
-    return Referral.objects.filter(program_id=programme.id, state=rules.HELD).count()
-
-
 def _shown(programme: Programme, rows: Iterable[Referral], lang: str) -> list[Friend]:
     rows = list(rows.select_related("code"))  # type: ignore[attr-defined]
     people = members.several(
