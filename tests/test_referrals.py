@@ -486,6 +486,28 @@ def test_a_section_that_says_too_little_or_too_much_is_named(section, wrong):
     assert [(problem.path, problem.code) for problem in bad.value.problems] == wrong
 
 
+def test_a_friend_may_get_a_voucher():
+    reward = "rewards: [{reward: kopi, name: Kopi, valid: 30 days}]\n"
+    gives = SECTION.replace("friend: {points: 50}", "friend: {voucher/kopi: 1}")
+    shop = found_shop(HEAD + gives + reward + RULES)
+    _clock(shop, NOON + timedelta(days=30))
+    rani = comes(shop, RANI)
+    budi = comes(shop, BUDI, rani)
+    shop.buy("A", 60_000, phone=BUDI)
+    later(shop, 15)
+    now = shop.programme.now()
+    ((asset, ends),) = journal.held(budi.id, "voucher/", now)
+    assert asset == "voucher/kopi" and ends is not None
+    assert timedelta(days=30) <= ends - now <= timedelta(days=31)
+    codes.make(shop.programme, "Ada", "staff:1", code="ADA1", gift={"voucher/kopi": 2})
+    sari = comes(shop, SARI, "ADA1")
+    shop.buy("B", 60_000, phone=SARI)
+    later(shop, 15)
+    ((asset, ends),) = {*journal.held(sari.id, "voucher/", shop.programme.now())}
+    assert asset == "voucher/kopi" and ends is not None and ends - shop.programme.now() <= timedelta(days=31)
+    clean(shop)
+
+
 def test_rules_may_fire_on_the_two_events(shop):
     more = RULES + "  - {id: lagi, on: referral.rewarded, give: {asset: points, amount: 7}}\n"
     other = found_shop(HEAD + SECTION + more)

@@ -388,7 +388,8 @@ def corrected(sales: Iterable[UUID]) -> set[UUID]:
 
 def takings(people: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
     """What each of these bought in all and on how many visits, returns taken out."""
-    rows = Event.objects.filter(member_id__in=list(people)).values("member_id")
+    kinds = (MADE, CLAIMED, RETURNED, VOIDED)
+    rows = Event.objects.filter(member_id__in=list(people), kind__in=kinds).values("member_id")
     return {
         row["member_id"]: (row["sold"], row["came"])
         for row in rows.annotate(sold=Sum("net"), came=Sum("visits"))

@@ -48,6 +48,7 @@ def settle_due() -> int:
 
 def settle(programme: Programme) -> int:
     """Those of one programme, by its own clock. How many went on."""
+    programs.refresh(programme.id)  # somebody else's process may have published since
     now = programme.now()
     return sum(look(programme, id, now) for id in dict.fromkeys(_may_go_on(programme, now)))
 
