@@ -424,6 +424,11 @@ def test_many_by_one_link_in_an_hour_are_held(shop):
     shop.buy("A", 60_000, phone="081311110000")
     later(shop, 15)
     assert held(shop, friends[0]) == ("held", [signals.BURST])
+    codes.make(shop.programme, "Ada", "staff:1", code="ADA1", member=rani)
+    followers = [comes(shop, f"08131222000{n}", "ADA1") for n in range(signals.MANY)]
+    shop.buy("B", 60_000, phone="081312220000")
+    later(shop, 15)
+    assert held(shop, followers[0]) == ("rewarded", [])
 
 
 # Named codes

@@ -36,7 +36,7 @@ def _found(row: Referral, friend: UUID, referrer: UUID, now: datetime) -> Iterat
     if _in_circle(friend, referrer):
         yield CIRCLE
     near = Referral.objects.filter(code=row.code_id, at__gt=row.at - WITHIN, at__lt=row.at + WITHIN)
-    if near.count() >= MANY:
+    if not row.code.name and near.count() >= MANY:  # an influencer's followers come at once
         yield BURST
 
 
