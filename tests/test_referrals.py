@@ -1,9 +1,11 @@
 """Bringing friends: who was brought by whom, both rewarded once a purchase stands, and what holds or undoes that."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 
 from setia.insights.backtest import records
 from setia.insights.backtest.run import run
@@ -161,6 +163,24 @@ def test_nobody_waits_for_ever(shop):
     later(shop, 13)
     assert state(budi) == "expired" and points(shop, rani) == 0
     assert "belanja" in referral(shop, budi).says
+
+
+def test_workers_side_by_side_tell_each_reward_once(shop):
+    rani = comes(shop, RANI)
+    budi = comes(shop, BUDI, rani)
+    shop.buy("A", 60_000, phone=BUDI)
+    _clock(shop, shop.programme.now() + timedelta(days=15))
+
+    def work(_):
+        try:
+            return judging.settle(shop.programme)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as many:
+        assert sum(many.map(work, range(4))) == 1
+    assert (points(shop, rani), points(shop, budi)) == (100, 56)
+    clean(shop)
 
 
 # Returned
