@@ -108,7 +108,7 @@ _TARGET = {
 }
 # (t.kind) becomes a constant where that is known: then what can't be is left out of the plan.
 _PAID = """intake_event p ON (t.kind) = 'purchase.made' AND p.program_id = $1::uuid AND p.order_ref = t.external_id
-      AND p.source = t.source AND p.kind IN ('points.spent', 'hold.captured')"""
+      AND p.source = t.source AND p.kind IN ('points.spent', 'hold.captured', 'card.spent', 'credit.spent')"""
 
 
 def _recorded(e: str) -> str:
@@ -126,7 +126,7 @@ _SPOKEN = f"""LEFT JOIN LATERAL (SELECT t.id, t.kind, t.source, t.external_id, t
     UNION ALL SELECT {_recorded("v")} FROM (SELECT 1) one JOIN {_PAID}
       JOIN intake_event v ON v.corrects_id = p.id AND v.kind = 'event.voided'
     UNION ALL SELECT {_recorded("b")} FROM intake_event s JOIN intake_event b ON b.corrects_id = s.id
-      WHERE (t.kind) IN ('points.spent', 'hold.captured') AND s.program_id = $1::uuid AND s.source = t.source
+      WHERE (t.kind) IN ('points.spent', 'hold.captured', 'card.spent', 'credit.spent') AND s.program_id = $1::uuid AND s.source = t.source
         AND s.external_id = t.order_ref AND s.kind = 'purchase.made'
         AND b.kind IN ('purchase.returned', 'event.voided')) e) r ON true"""
 _OUTLET = """o.id = CASE (t.kind) WHEN 'purchase.made' THEN t.outlet_id

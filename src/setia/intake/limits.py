@@ -51,6 +51,10 @@ _COUNTED = """SELECT %(name{n})s AS name, {place} AS place, {period}::date AS pe
 _CODES = f"""SELECT 'code.' || (e.reason ->> 'code'), '', '0001-01-01'::date, count(*) FILTER (WHERE {_STANDS})
   FROM journal_entry e WHERE e.program_id = %(program)s AND e.verb = 'ask' AND e.reason ? 'code' GROUP BY 1"""
 
+# What is owed in rupiah, on gift cards and as store credit.
+_FLOAT = """SELECT 'float', '', '0001-01-01'::date, sum(b.amount)::bigint FROM journal_balance b
+  WHERE b.program_id = %(program)s AND b.asset IN ('giftcard', 'credit') HAVING sum(b.amount) IS NOT NULL"""
+
 
 def faults(program: UUID) -> list[str]:
     """Members who had more of a limited rule in one of its periods than any version in force allowed."""
@@ -79,7 +83,7 @@ def faults(program: UUID) -> list[str]:
 def _shared(program: UUID, books: Iterable[Book]) -> list[str]:
     """Counters that members share and that don't say what the entries come to."""
     values: dict[str, Any] = {"program": program}
-    parts: list[str] = [_CODES]
+    parts: list[str] = [_CODES, _FLOAT]
     for book in books:
         for fold in book.folds.values():
             if not isinstance(fold, Shared):

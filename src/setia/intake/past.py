@@ -34,7 +34,7 @@ from setia.programs import service as programs
 
 Columns = tuple[Any, ...]
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_PAYS = (SPENT, CAPTURED)
+_PAYS = (SPENT, CAPTURED, "card.spent", "credit.spent")
 NAMES_ANOTHER = (TRANSFERRED, MERGED, POOL_JOINED)  # whose second holder was told, not found
 
 

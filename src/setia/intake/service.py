@@ -619,7 +619,9 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     _note_products(case)
     holder = case.known.member
     rows: dict[str, Any] = sql.parts(plan)
-    if (case.book.shares or vouchers.counts(case)) and (used := sharing.rows(case, plan)):
+    if (case.book.shares or vouchers.counts(case) or sharing.has_money(plan)) and (
+        used := sharing.rows(case, plan)
+    ):
         rows["shared"] = used
     if "lots" in rows and (made := vouchers.codes(case.event_id, plan.lots)):
         rows["codes"] = made

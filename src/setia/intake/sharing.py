@@ -4,7 +4,7 @@ They are used in the order of booking. A decision that saw room which is gone by
 check, and the road looks again. What is undone is given back to the period and the place of the award.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -86,7 +86,20 @@ def rows(case: "Case", plan: Plan) -> list[dict[str, Any]]:
             for slice, some, most in slices
             if some
         ]
-    return made + vouchers.counted(case, plan)
+    return made + [row for count in ALSO for row in count(case, plan)]
+
+
+MONEY = ("giftcard", "credit")  # assets that are rupiah: what is owed of them all has a most
+
+
+def has_money(plan: Plan) -> bool:
+    """Whether an event moves any."""
+    return any(asset in MONEY for _, asset, _ in plan.moved)
+
+
+ALSO: list[Callable[["Case", Plan], list[dict[str, Any]]]] = [
+    vouchers.counted
+]  # what else is counted, by features
 
 
 # In a batch, which holds the counters it uses until its chunk is written

@@ -127,7 +127,7 @@ def _read_data(told: Told, data: Any) -> None:
         told.said = {"referred_by": data.referred_by}
     if told.kind in _OWN:
         words = msgspec.to_builtins(data).items()
-        beside = ("reason", "until", "voucher", "order_id")
+        beside = ("reason", "until", "voucher", "card", "order_id")
         told.said = {name: value for name, value in words if value and name not in beside}
         told.vouchers = [data.voucher] if getattr(data, "voucher", None) else []
     if hasattr(data, "until"):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Understand = Callable[[Caller, Sequence[str], str | None], Iterable[Presented | Refusal]]
 _UNDERSTAND: list[Understand] = []
 _DERIVE: list[Callable[[UUID, int], str]] = []
-VOUCHER = "voucher/"
+VOUCHER, CARD = "voucher/", "giftcard"
 EVER = date.min
 
 
@@ -46,14 +46,18 @@ def codes(event: UUID, lots: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
     return [
         {"n": lot[0], "code": _DERIVE[0](event, lot[0])}
         for lot in lots
-        if lot[1].startswith(VOUCHER) and lot[7] is None
+        if _has_code(lot[1]) and lot[7] is None
     ]
 
 
 def code_of(entry: Written) -> str | None:
     """The code of the voucher that an entry gave."""
     is_gift = entry.verb == "give" and entry.amount and not entry.reverses
-    return _DERIVE[0](entry.event_id, entry.n) if is_gift and entry.asset.startswith(VOUCHER) else None
+    return _DERIVE[0](entry.event_id, entry.n) if is_gift and _has_code(entry.asset) else None
+
+
+def _has_code(asset: str) -> bool:
+    return asset.startswith(VOUCHER) or asset == CARD
 
 
 def present(caller: Caller, told: Told, again: bool = False) -> None:

@@ -3,10 +3,11 @@
 from setia.engine.vocabulary import EventKind, Fact
 from setia.intake import vouchers
 from setia.kit.feature import Ask, Feature, Schedule
-from setia.rewards import codes, deeds, rules, service
+from setia.rewards import codes, deeds, money, rules, service
 from setia.rewards.types import CONFIRMED, HELD, REDEEM, REDEEMED, USED
 
 deeds.install()
+money.install()
 vouchers.known_by(service.presented)
 vouchers.coded_by(service.code_of, service.KEPT)
 
@@ -19,6 +20,11 @@ FEATURE = Feature(
         EventKind(CONFIRMED, ("at", "date"), scope="spend"),
         EventKind(USED, _WHERE, scope="spend"),
         EventKind(HELD, _WHERE, scope="spend"),
+        EventKind(money.SOLD, _WHERE, scope="spend"),
+        EventKind(money.TOPPED_UP, _WHERE, scope="spend"),
+        EventKind(money.CARD_SPENT, _WHERE, scope="spend"),
+        EventKind(money.CREDITED, _WHERE, scope="admin"),
+        EventKind(money.CREDIT_SPENT, _WHERE, scope="spend"),
     ],
     facts=[Fact("reward", "choice")],
     asks=[Ask(REDEEM, do=service.redeem_full)],
@@ -26,5 +32,5 @@ FEATURE = Feature(
         Schedule("rewards.lapse", "* * * * *", service.lapse_due),
         Schedule("rewards.codes", "* * * * * */5", codes.work, alone=True),
     ],
-    sections={rules.CARDS: rules.cards, rules.CATALOGUE: rules.catalogue},
+    sections={rules.CARDS: rules.cards, rules.CATALOGUE: rules.catalogue, money.SECTION: money.section},
 )

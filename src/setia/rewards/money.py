@@ -1,0 +1,294 @@
+"""Gift cards and store credit: rupiah that the shop owes, in the same journal, paid with and never turned into anything else.
+
+A gift card is a lot in the account of whoever bought it, which whoever has its code may spend; store credit is a member's
+own. What is owed of both is counted against the most that may be taken in without a licence (RELIABILITY 4.3).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from setia.engine.decide import Book, Effect, Rule, expiry
+from setia.engine.language import Reader
+from setia.intake import service as intake
+from setia.intake import sharing, vouchers
+from setia.intake.types import Presented
+from setia.journal import rules as ledger
+from setia.journal import shared, undo
+from setia.journal.models import Shared
+from setia.journal.types import AVAILABLE, HELD, Lot, Plan, Standing
+from setia.kit import codes, time
+from setia.kit.refusals import Refusal
+from setia.programs import service as programs
+from setia.tenancy.types import Programme
+
+if TYPE_CHECKING:
+    from setia.intake.service import Case
+
+SOLD, TOPPED_UP, CARD_SPENT = "card.sold", "card.topped_up", "card.spent"
+CREDITED, CREDIT_SPENT = "credit.given", "credit.spent"
+CARD, CREDIT = sharing.MONEY
+SECTION, METER = "cards", "float"
+WARNING, STOP = (
+    500_000_000,
+    900_000_000,
+)  # rupiah owed in all: when the shop is warned, and when no more is taken in
+REASONS = ("return", "complaint", "goodwill", "wrong_entry")
+Amount = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The document's `cards:`: for how many months rupiah are good, how much at once, and the licence that lifts the stop."""
+
+    entity: str = ""
+    months: int | None = None
+    at_least: int = 10_000
+    at_most: int = 2_000_000
+    licence: str = ""
+
+
+def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
+    """Read the document's `cards:`."""
+    thing = reader.mapping(SECTION, thing, ["entity", "valid", "at_least", "at_most", "licence"], ["entity"])
+    at_least = reader.number(f"{SECTION}.at_least", thing.get("at_least", 10_000), 1, 10**9)
+    at_most = reader.number(f"{SECTION}.at_most", thing.get("at_most", 2_000_000), at_least, 10**9)
+    months = reader.months(f"{SECTION}.valid", thing.get("valid"))
+    licence = str(thing.get("licence", "")).strip()
+    return [], {SECTION: Terms(str(thing.get("entity", "")), months, at_least, at_most, licence)}
+
+
+def terms(book: Book) -> Terms:
+    """The terms of cards and credit. Refuses `no_cards` where the programme has none."""
+    found: Terms | None = book.declared.get(SECTION)
+    if found is None:
+        raise Refusal("no_cards", status=422)
+    return found
+
+
+class Sell(msgspec.Struct, forbid_unknown_fields=True):
+    """How many rupiah are on it; `reason` is a greeting's or a payment's short note."""
+
+    amount: Amount
+    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=80)] | None = None
+
+
+class OnCard(msgspec.Struct, forbid_unknown_fields=True):
+    """A card by its code, an amount, and the order it pays for."""
+
+    amount: Amount
+    voucher: Name = msgspec.field(name="card")
+    order_id: Name | None = None
+
+
+class Credit(msgspec.Struct, forbid_unknown_fields=True):
+    """Store credit and why it is given."""
+
+    amount: Amount
+    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=80)]
+
+
+class SpendCredit(msgspec.Struct, forbid_unknown_fields=True):
+    """How much of their credit a member pays with, and for which order."""
+
+    amount: Amount
+    order_id: Name | None = None
+
+
+# Deciding
+
+
+def _given(case: "Case", asset: str, rule: str, **inputs: Any) -> list[Effect]:
+    """So many rupiah more. Refuses amounts out of bounds, and `float_full`."""
+    limits, amount = terms(case.book), case.told.said["amount"]
+    if not limits.at_least <= amount <= limits.at_most and asset == CARD:
+        raise Refusal(
+            "card_amount", status=422, param="data.amount", least=limits.at_least, most=limits.at_most
+        )
+    if not case.is_again and not limits.licence and owed(case.caller.programme) + amount > STOP:
+        raise Refusal("float_full", param="data.amount", most=STOP)
+    day = case.at.astimezone(time.zone(case.book.zone)).date()
+    ends = expiry(day, limits.months, case.book.zone) if limits.months else None
+    return [Effect("give", asset, amount, amount, rule, -1, ends, {"amount": amount, **inputs})]
+
+
+def _sell(case: "Case", found: list[Standing]) -> list[Effect]:
+    return _given(case, CARD, SOLD)
+
+
+def _credit(case: "Case", found: list[Standing]) -> list[Effect]:
+    if case.told.note not in REASONS:
+        raise Refusal("bad_reason", status=422, param="data.reason", choices=", ".join(REASONS))
+    return _given(case, CREDIT, CREDITED, why=case.told.note)
+
+
+def _top_up(case: "Case", found: list[Standing]) -> list[Effect]:
+    """More rupiah on a card: a lot of its own under the same code."""
+    return _given(case, CARD, TOPPED_UP, card=_key(_card(case)))
+
+
+def _spend_card(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A payment from a card. Refuses `card_short` for more than is on it, and `card_over` once it has run out."""
+    card, amount = _card(case), case.told.said["amount"]
+    lots = _lots(case, card)
+    usable = [lot for lot in lots if lot.spendable(case.at)]
+    have = sum(lot.remaining for lot in usable)
+    if lots and not usable:
+        raise Refusal("card_over", param="data.card")
+    if amount > have:
+        raise Refusal("card_short", param="data.amount", have=have, need=amount)
+    pieces, rest = [], amount
+    for lot in sorted(usable, key=ledger.soonest_first):
+        part = min(rest, lot.remaining)
+        rest -= part
+        pieces += [(lot.key, part)] if part else []
+    inputs = {"amount": amount, "card": _key(card)}
+    return [Effect("take", CARD, amount, amount, ledger.SPENT, -1, None, inputs, pieces=pieces)]
+
+
+def _spend_credit(case: "Case", found: list[Standing]) -> list[Effect]:
+    amount, have = case.told.said["amount"], case.account.spendable(CREDIT)
+    if amount > have:
+        raise Refusal("credit_short", param="data.amount", have=have, need=amount)
+    return ledger.spend(CREDIT, amount)
+
+
+def _unsold(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A sale of a card is taken back, while all of it is there. Refuses `card_spent`."""
+    lots = {lot.root: lot.remaining for account in case.accounts.values() for lot in account.lots}
+    if any(lots.get(entry.key, 0) < entry.amount for entry in found if entry.verb == "give"):
+        raise Refusal("card_spent", param="data.event")
+    return undo.claw(found, [], case.accounts, case.book.returns, case.at)
+
+
+def _card(case: "Case") -> Presented:
+    presented = case.told.presented[0]
+    if presented.reward != CARD or presented.root is None:
+        raise Refusal("not_a_card", status=422, param="data.card")
+    if case.known.member != presented.holder:
+        raise Refusal("voucher_of_another", param="member")
+    return presented
+
+
+def _key(card: Presented) -> str:
+    assert card.root
+    return f"{card.root[0]}/{card.root[1]}"
+
+
+def _lots(case: "Case", card: Presented) -> list[Lot]:
+    """What is on a card: what it was sold with, and what it was topped up with since."""
+    roots = {card.root, *_top_ups(case.caller.programme.id, card)}
+    return [lot for lot in case.account.lots if lot.root in roots and lot.remaining]
+
+
+def _top_ups(program: UUID, card: Presented) -> list[tuple[UUID, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT event_id, n FROM journal_entry WHERE member_id = ANY(SELECT id FROM members_member
+                 WHERE id = %s OR merged_into_id = %s) AND rule = %s AND program_id = %s AND reason ->> 'card' = %s""",
+            [card.holder, card.holder, TOPPED_UP, program, _key(card)],
+        )
+        found: list[tuple[UUID, int]] = cursor.fetchall()
+    return found
+
+
+def counted(case: "Case", plan: Plan) -> list[dict[str, Any]]:
+    """By how much an event changes what is owed in rupiah."""
+    change = sum(
+        amount
+        for (_, asset, kind), amount in plan.moved.items()
+        if asset in sharing.MONEY and kind in (AVAILABLE, HELD)
+    )
+    if not change:
+        return []
+    found: Terms | None = case.book.declared.get(SECTION)
+    free = case.target is not None or change < 0 or (found and found.licence)
+    row = {"name": METER, "place": "", "period": vouchers.EVER, "slice": 0}
+    return [{**row, "used": change, "most": shared.NO_MOST if free else STOP}]
+
+
+def install() -> None:
+    """Put all five on the road."""
+    intake.also(SOLD, Sell, _sell, undo=_unsold)
+    intake.also(TOPPED_UP, OnCard, _top_up, undo=_unsold)
+    intake.also(CARD_SPENT, OnCard, _spend_card, all_lots=True)
+    intake.also(CREDITED, Credit, _credit, undo=_unsold)
+    intake.also(CREDIT_SPENT, SpendCredit, _spend_credit, all_lots=True)
+    sharing.ALSO.append(counted)
+
+
+# Reading
+
+
+def owed(programme: Programme) -> int:
+    """Rupiah owed on cards and as credit."""
+    rows = Shared.objects.filter(program_id=programme.id, name=METER)
+    return sum(rows.values_list("used", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """How much is owed, the two marks, and whether a licence lifts the second."""
+
+    owed: int
+    warning: int
+    stop: int
+    licence: str
+    entity: str
+
+    @property
+    def is_warned(self) -> bool:
+        """Whether the first mark is reached."""
+        return self.owed >= self.warning
+
+
+def meter(programme: Programme) -> Meter:
+    """How the float stands. Refuses `no_cards`."""
+    found = terms(programs.book(programme.id, programme.now()))
+    return Meter(owed(programme), WARNING, STOP, found.licence, found.entity)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A gift card: what is on it now, and until when."""
+
+    code: str
+    balance: int
+    ends: datetime | None
+    holder: UUID
+    sold_at: datetime
+
+
+def cards(
+    programme: Programme, holder: UUID | None = None, key: tuple[UUID, int] | None = None
+) -> Sequence[Held]:
+    """The gift cards of a programme, of one member, or one alone, newest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT v.code, v.event_id, v.n, e.member_id, e.at, max(l.expires_at),
+                 coalesce(sum(l.remaining) FILTER (WHERE l.expires_at IS NULL OR l.expires_at > %(now)s), 0)::bigint
+               FROM journal_entry e JOIN rewards_voucher v ON v.event_id = e.event_id AND v.n = e.n
+               LEFT JOIN journal_entry t ON t.member_id = e.member_id AND t.rule = 'card.topped_up'
+                 AND t.reason ->> 'card' = v.event_id || '/' || v.n
+               JOIN journal_lot l ON (coalesce(l.root_event_id, l.event_id), coalesce(l.root_n, l.n))
+                 IN ((v.event_id, v.n), (t.event_id, t.n)) AND l.program_id = e.program_id
+               WHERE e.program_id = %(program)s AND e.rule = 'card.sold' AND e.verb = 'give'
+                 AND (%(holder)s::uuid IS NULL OR e.member_id = %(holder)s::uuid)
+                 AND (%(event)s::uuid IS NULL OR (e.event_id, e.n) = (%(event)s::uuid, %(n)s::int))
+               GROUP BY v.code, v.event_id, v.n, e.member_id, e.at ORDER BY e.at DESC LIMIT 200""",
+            {
+                "now": programme.now(),
+                "program": programme.id,
+                "holder": holder,
+                "event": key[0] if key else None,
+                "n": key[1] if key else None,
+            },
+        )
+        rows = cursor.fetchall()
+    return [Held(codes.shown(code), left, ends, member, at) for code, _, _, member, at, ends, left in rows]

@@ -1,0 +1,140 @@
+"""Gift cards and store credit: rupiah in the same journal, spent to the last one, given back by returns, never too much owed."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from setia.kit import ids
+from setia.kit.refusals import Refusal
+from setia.rewards import money
+from setia.rewards import service as rewards
+from tests.conftest import NOON, found_shop
+from tests.test_rewards import BUDI, RANI, buy, has, refused, sound, tell
+
+RULES = """
+program: Senja
+assets: {points: {expire: 12 months}}
+cards: {entity: PT Kopi Senja, valid: 24 months}
+rules:
+  - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
+"""
+
+
+@pytest.fixture
+def senja():
+    shop = found_shop(RULES)
+    for phone in (RANI, BUDI):
+        shop.member(phone, NOON - timedelta(days=90))
+    return shop
+
+
+def sell(shop, id, amount, at=NOON, phone=RANI):
+    receipt = tell(shop, "card.sold", id, {"amount": amount}, at, phone)
+    return receipt, rewards.code_of(receipt.event_id, 1)
+
+
+def test_a_card_is_sold_topped_up_and_spent_to_the_last_rupiah(senja):
+    _, code = sell(senja, "K", 100_000)
+    assert has(senja, "points") == 0 and money.owed(senja.programme) == 100_000
+    buy(senja, "A", 60_000, phone=BUDI)  # somebody else shows the card
+    tell(senja, "card.spent", "B", {"card": code, "amount": 60_000, "order_id": "A"}, phone=None)
+    assert has(senja, "points", phone=BUDI) == 60  # a payment takes nothing off what is earned
+    no = refused("card_short", tell, senja, "card.spent", "C", {"card": code, "amount": 40_001}, phone=None)
+    assert no.values["have"] == 40_000 and "Rp40.000" in no.message("id")
+    tell(senja, "card.topped_up", "T", {"card": code, "amount": 20_000}, phone=None)
+    tell(senja, "card.spent", "D", {"card": code, "amount": 55_000}, phone=None)
+    (card,) = money.cards(senja.programme)
+    assert (
+        card.balance == 5_000 and card.code.replace("-", "") == code and money.owed(senja.programme) == 5_000
+    )
+    sound(senja)
+
+
+def test_a_return_gives_back_what_the_card_paid(senja):
+    _, code = sell(senja, "K", 100_000)
+    buy(senja, "A", 60_000, phone=BUDI)
+    tell(senja, "card.spent", "B", {"card": code, "amount": 30_000, "order_id": "A"}, phone=None)
+    senja.give_back("A", NOON + timedelta(hours=1), id="R1", refund=20_000)
+    assert money.cards(senja.programme)[0].balance == 80_000
+    senja.give_back("A", NOON + timedelta(hours=2))
+    assert money.cards(senja.programme)[0].balance == 100_000 == money.owed(senja.programme)
+    sound(senja)
+
+
+def test_a_card_that_ran_out_and_one_taken_back(senja):
+    old = NOON - timedelta(days=85)
+    sold, code = sell(senja, "K", 50_000, old)
+    refused("card_amount", sell, senja, "L", 5_000)
+    refused(
+        "not_a_card", tell, senja, "card.spent", "M", {"card": _voucher(senja), "amount": 1_000}, phone=None
+    )
+    tell(senja, "card.spent", "B", {"card": code, "amount": 1_000}, phone=None)
+    evt = ids.public("evt", sold.event_id)
+    refused("card_spent", tell, senja, "event.voided", "V", {"event": evt, "reason": "salah"}, phone=None)
+    again, _ = sell(senja, "N", 70_000)
+    evt = ids.public("evt", again.event_id)
+    tell(senja, "event.voided", "W", {"event": evt, "reason": "salah"}, phone=None)
+    assert money.owed(senja.programme) == 49_000
+    sound(senja)
+
+
+def _voucher(shop):
+    from setia.rewards import codes
+
+    text = RULES + "rewards: [{reward: mug, name: Mug}]\n"
+    from setia.programs import service as programs
+
+    programs.publish(shop.programme.id, text, zone=shop.programme.zone, by="test")
+    programs.refresh(shop.programme.id)
+    batch = codes.make_batch(shop.caller, codes.Wish("mug", "Brosur", count=1))
+    return next(code for _, code in codes.each(batch))
+
+
+def test_store_credit_is_given_for_a_reason_and_spent(senja):
+    admin = senja.caller
+    refused("bad_reason", tell, senja, "credit.given", "G0", {"amount": 25_000, "reason": "entah"})
+    tell(senja, "credit.given", "G", {"amount": 25_000, "reason": "complaint"})
+    refused("credit_short", tell, senja, "credit.spent", "S0", {"amount": 25_001})
+    buy(senja, "A", 40_000)
+    tell(senja, "credit.spent", "S", {"amount": 25_000, "order_id": "A"})
+    assert has(senja, "credit") == 0 and admin
+    senja.give_back("A", NOON + timedelta(hours=1))
+    assert has(senja, "credit", NOON + timedelta(hours=1)) == 25_000
+    sound(senja)
+
+
+def test_the_float_stops_where_a_licence_is_needed(senja, monkeypatch):
+    monkeypatch.setattr(money, "STOP", 150_000)
+    sell(senja, "K1", 100_000)
+    refused("float_full", sell, senja, "K2", 60_000)
+    sell(senja, "K3", 50_000, phone=BUDI)
+    refused("float_full", tell, senja, "credit.given", "G", {"amount": 1, "reason": "goodwill"})
+    from setia.programs import service as programs
+
+    licensed = RULES.replace("valid: 24 months", 'valid: 24 months, licence: "BI 12/2026"')
+    programs.publish(senja.programme.id, licensed, zone=senja.programme.zone, by="test")
+    sell(senja, "K4", 60_000, senja.programme.now())
+    assert money.meter(senja.programme).licence and money.owed(senja.programme) == 210_000
+    sound(senja)
+
+
+def test_a_card_shown_at_two_tills_is_never_overspent(senja):
+    from django.db import connections
+
+    _, code = sell(senja, "K", 100_000)
+
+    def pay(n):
+        try:
+            tell(senja, "card.spent", f"P{n}", {"card": code, "amount": 30_000}, phone=None)
+            return True
+        except Refusal as no:
+            assert no.code in ("card_short", "busy")
+            return False
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as tills:
+        assert sum(tills.map(pay, range(8))) == 3
+    assert money.cards(senja.programme)[0].balance == 10_000
+    sound(senja)
