@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from setia.console import backtest, corrections, imports, merging, people, programme, record, views
+from setia.console import backtest, corrections, imports, merging, people, programme, record, views, vouchers
 
 app_name = "console"
 urlpatterns = [
@@ -35,6 +35,12 @@ urlpatterns = [
     path("program/draf/<str:draft>/aturan/<str:place>", programme.rule, name="rule"),
     path("program/versi/<int:number>", programme.version, name="version"),
     path("program/versi/<int:number>/kembali", programme.rollback, name="rollback"),
+    path("kupon", vouchers.batches, name="vouchers"),
+    path("kupon/cari", vouchers.search, name="voucher"),
+    path("kupon/blokir", vouchers.block, name="voucher_block"),
+    path("kupon/<int:number>", vouchers.batch, name="batch"),
+    path("kupon/<int:number>.csv", vouchers.as_csv, name="batch_csv"),
+    path("kupon/<int:number>.pdf", vouchers.as_pdf, name="batch_pdf"),
     path("persetujuan", views.approvals, name="approvals"),
     path("persetujuan/<str:waiting>", views.approve, name="approve"),
     path("jejak", views.trail, name="trail"),
