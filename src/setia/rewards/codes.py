@@ -491,7 +491,7 @@ def _held(programme: Programme, voucher: Voucher) -> Story:
     known, now, gift = (
         tenancy.names(programme.merchant_id),
         programme.now(),
-        [voucher.event_id, voucher.n] * 2,
+        (voucher.event_id, voucher.n),
     )
     with connection.cursor() as cursor:
         cursor.execute(_MOVES, (*gift, *gift))
