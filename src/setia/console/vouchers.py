@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
@@ -114,7 +114,7 @@ def batch(request: HttpRequest, programme: Programme, number: int) -> HttpRespon
 
 @require_POST
 @allowed("programs")
-def as_csv(request: HttpRequest, programme: Programme, number: int) -> StreamingHttpResponse:
+def as_csv(request: HttpRequest, programme: Programme, number: int) -> HttpResponse:
     """All codes of a batch, line by line."""
     found, lang = codes.get(programme, number), pages.lang(request)
     about = printing.words(programme, found, codes.rewards(programme).get(found.reward), lang)
@@ -127,7 +127,7 @@ def as_csv(request: HttpRequest, programme: Programme, number: int) -> Streaming
 
     answer = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="kupon-{number}.csv"'
-    return answer
+    return cast(HttpResponse, answer)
 
 
 @require_POST
