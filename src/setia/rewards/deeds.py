@@ -64,9 +64,10 @@ def reward_of(case: "Case") -> Reward:
     return found
 
 
-def _price(case: "Case") -> tuple[str, int] | None:
+def _prepare(case: "Case") -> None:
     found = rules.rewards(case.book).get(case.told.said["reward"])
-    return found.price if found else None
+    if found:
+        case.told.price, case.told.by_rules = found.price, (found.rule,)
 
 
 def _redeem(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -143,6 +144,7 @@ def _use(case: "Case", found: list[Standing]) -> list[Effect]:
         raise NotFound("reward", presented.reward, param="data.voucher")
     if reward.is_discount:
         raise Refusal("voucher_with_sale", status=422, param="data.voucher")
+    vouchers.usable(case)
     case.facts = gather.facts(case.told, case.at, case.book, case.known)
     for no in rules.unmet(reward.use_parts, case.facts):
         raise no
@@ -160,6 +162,7 @@ def _unuse(case: "Case", found: list[Standing]) -> list[Effect]:
 def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
     """A voucher is set aside: nobody else can use it until it is used, released or over. Refuses `code_not_held`."""
     presented, told = case.told.presented[0], case.told
+    vouchers.usable(case)
     if presented.root is None:
         raise Refusal("code_not_held", status=422, param="data.voucher")
     until = told.until or case.at + HOLD_FOR
@@ -173,7 +176,7 @@ def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
 
 def install() -> None:
     """Put all four on the road."""
-    intake.also(REDEEMED, Redeem, _redeem, undo=_unredeem, price=_price, is_spending=True)
+    intake.also(REDEEMED, Redeem, _redeem, undo=_unredeem, prepare=_prepare, is_spending=True)
     intake.also(CONFIRMED, Confirm, _confirm, standing=_of_target, is_voidable=False)
     intake.also(USED, Use, _use, all_lots=True, undo=_unuse)
     intake.also(HELD, Hold, _hold, all_lots=True, is_voidable=False)
