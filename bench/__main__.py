@@ -9,6 +9,7 @@ from bench import (
     agree,
     backtest,
     bulk,
+    codes,
     decide,
     demo_backtest,
     loopholes,
@@ -40,6 +41,8 @@ WITH_DATABASE = {
     "backtest_demo": demo_backtest.backtest_demo,
     "loopholes": loopholes.loopholes,
     "validate": rewards.validate,
+    "code_batch": codes.code_batch,
+    "code_lookup": codes.code_lookup,
 }
 WITH_NOTHING = {
     "proof_check": proof_check.proof_check,

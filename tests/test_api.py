@@ -11,6 +11,7 @@ from setia.kit.texts import LANGUAGES, has
 from setia.programs import service as programs
 from setia.project.api import ROUTES, api
 from setia.proof import seals
+from setia.rewards import codes
 from setia.tenancy import service as tenancy
 from tests.conftest import DEMO, call, found_shop
 
@@ -282,14 +283,16 @@ def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
     programs.publish(theirs.programme.id, text, zone=theirs.programme.zone, by="test")
     body = {"id": "V", "reward": "mug", "member": {"id": person}}
     gift = call("POST", "/v1/redemptions", body, theirs.key, idempotency="V").body
-    things["vouchers"] = gift["lines"][0]["code"]
+    things["vouchers"] = things["codes"] = gift["lines"][0]["code"]
+    wish = codes.Wish("mug", "Theirs", count=1)
+    things["batches"] = str(codes.make_batch(theirs.caller, wish).number)
     for route in ROUTES:
         if route.method == "GET" and "{id}" in route.path:
             id = things[route.path.split("/")[1]]
             path = "/v1" + route.path.replace("{id}", id)
             assert call("GET", path, key=theirs.key).status == 200, path
             said = call("GET", path, key=mine.key)
-            unknown = "code_unknown" if "vouchers" in path else "not_found"
+            unknown = "code_unknown" if "vouchers" in path or "codes" in path else "not_found"
             assert (said.status, said.body["code"]) == (404, unknown), path
     for path in ("/v1/entries", "/v1/events"):
         assert call("GET", f"{path}?member={person}", key=mine.key).status == 404

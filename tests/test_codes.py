@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from setia.kit import codes as letters
 from setia.kit.refusals import Refusal
-from setia.rewards import codes, guessing
+from setia.rewards import codes, guessing, printing
 from setia.rewards.codes import Wish
 from setia.rewards.models import Batch, Code
-from tests.conftest import NOON, found_shop
+from setia.tenancy import service as tenancy
+from tests.conftest import NOON, call, found_shop
 from tests.test_rewards import BUDI, RANI, RULES, buy, redeem, tell
 
 bits = st.integers(0, (1 << 60) - 1)
@@ -240,3 +241,105 @@ def test_misses_at_one_outlet_count_whoever_made_them(senja):
     refused("too_many_guesses", guessing.allowed, senja.caller, "kemang")
     guessing.allowed(senja.caller, "senayan")
     guessing.allowed(senja.caller)
+
+
+# On paper, over HTTP and in a browser's forms
+
+
+@pytest.mark.parametrize(
+    ("layout", "pages"), [("a4", 3), ("sticker", 2), ("receipt58", 25), ("receipt80", 25)]
+)
+def test_codes_are_printed_in_every_layout(senja, layout, pages):
+    batch = codes.make_batch(senja.caller, Wish("hemat", "Cetak", count=25, ends_at=NOON))
+    reward = codes.rewards(senja.programme)["hemat"]
+    about = printing.words(senja.programme, batch, reward, "id")
+    assert about == ["Diskon 10%", "Belanja minimal Rp50.000", "Berlaku sampai 16 Nov 2026"]
+    made = printing.pdf(codes.each(batch), "Kopi Senja", about, layout)
+    assert made.startswith(b"%PDF") and made.count(b"/Type /Page\n") == pages
+    refused("bad_layout", printing.pdf, codes.each(batch), "Kopi Senja", about, "a5")
+    many = ((n, "0" * 13) for n in range(printing.MOST + 1))
+    refused("too_many_to_print", printing.pdf, many, "Kopi Senja", about, "sticker")
+
+
+def test_the_api_makes_reads_and_blocks(senja):
+    key = tenancy.make_key(senja.programme.id, "boss", ["admin"], "test")
+    body = {"reward": "hemat", "name": "API", "count": 2}
+    assert call("POST", "/v1/batches", body, senja.key, idempotency="b1").status == 403
+    made = call("POST", "/v1/batches", body, key, idempotency="b1")
+    assert made.status == 201 and made.body["done"] == 2
+    assert call("POST", "/v1/batches", body, key, idempotency="b1").body == made.body
+    other = call("POST", "/v1/batches", {**body, "count": 3}, key, idempotency="b1")
+    assert (other.status, other.body["code"]) == (422, "idempotency_mismatch")
+    number = made.body["batch"]
+    own = {"reward": "hemat", "name": "Kata", "kind": "shared", "codes": ["HEMAT10", "hemat10"], "uses": 5}
+    assert call("POST", "/v1/batches", own, key, idempotency="b2").body["twice"] == ["HEMAT10"]
+    assert [row["batch"] for row in call("GET", "/v1/batches", key=senja.key).body["data"]] == [
+        number + 1,
+        number,
+    ]
+    assert call("GET", f"/v1/batches/{number}", key=senja.key).body["name"] == "API"
+    assert call("GET", "/v1/batches/x", key=senja.key).status == 404
+    found = call("POST", "/v1/codes/hemat10/block", {"why": "bocor"}, key)
+    assert (found.status, found.body["state"]) == (200, "blocked")
+    found = call("POST", "/v1/codes/hemat10/block", {"why": "aman", "blocked": False}, key)
+    assert found.body["state"] == "ready" and found.body["steps"][-1]["why"] == "aman"
+    assert call("POST", f"/v1/batches/{number}/block", {"why": "salah"}, key).body["blocked_why"] == "salah"
+    buy(senja, "A", 100_000)
+    _, held = redeem(senja, "mug")
+    no = call("POST", f"/v1/codes/{held}/block", {"why": "coba"}, key)
+    assert (no.status, no.body["code"]) == (409, "code_is_held")
+    for number in range(guessing.MOST_EACH):
+        assert call("GET", f"/v1/codes/{letters.make(number)}", key=senja.key).body["code"] == "code_unknown"
+    no = call("GET", "/v1/codes/HEMAT10", key=senja.key)
+    assert (no.status, no.body["code"]) == (429, "too_many_guesses") and int(no.headers["Retry-After"]) > 590
+
+
+@pytest.fixture
+def owner(senja):
+    from django.test import Client
+
+    code = tenancy.hire(senja.programme.merchant_id, f"{senja.programme.slug}@x.test", "Pemilik", "owner")
+    client = Client(HTTP_HOST="localhost")
+    client.post("/console/masuk", {"email": f"{senja.programme.slug}@x.test", "code": code})
+    return client
+
+
+def test_the_console_makes_prints_finds_and_blocks(senja, owner):
+    assert "Belum ada batch" in owner.get("/console/kupon").content.decode()
+    form = {
+        "reward": "hemat",
+        "name": "Selebaran",
+        "kind": "unique",
+        "count": "1.000",
+        "uses": "1",
+        "until": "2027-01-31",
+    }
+    assert owner.post("/console/kupon", {**form, "count": "0"}).status_code == 422
+    assert owner.post("/console/kupon", {**form, "until": "besok"}).status_code == 422
+    batch = codes.listed(senja.programme)[0] if codes.listed(senja.programme) else None
+    assert batch is None
+    at = owner.post("/console/kupon", form)["Location"]
+    assert "Selebaran" in owner.get(at).content.decode()
+    batch = codes.listed(senja.programme)[0]
+    assert (batch.count, batch.ends_at.isoformat()) == (1_000, "2027-01-31T17:00:00+00:00")
+    lines = b"".join(owner.post(f"{at}.csv").streaming_content).decode("utf-8-sig").splitlines()
+    assert len(lines) == 1_001
+    _, code, about = lines[1].split(",", 2)
+    assert letters.read(code) and "31 Jan 2027" in about
+    paper = owner.post(f"{at}.pdf", {"layout": "sticker", "lang": "en", "first": "1", "last": "24"})
+    assert paper["Content-Type"] == "application/pdf" and paper.content.count(b"/Type /Page\n") == 1
+    page = owner.get("/console/kupon/cari", {"q": code.lower()}).content.decode()
+    assert code in page and page.count("Dicetak atau diunduh") == 2
+    assert "alasannya" in owner.post("/console/kupon/blokir", {"q": code, "why": ""}).content.decode()
+    assert "robek" in owner.post("/console/kupon/blokir", {"q": code, "why": "robek"}).content.decode()
+    assert codes.story(senja.programme, code).state == "blocked"
+    assert owner.post(at, {"why": "salah cetak"}).status_code == 302
+    assert owner.get("/console/kupon/cari", {"q": "0000-0000-00001"}).status_code == 422
+    shared = {**form, "kind": "shared", "count": "", "codes": "HEMAT10\nhemat10"}
+    page = owner.post("/console/kupon", shared).content.decode()
+    assert "HEMAT10" in page and "1 kode tidak disimpan" in page
+    for number in range(guessing.MOST_EACH):
+        guessing.missed(senja.caller)
+    assert "Ada yang menebak kode" in owner.get("/console/kupon").content.decode()
+    trail = owner.get("/console/jejak").content.decode()
+    assert "Batch kupon dibuat" in trail and "Kode kupon diunduh" in trail and "Kupon diblokir" in trail

@@ -12,6 +12,7 @@ from setia.console import (
     record,
     referrals,
     views,
+    vouchers,
 )
 
 app_name = "console"
@@ -49,6 +50,12 @@ urlpatterns = [
     path("program/draf/<str:draft>/aturan/<str:place>", programme.rule, name="rule"),
     path("program/versi/<int:number>", programme.version, name="version"),
     path("program/versi/<int:number>/kembali", programme.rollback, name="rollback"),
+    path("kupon", vouchers.batches, name="vouchers"),
+    path("kupon/cari", vouchers.search, name="voucher"),
+    path("kupon/blokir", vouchers.block, name="voucher_block"),
+    path("kupon/<int:number>", vouchers.batch, name="batch"),
+    path("kupon/<int:number>.csv", vouchers.as_csv, name="batch_csv"),
+    path("kupon/<int:number>.pdf", vouchers.as_pdf, name="batch_pdf"),
     path("persetujuan", views.approvals, name="approvals"),
     path("persetujuan/<str:waiting>", views.approve, name="approve"),
     path("jejak", views.trail, name="trail"),

@@ -12,12 +12,13 @@ from setia.kit import texts
 from setia.programs.api import ROUTES as PROGRAMS
 from setia.proof.api import ROUTES as PROOF
 from setia.referrals.api import ROUTES as REFERRALS
+from setia.rewards.api import ROUTES as CODES
 from setia.rewards.redeeming_api import ROUTES as REDEEMING
 from setia.tenancy import service as tenancy
 from setia.web import api as frame
 from setia.web.api import Request, Response, Route
 
-ROUTES: list[Route] = [*INTAKE, *PROGRAMS, *REDEEMING, *PROOF, *REFERRALS]
+ROUTES: list[Route] = [*INTAKE, *PROGRAMS, *REDEEMING, *CODES, *PROOF, *REFERRALS]
 _INTRO = """Everything Setia knows comes in as an event and goes out with a reason.
 
 Send `Authorization: Bearer sk_test_…`. Every write needs an `Idempotency-Key`: the same key with the same body gets the
@@ -140,6 +141,12 @@ def _extra(route: Route) -> dict[str, Any]:
 
 
 _STATUS = {
+    "code_unknown": 404,
+    "code_typo": 422,
+    "too_many_guesses": 429,
+    "bad_batch_count": 422,
+    "bad_own_code": 422,
+    "why_missing": 422,
     "own_correction": 403,
     "bad_birthday": 422,
     "bad_code": 422,

@@ -511,6 +511,7 @@ from setia.project import loopholes_cli as loopholes_cli  # noqa: E402
 from setia.project import program_cli as program_cli  # noqa: E402
 from setia.project import record_cli as record_cli  # noqa: E402
 from setia.project import template_cli as template_cli  # noqa: E402
+from setia.project import vouchers_cli as vouchers_cli  # noqa: E402
 from setia.project import witness_cli as witness_cli  # noqa: E402
 
 

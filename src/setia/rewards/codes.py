@@ -5,6 +5,7 @@ It owns which codes there are. What one does is its reward's; how often it was u
 
 import json
 import secrets
+import time as clock
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ from setia.kit import ids, phones, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.programs import service as programs
-from setia.rewards import rules
+from setia.rewards import guessing, rules
 from setia.rewards.models import Batch, Code, Voucher
 from setia.rewards.types import VOUCHER, Reward
 from setia.tenancy import service as tenancy
@@ -50,6 +51,7 @@ class Wish:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     note: str = ""
+    key: str = ""  # what its asker calls it: asked again under the same it is the same batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,22 @@ def make_batch(caller: Caller, wish: Wish) -> Batch:
 
     Refuses `not_found` for a reward that isn't in force, `bad_batch_count`, `bad_code_uses` and `bad_validity`.
     """
+    if before := _before(caller, wish):
+        return before
     if not 1 <= wish.count <= MOST:
         raise Refusal("bad_batch_count", status=422, param="count", most=MOST)
     batch = _founded(caller, wish, wish.count)
-    while batch.count <= AT_ONCE and batch.done < batch.count:
-        _piece(batch.id)
-        batch.refresh_from_db()
+    if batch.count <= AT_ONCE:
+        finish(batch)
     return batch
+
+
+def finish(batch: Batch) -> None:
+    """Make all of a batch's codes here and now, beside a worker or without one."""
+    while batch.done < batch.count:
+        if not _piece(batch.id):
+            clock.sleep(0.05)  # the worker is at it
+        batch.refresh_from_db()
 
 
 def own_codes(caller: Caller, wish: Wish, given: Sequence[str]) -> Made:
@@ -83,6 +94,8 @@ def own_codes(caller: Caller, wish: Wish, given: Sequence[str]) -> Made:
     What is there already is listed and the rest kept. Refuses `bad_own_code`, `no_codes`, `code_needs_member`, and
     what `make_batch` does.
     """
+    if before := _before(caller, wish):
+        return Made(before)
     if not 1 <= len(given) <= MOST_OWN:
         raise Refusal("no_codes", status=422, param="codes", most=MOST_OWN)
     wanted: dict[str, UUID | None] = {}
@@ -126,6 +139,20 @@ def _holder(programme: Programme, phone: str, code: str) -> UUID:
     return person.id
 
 
+def _before(caller: Caller, wish: Wish) -> Batch | None:
+    """The batch that was asked for under the same key. Refuses `idempotency_mismatch` when it was another."""
+    row = Batch.objects.filter(program_id=caller.programme.id, key=wish.key).first() if wish.key else None
+    if row is None:
+        return None
+    same = ("reward", "kind", "uses", "starts_at", "ends_at")
+    is_same = row.note == wish.note.strip()[:200] and all(
+        getattr(row, name) == getattr(wish, name) for name in same
+    )
+    if not is_same or (wish.count and wish.count != row.count):
+        raise Refusal("idempotency_mismatch", status=422, param="Idempotency-Key")
+    return row
+
+
 def _founded(caller: Caller, wish: Wish, count: int) -> Batch:
     programme = caller.programme
     if wish.reward not in rewards(programme):
@@ -151,6 +178,7 @@ def _founded(caller: Caller, wish: Wish, count: int) -> Batch:
                     starts_at=wish.starts_at,
                     ends_at=wish.ends_at,
                     note=wish.note.strip()[:200],
+                    key=wish.key,
                     made_by=caller.actor,
                     made_at=programme.now(),
                 )
@@ -327,6 +355,27 @@ def _subject(thing: Batch | Code) -> str:
 # The life of one
 
 
+def asked(caller: Caller, text: str) -> "Story":
+    """The story of a code that somebody asks for; a code that is none counts as a guess.
+
+    Refuses what `story` does, and `too_many_guesses`.
+    """
+    guessing.allowed(caller)
+    try:
+        return story(caller.programme, text)
+    except Refusal as no:
+        if no.code == "code_unknown":
+            guessing.missed(caller)
+        raise
+
+
+def blockable(programme: Programme, text: str) -> Code:
+    """A code that can be blocked. Refuses what `find` does, and `code_is_held` for a voucher that a member holds."""
+    if Voucher.objects.filter(program_id=programme.id, code=plain(text)).exists():
+        raise Refusal("code_is_held", param="code")
+    return find(programme, text)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One thing that happened to a code. `what`: made, exported, given, held, used, back, blocked, unblocked, over, lapsed."""
@@ -356,7 +405,7 @@ class Story:
 
 
 def story(programme: Programme, text: str) -> Story:
-    """All that ever happened to a code, of a batch or of a voucher that a member holds.
+    """All that ever happened to a code: of a batch or of a voucher that a member holds.
 
     Refuses `code_typo` and `code_unknown`.
     """

@@ -37,6 +37,9 @@ class Batch(models.Model):
     starts_at = models.DateTimeField(null=True)
     ends_at = models.DateTimeField(null=True)
     note = models.CharField(max_length=200, blank=True)
+    key = models.CharField(
+        max_length=255, blank=True, help_text="what its asker calls it: asked again it is the same"
+    )
     made_by = models.CharField(max_length=64)
     made_at = models.DateTimeField(default=time.now)
     blocked_at = models.DateTimeField(null=True)
@@ -44,7 +47,10 @@ class Batch(models.Model):
     blocked_why = models.CharField(max_length=80, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["program", "number"], name="batch_number")]
+        constraints = [
+            models.UniqueConstraint(fields=["program", "number"], name="batch_number"),
+            models.UniqueConstraint(fields=["program", "key"], name="batch_key", condition=~Q(key="")),
+        ]
         indexes = [
             models.Index(fields=["made_at"], name="batch_unfinished", condition=Q(done__lt=F("count")))
         ]

@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
                 ('starts_at', models.DateTimeField(null=True)),
                 ('ends_at', models.DateTimeField(null=True)),
                 ('note', models.CharField(blank=True, max_length=200)),
+                ('key', models.CharField(blank=True, help_text='what its asker calls it: asked again it is the same', max_length=255)),
                 ('made_by', models.CharField(max_length=64)),
                 ('made_at', models.DateTimeField(default=setia.kit.time.now)),
                 ('blocked_at', models.DateTimeField(null=True)),
@@ -75,6 +76,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='batch',
             constraint=models.UniqueConstraint(fields=('program', 'number'), name='batch_number'),
+        ),
+        migrations.AddConstraint(
+            model_name='batch',
+            constraint=models.UniqueConstraint(condition=models.Q(('key', ''), _negated=True), fields=('program', 'key'), name='batch_key'),
         ),
         migrations.AddConstraint(
             model_name='code',
