@@ -62,7 +62,6 @@ TEXTS = (
         "giving_for_giving", "Entries that set off entries",
         HEAD + PLAIN + rule("lagi", "give: {asset: points, amount: {times: 20, of: given}}", "limit: {each: member, every: day, at_most: 10000}", on="given:points"),
     ),
-    Planted("earning_on_gross", "Odoo #114004: points on what points or discounts paid", HEAD + PLAIN.replace("of: net", "of: {sum_lines: amount}")),
     Planted(
         "stacked_discounts", "Voucherify, Talon.One: several discounts on one price",
         HEAD + PLAIN + rule("enam-puluh", "discount: {percent: 60}") + rule("lima-puluh", "discount: {percent: 50}"),
@@ -201,6 +200,19 @@ def _capture_frees_all() -> Any:
     return _patched(deeds, "_split", split)
 
 
+def _gross_stays() -> Any:
+    right = corrections._spread
+
+    def spread(sale: Any, left: Any, total: int) -> int:
+        amounts = [line.amount for line in left]
+        keep = right(sale, left, total)
+        for line, amount in zip(left, amounts, strict=True):
+            line.amount = amount
+        return keep
+
+    return _patched(corrections, "_spread", spread)
+
+
 EVENING = rule("sore", "give: {asset: points, amount: {per: 10000, points: 3, of: net}}", "when: {fact: hour, at_least: 16, below: 19}")  # fmt: skip
 TIERS = "tiers:\n  - {tier: biasa}\n  - {tier: emas, from_spend: 10000000, keep: 12 months}\n"
 LIMITED = rule("bulanan", "give: {asset: points, amount: {per: 10000, points: 5, of: net}}", "limit: {each: member, every: month, at_most: 1000}")  # fmt: skip
@@ -215,6 +227,7 @@ FAULTS = (
     Planted("fresh_by_transfer", "Expiry laundering by moving points", HEAD + PLAIN, _fresh_by_transfer),
     Planted("pool_credits_both", "Capillary: personal and group wallet both credited", HEAD + PLAIN, _pool_credits_both),
     Planted("pending_stays", "Open Loyalty 3.2: a return while locked revokes 0", HEAD + PLAIN.replace("asset: points, amount", "asset: points, pending: 14 days, amount"), _pending_stays),
+    Planted("earning_on_gross", "Odoo #114004: money comes back, the price that earned stays", HEAD + PLAIN.replace("of: net", "of: {sum_lines: amount}"), _gross_stays),
     Planted("capture_frees_all", "A hold that is spent and freed", HEAD + PLAIN, _capture_frees_all),
 )  # fmt: skip
 PLANTED = (*TEXTS, *FAULTS)

@@ -154,11 +154,11 @@ class Reference:
         if spend.is_voided:
             return "already_voided"
         spend.is_voided = True
-        self._back(self.selves[spend.who], spend.taken[::-1], at, with_grace=True)
+        self._back(self.selves[spend.who], spend.taken, at, with_grace=True)
         return ""
 
     def _back(self, who: int, taken: Sequence[tuple[Unit, int]], at: datetime, with_grace: bool) -> None:
-        rest = self._pay(who, sum(size for _, size in taken))
+        rest = self._pay(who, sum(size for _, size in taken))  # what ends last pays what is owed
         for unit, size in taken:
             part = min(size, rest)
             rest -= part

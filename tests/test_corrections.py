@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setia.intake import parking, service
+from setia.intake import parking, replay, service
 from setia.journal import service as journal
 from setia.kit import ids, time
 from setia.kit.refusals import Refusal
@@ -626,3 +626,40 @@ def test_imports_know_merged_members():
     outcome = bulk.accept_many(shop.caller, told)
     assert (outcome.accepted, outcome.one_by_one, outcome.points) == (2, 2, 20)
     shop.sound()
+
+
+def test_points_near_their_end_stay_near_it_through_two_orders_and_two_returns():
+    """What comes back pays the debt with what ends last: old points can't become a newer purchase's."""
+    for parts in ((None,), (4_000, None), (1_000, 2_000, 3_000, None)):
+        shop = shop_with()
+        person = shop.member(RANI, NOON - timedelta(days=360))
+        shop.buy("OLD", 100_000, at=NOON - timedelta(days=360))
+        before = journal.expiring(person.id, "points", NOON)
+        shop.buy("A", 100_000, at=NOON)
+        shop.spend("S", 20, at=NOON + timedelta(minutes=1), order_id="B")
+        shop.buy("B", 8_000, at=NOON + timedelta(minutes=2))
+        shop.give_back("A", NOON + timedelta(minutes=3))
+        for n, part in enumerate(parts):
+            more = {"refund": part} if part else {}
+            shop.give_back("B", NOON + timedelta(minutes=4 + n), id=f"R{n}", **more)
+        assert journal.expiring(person.id, "points", NOON + timedelta(hours=1)) == before
+        shop.sound()
+        assert replay.replay(shop.programme).faults == []
+
+
+def test_a_price_before_discounts_comes_back_with_the_money():
+    """Whatever way a sale comes back, `sum_lines: amount` follows what is left of it."""
+    shop = shop_with(rules=ONE_PER_10K.replace("of: net", "of: {sum_lines: amount}"))
+    person = shop.member(RANI, NOON)
+    assert shop.buy("A", 100_000, at=NOON, items=[("KOPI", 100_000), ("SODA", 100_000)]).points == 20
+    clawed = [
+        shop.give_back("A", NOON + timedelta(minutes=n), id=f"R{n}", refund=part).points
+        for n, part in enumerate((33_333, 16_667), 1)
+    ]
+    assert (sum(clawed), shop.points(person)) == (-10, 10)
+    shop.give_back("A", NOON + timedelta(minutes=8), id="R8", items=[("SODA", {"qty": 1})])
+    assert shop.points(person) == 5
+    shop.give_back("A", NOON + timedelta(minutes=9))
+    assert shop.points(person) == 0
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []

@@ -289,7 +289,7 @@ class LineSum:
                 yield name
 
     def bound(self, known: Mapping[str, Interval]) -> Interval:
-        return known[self.field]
+        return known["gross" if self.field == "amount" else self.field]
 
 
 OWN = "my."  # the prefix of facts that the merchant's document declares

@@ -171,7 +171,10 @@ def _keep(was: Line, line: Line, qty: Decimal, amount: int | None) -> None:
 
 
 def _spread(sale: Sale, left: Sequence[Line], total: int) -> int:
-    """Money back on the whole receipt is shared by its lines, by largest remainder. What still earns."""
+    """Money back on the whole receipt is shared by its lines, by largest remainder. What still earns.
+
+    A line's price before discounts goes down with what was paid for it.
+    """
     untouched = all(line.qty == was.qty for was, line in zip(sale.lines, left, strict=True))
     base, of = (sale.lines, sale.total) if untouched else (sale.left, sale.left_total)
     have = sum(line.net for line in base)
@@ -179,8 +182,9 @@ def _spread(sale: Sale, left: Sequence[Line], total: int) -> int:
     shares = [divmod(line.net * keep, have) if have else (0, 0) for line in base]
     spare = keep - sum(share for share, _ in shares)
     lucky = sorted(range(len(left)), key=lambda place: (-shares[place][1], place))[:spare]
-    for place, line in enumerate(left):
+    for place, (line, was) in enumerate(zip(left, base, strict=True)):
         line.net = shares[place][0] + (place in lucky)
+        line.amount = -(-was.amount * line.net // was.net) if was.net else line.amount
     return keep
 
 

@@ -163,22 +163,27 @@ class _Writing:
 
 
 def _give(w: _Writing, account: Account) -> None:
-    """Pay what is owed first; the rest becomes a lot, or goes back to the lots it came from."""
+    """Pay what is owed first; the rest becomes a lot, or goes back to the lots it came from.
+
+    Of what goes back, the first pieces pay: they run out last, so nothing that is left ends later than it did.
+    """
     effect, source = w.effect, (w.program, _WITH.get(w.effect.rule, ISSUED))
-    rest = w.pay(source, account, effect.amount, None)
     if effect.pieces is not None:
-        _refill(w, source, account, rest)
-    elif rest:
+        _refill(w, source, account, [(key, w.pay(source, account, n, key)) for key, n in effect.pieces])
+        return
+    rest = w.pay(source, account, effect.amount, None)
+    if rest:
         starts = effect.starts_at or effect.counts_at or w.at
         key = w.new_lot(account, rest, starts, effect.expires_at)
         w.post(source, (account.holder, AVAILABLE), rest, key)
 
 
-def _refill(w: _Writing, source: tuple[UUID, str], account: Account, rest: int) -> None:
+def _refill(
+    w: _Writing, source: tuple[UUID, str], account: Account, pieces: Iterable[tuple[LotKey, int]]
+) -> None:
     """Units go back into the lots they came from, keeping their dates; into a fresh one where those are another's."""
     lots = {lot.key: lot for lot in account.lots}
-    for key, amount in w.effect.pieces or ():
-        back = min(amount, rest)
+    for key, back in pieces:
         if not back:
             continue
         lot, origin = lots.get(key), account.origins.get(key)
@@ -198,7 +203,14 @@ def _refill(w: _Writing, source: tuple[UUID, str], account: Account, rest: int) 
             w.post(source, (account.holder, AVAILABLE), back, key)
             lot.remaining += back
             w.into(account, back, lot.available_from, lot.expires_at)
-        rest -= back
+
+
+def _first(pieces: Iterable[tuple[LotKey, int]], amount: int) -> Iterator[tuple[LotKey, int]]:
+    """The pieces that make up the first so many units."""
+    for key, size in pieces:
+        part = min(size, amount)
+        amount -= part
+        yield key, part
 
 
 def _take(w: _Writing, account: Account) -> None:
@@ -230,7 +242,7 @@ def _move(w: _Writing, account: Account, other: Account) -> None:
     if effect.drawn == HELD:
         rest = w.pay(source, other, rest, None)
         _hold(account, effect.asset, -effect.amount)
-        _refill(w, source, other, rest)
+        _refill(w, source, other, _first(effect.pieces or (), rest))
         return
     for lot, drawn in _draws(account, effect, w.at):
         _draw(w, account, lot, drawn)
