@@ -318,6 +318,11 @@ def event(programme: Programme, public_id: str) -> Event:
     return row
 
 
+def of_kind(events: Iterable[UUID], kind: str) -> set[UUID]:
+    """Which of these events are of a kind."""
+    return set(Event.objects.filter(id__in=list(events), kind=kind).values_list("id", flat=True))
+
+
 def programme_of(public_id: str) -> UUID:
     """The programme in which an event happened. Refuses `not_found`."""
     id = ids.parse("evt", public_id)
