@@ -31,10 +31,10 @@ stamps:
 rewards:
   - {reward: kopi-gratis, name: {id: Kopi gratis, en: Free coffee}, price: {stamp/kopi: 10}, valid: 30 days}
   - {reward: mug, name: {id: Mug Senja, en: Senja mug}, kind: merchandise, price: {points: 20, rupiah: 25000}, stock: 500, valid: 90 days,
-     at_most: {every: month, times: 20}, weekdays: [monday, tuesday, wednesday, thursday, friday, saturday, sunday], hours: [0, 24], outlets: [kemang]}
+     at_most: {every: month, times: 20}, outlets: [kemang]}
   - {reward: hemat, name: {id: Diskon 10%, en: 10% off}, kind: discount, price: {points: 15}, valid: 1 months,
      use: {discount: {percent: 10, at_most: 15000}, minimum: 50000}}
-  - {reward: kursi, name: {id: Kursi emas, en: Golden seat}, kind: seat, price: {points: 10}, tiers: [gold]}
+  - {reward: kursi, name: {id: Kursi emas, en: Golden seat}, kind: seat, price: {points: 10}, tiers: [gold], weekdays: [saturday, sunday], hours: [8, 20]}
   - {reward: tas, name: {id: Tas kanvas, en: Canvas bag}, price: {points: 150}, terms: {id: Warna sesuai stok., en: Colours as in stock.}}
 """
 

@@ -266,9 +266,14 @@ def _named(programme: Programme, entry: Written, lang: str) -> str:
     """What an entry gave, in words; of what a till takes off, how much it was."""
     if entry.verb == "ask":
         return offers.label(entry, lang)
-    book = programs.version(programme.id, entry.rule_version) if entry.rule_version else None
-    if book and entry.asset in book.named:
+    version = programs.version(programme.id, entry.rule_version) if entry.rule_version else None
+    book = version or programs.book(programme.id, entry.at)
+    if entry.asset in book.named:
         return sentences.units(book, entry.asset, lang, entry.amount)
+    if rule := book.by_id.get(
+        entry.asset.replace("/", ".")
+    ):  # what is held to be used by a rule is called as it is
+        return rule.name[lang]
     label = f"asset.{entry.asset}"
     return texts.say(label, lang) if texts.has(label) else entry.asset.rpartition("/")[2].capitalize()
 

@@ -37,7 +37,7 @@ from setia.members.service import Person
 from setia.rewards import counter, words
 from setia.rewards import service as rewards
 from setia.rewards.rotating import PREFIX
-from setia.rewards.types import REDEEMED, USED
+from setia.rewards.types import REDEEMED, STAMP, USED
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Place
 from setia.tiers import service as tiers
@@ -202,9 +202,13 @@ def _off(sale: dict[str, Any]) -> int:
 
 def _lines(caller: Caller, receipt: Receipt, lang: str) -> list[dict[str, Any]]:
     return [
-        {"why": receipts.reason(entry, caller.programme, lang), "entry": entry}
+        {
+            "why": receipts.reason(entry, caller.programme, lang),
+            "entry": entry,
+            "is_stamp": entry.asset.startswith(STAMP),
+        }
         for entry in receipt.entries
-        if entry.verb != "ask"
+        if entry.verb == "give"
     ]
 
 
