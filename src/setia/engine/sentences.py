@@ -243,7 +243,7 @@ class _Voice:
         if name in self.book.named:
             called = self.book.named[name]
             return called.get("en_one", called["en"]) if self.lang == "en" and n == 1 else called[self.lang]
-        known = (f"asset.{each}" for each in (name, name.partition("/")[0]) if texts.has(f"asset.{each}"))
+        known = (key for key in (f"asset.{name}", f"assets.{name.partition('/')[0]}") if texts.has(key))
         key = next(known, None)
         return texts.say(key, self.lang, n=n) if key else _words(name)
 
