@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -277,6 +277,8 @@ def _seen(caller: Caller, told: Told, key: str, asked: Asked | None) -> Case:
     case, program = Case(caller, told), caller.programme.id
     understand.not_to_come(told, case.now)
     case.book = _book(case)
+    if (deed := DEEDS.get(told.kind)) and deed.prepare:
+        deed.prepare(case)
 
     def look(asked: Asked | None) -> Known:
         return gather.look_up(caller, case.book, told, case.at, _needs(case), key, asked)
@@ -436,7 +438,19 @@ def _book(case: Case) -> Book:
 def _needs(case: Case) -> frozenset[str]:
     kind = programs.kind(case.told.kind)
     own = frozenset(kind.needs) if kind else frozenset()
-    return own or case.book.needs.get(MADE if case.told.kind == CLAIMED else case.told.kind, frozenset())
+    if own:
+        return own
+    book, name = case.book, MADE if case.told.kind == CLAIMED else case.told.kind
+    if case.told.by_rules:
+        return _needed(book, case.told.by_rules)
+    if case.told.presented:
+        return book.needs.get(name, frozenset()) | _needed(book, vouchers.rules_of(case.told))
+    return book.needs.get(name, frozenset())
+
+
+@lru_cache(maxsize=1024)
+def _needed(book: Book, rules: tuple[str, ...]) -> frozenset[str]:
+    return book.needed_by(book.by_id[id] for id in rules if id in book.by_id)
 
 
 def _earlier(case: Case) -> UUID | None:
@@ -520,17 +534,18 @@ def also(
     *,
     all_lots: bool = False,
     undo: Decide | None = None,
+    prepare: Callable[["Case"], None] | None = None,
     standing: Callable[["Case"], list[UUID]] | None = None,
     is_spending: bool = False,
     is_voidable: bool = True,
 ) -> None:
     """Let a feature add a kind of event with a decision of its own: what it carries, and what it does.
 
-    Where it can be voided it is by taking back what it gave, or as `undo` says. `standing` names the events whose
+    `prepare` says what must be known: what it takes, and by which rules. Where it can be voided it is by taking back what it gave, or as `undo` says. `standing` names the events whose
     entries it works on.
     """
     understand.reads(kind, data)
-    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, is_spending)
+    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, prepare, is_spending)
 
 
 MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []

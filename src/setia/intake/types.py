@@ -185,6 +185,8 @@ class Told:
         default_factory=dict
     )  # by rule, what a till took off; None asks for all that it may
     said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
+    price: tuple[str, int] | None = None  # what it takes, where its amount doesn't say: an asset and how much
+    by_rules: tuple[str, ...] = ()  # the rules that judge it, where not all of its kind may
     vouchers: Sequence[str] = ()  # codes as they were presented: never for the record
     presented: Sequence[Presented] = ()  # and what they are
     no_use: dict[str, Refusal] | None = (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from setia.engine.decide import Book
+from setia.engine.decide import Book, of_sales
 from setia.insights.backtest import kernel as k
 from setia.insights.backtest import tally
 from setia.insights.backtest.frames import Frame, Key
@@ -39,6 +39,7 @@ def run(
     """
     if not len(sales) or not (sales.member != NOBODY).any():
         raise Refusal("no_sales", status=422, param="sales")
+    book = of_sales(book)
     refuse_unknown(book, sales)
     assumptions = assumptions or Assumptions()
     names = tally.Names.of(book, sales, assumptions.asset)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from setia.engine.decide import Book
+from setia.engine.decide import Book, of_sales
 from setia.engine.vocabulary import Distinct, Shared
 from setia.insights.backtest import tally
 from setia.insights.backtest.frames import Columns, Frame, Key, parts
@@ -85,7 +85,7 @@ def run_on_spark(session: Any, book: Book, sales: Sales, assumptions: Assumption
     import pandas as pd
 
     names, assumptions, compiled = _prepared(book, sales, assumptions)
-    _apart(book)
+    _apart(names.book)
     connection = ibis.pyspark.connect(session)
     expression = hoisted(connection, compiled, sales)
     data = session.sql(connection.compile(expression))
@@ -115,6 +115,7 @@ def _prepared(
     book: Book, sales: Sales, assumptions: Assumptions | None
 ) -> tuple[tally.Names, Assumptions, Compiled]:
     """Refuses what can't be done by tables."""
+    book = of_sales(book)
     refuse_unknown(book, sales)
     assumptions = assumptions or Assumptions()
     names = tally.Names.of(book, sales, assumptions.asset)
