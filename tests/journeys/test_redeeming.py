@@ -90,7 +90,7 @@ def test_a_members_code_redeems_a_reward_that_is_handed_over_and_undone(page: Pa
     assert serious(page) == []
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("Berikan: 1 Mug Senja")
-    expect(page.locator(".ask")).to_have_text("Minta Rp25.000")
+    expect(page.locator(".copay")).to_have_text("Minta Rp25.000")
     assert serious(page) == []
     page.click("text=Tukar dan berikan")
     expect(page.locator("#said")).to_have_text("Berikan: 1 Mug Senja")
@@ -208,6 +208,7 @@ def test_the_pages_of_rewards_shut_nobody_out(
     found = []
     for address in (*mine, *theirs):
         page.goto(address)
+        page.wait_for_load_state("networkidle")  # what is being asked for is pale
         assert page.locator("html").get_attribute("lang") == lang, address
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{address} is too wide"
         found += serious(page)
