@@ -17,6 +17,7 @@ from setia.engine.vocabulary import (
     CAPTURED,
     CLAIMED,
     EXPIRED,
+    JOINED,
     LAPSED,
     MADE,
     MERGED,
@@ -66,11 +67,11 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
     Refuses `not_found`, `idempotency_mismatch`, `already_recorded`, `insufficient`, `no_program` and what the kind
     of event refuses. A refusal writes nothing. A return that comes before its sale is parked.
     """
-    deed = DEEDS.get(told.kind)
     vouchers.present(caller, told)
     if any(each.hold for each in told.presented):
         return _from_hold(caller, told, key)
-    locked = told.kind == CLAIMED or (deed is not None and deed.after is not None)
+    after = _after(told)
+    locked = told.kind == CLAIMED or after is not None
     for attempt in range(TRIES):
         holds = locked or attempt > 0
         if attempt:
@@ -94,14 +95,27 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                 plan = _decided(case)
                 if not _write(case, plan, key):
                     continue
-                if deed and deed.after:
-                    deed.after(case)
+                if after:
+                    after(case)
         except (IntegrityError, _Moved):
             continue  # the same event came in beside us, or a merge: look again
         if case.known.is_awaited:
             parking.match(caller.programme, told.external_id)
         return receipts.fresh(case, plan)
     raise Refusal("busy", status=503, retryable=True)
+
+
+def _after(told: Told) -> Callable[["Case"], None] | None:
+    """What else is written in an event's transaction, if anything."""
+    if told.kind == JOINED and REFERRED_BY in told.said:
+        return _note_referrer
+    deed = DEEDS.get(told.kind)
+    return deed.after if deed else None
+
+
+def _note_referrer(case: "Case") -> None:
+    for note in _REFERRED:
+        note(case, case.told.said[REFERRED_BY])
 
 
 def _from_hold(caller: Caller, told: Told, key: str) -> Receipt:
@@ -432,7 +446,11 @@ def _tied(case: Case) -> dict[UUID, Tie]:
 
 def _book(case: Case) -> Book:
     """The book in force when it happened; what is decided again brings its own."""
-    return case.book if case.is_again else programs.book(case.caller.programme.id, case.at)
+    return (
+        case.book
+        if case.is_again
+        else programs.book(case.caller.programme.id, case.told.by_book_of or case.at)
+    )
 
 
 def _needs(case: Case) -> frozenset[str]:
@@ -554,6 +572,15 @@ MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []
 def member_shows(more: Callable[[Programme, Person], dict[str, Any]]) -> None:
     """Let a feature say something of a member wherever the API shows one."""
     MEMBER_SHOWS.append(more)
+
+
+REFERRED_BY = "referred_by"
+_REFERRED: list[Callable[["Case", str], None]] = []
+
+
+def referred(note: Callable[["Case", str], None]) -> None:
+    """Let a feature note who brought a new member, in the transaction of their joining, which its refusal undoes."""
+    _REFERRED.append(note)
 
 
 _BEFORE_EVENT: list[Callable[[UUID, UUID, datetime], bool]] = []
@@ -694,6 +721,8 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["split"] = told.split
     if told.said:
         payload["said"] = told.said
+    if told.payment:
+        payload["payment"] = told.payment
     if told.presented:
         payload["vouchers"] = vouchers.kept(told.presented)
     return payload

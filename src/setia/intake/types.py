@@ -68,6 +68,7 @@ class Order(Body):
     items: Annotated[list[Item], msgspec.Meta(max_length=MOST_LINES)] = []
     applied: Annotated[list[Applied], msgspec.Meta(max_length=MOST_APPLIED)] = []
     vouchers: Annotated[list[Name], msgspec.Meta(max_length=MOST_VOUCHERS)] = []
+    payment_ref: Name | None = None  # what the card reader calls the card; only a keyed hash of it is kept
 
 
 class PurchaseBody(Body):
@@ -143,6 +144,7 @@ class Presented:
     holder: UUID | None = None
     code: UUID | None = None
     uses: int = 1
+    no: Refusal | None = None  # why it can't be used now; an event told again had it before
     text: str = ""  # as it was presented: never for the record
     hold: str | None = None  # the hold that keeps it aside for this sale, `evt_…`
 
@@ -192,6 +194,8 @@ class Told:
     no_use: dict[str, Refusal] | None = (
         None  # where they are only asked about: by code, why one can't be used
     )
+    payment: str = ""  # a keyed hash of what it was paid with, to tell the same card from another
+    by_book_of: datetime | None = None  # the instant whose rules judge it, if not its own
 
 
 @dataclass(slots=True)

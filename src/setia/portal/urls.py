@@ -28,4 +28,5 @@ urlpatterns = [
     path("m/<str:token>/kupon", rewards.vouchers, name="vouchers"),
     path("m/<str:token>/kupon/<str:code>", rewards.voucher, name="voucher"),
     path("m/<str:token>/cap", rewards.stamps, name="stamps"),
+    path("m/<str:token>/ajak", views.friends, name="friends"),
 ]
