@@ -37,3 +37,19 @@ def test_every_example_of_the_guides_is_a_programme_that_can_be_published():
         for rule in checked.book.rules:
             assert "{" not in sentences.rule(checked.book, rule, lang)
     assert programs.examine(tried, ZONE).is_fit
+
+
+def test_the_catalogue_of_the_guide_on_rewards_can_be_published_and_is_said_in_words():
+    from setia.rewards import rules, words
+
+    (text,) = blocks("rewards.md")
+    checked = programs.examine(text, ZONE)
+    assert [problem.message("en") for problem in checked.problems] == []
+    catalogue = rules.rewards(checked.book)
+    assert set(catalogue) == {"kopi-gratis", "mug", "hemat", "sarapan", "kejutan"}
+    assert set(rules.stamp_cards(checked.book)) == {"kopi"}
+    assert words.price(checked.book, catalogue["mug"], "id") == "150 poin + Rp25.000"
+    assert words.price(checked.book, catalogue["kopi-gratis"], "en") == "10 stamps"
+    assert words.lasts(catalogue["hemat"], "id") == "Berlaku 1 bulan sejak ditukar"
+    for key in (*rules._KEYS, "full", "head_start", "at_most_a_day", "expire"):
+        assert f"`{key}" in (GUIDES / "rewards.md").read_text("utf-8"), key

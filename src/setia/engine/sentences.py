@@ -243,7 +243,9 @@ class _Voice:
         if name in self.book.named:
             called = self.book.named[name]
             return called.get("en_one", called["en"]) if self.lang == "en" and n == 1 else called[self.lang]
-        return texts.say(f"asset.{name}", self.lang, n=n) if texts.has(f"asset.{name}") else _words(name)
+        known = (key for key in (f"asset.{name}", f"assets.{name.partition('/')[0]}") if texts.has(key))
+        key = next(known, None)
+        return texts.say(key, self.lang, n=n) if key else _words(name)
 
     def counted(self, n: int, asset: str) -> str:
         if asset == DISCOUNT:

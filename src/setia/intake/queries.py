@@ -266,9 +266,14 @@ def _named(programme: Programme, entry: Written, lang: str) -> str:
     """What an entry gave, in words; of what a till takes off, how much it was."""
     if entry.verb == "ask":
         return offers.label(entry, lang)
-    book = programs.version(programme.id, entry.rule_version) if entry.rule_version else None
-    if book and entry.asset in book.named:
+    version = programs.version(programme.id, entry.rule_version) if entry.rule_version else None
+    book = version or programs.book(programme.id, entry.at)
+    if entry.asset in book.named:
         return sentences.units(book, entry.asset, lang, entry.amount)
+    if rule := book.by_id.get(
+        entry.asset.replace("/", ".")
+    ):  # what is held to be used by a rule is called as it is
+        return rule.name[lang]
     label = f"asset.{entry.asset}"
     return texts.say(label, lang) if texts.has(label) else entry.asset.rpartition("/")[2].capitalize()
 
@@ -316,6 +321,11 @@ def event(programme: Programme, public_id: str) -> Event:
     if row is None:
         raise NotFound("event", public_id[:40])
     return row
+
+
+def of_kind(events: Iterable[UUID], kind: str) -> set[UUID]:
+    """Which of these events are of a kind."""
+    return set(Event.objects.filter(id__in=list(events), kind=kind).values_list("id", flat=True))
 
 
 def programme_of(public_id: str) -> UUID:

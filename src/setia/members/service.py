@@ -276,6 +276,12 @@ def search(program: UUID, text: str, limit: int = 20, after: UUID | None = None)
     return [_person(row) for row in rows.order_by("-id")[:limit]]
 
 
+def ending(program: UUID, digits: str, limit: int) -> list[Person]:
+    """Members whose number ends with these digits, newest first."""
+    rows = _rows(program).filter(merged_into=None, is_pool=False, phone__endswith=digits)
+    return [_person(row) for row in rows.order_by("-id")[:limit]]
+
+
 def names(program: UUID, member: UUID) -> list[str]:
     """What means a member since their merges: numbers, masked, and what other systems call them."""
     own = selves(member)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from setia.portal import terms, views
+from setia.portal import rewards, terms, views
 
 app_name = "portal"
 urlpatterns = [
@@ -22,5 +22,11 @@ urlpatterns = [
     path("bukti", views.verifier, name="verifier"),
     path("m/<str:token>/profil", views.profile, name="profile"),
     path("m/<str:token>/level", views.level, name="level"),
+    path("m/<str:token>/hadiah", rewards.listed, name="rewards"),
+    path("m/<str:token>/hadiah/<str:name>", rewards.detail, name="reward"),
+    path("m/<str:token>/hadiah/<str:name>/tukar", rewards.redeem, name="redeem"),
+    path("m/<str:token>/kupon", rewards.vouchers, name="vouchers"),
+    path("m/<str:token>/kupon/<str:code>", rewards.voucher, name="voucher"),
+    path("m/<str:token>/cap", rewards.stamps, name="stamps"),
     path("m/<str:token>/ajak", views.friends, name="friends"),
 ]

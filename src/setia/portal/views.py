@@ -27,7 +27,7 @@ from setia.kit import ids, money, texts, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
-from setia.portal import ladder
+from setia.portal import catalogue, ladder
 from setia.proof import promises, seals, witnesses
 from setia.proof import service as record
 from setia.referrals import service as referrals
@@ -129,7 +129,7 @@ def welcome(request: HttpRequest, slug: str, word: str) -> HttpResponse:
         except Refusal as refusal:
             refused = refusal
     # With no-referrer a browser sends its form with `Origin: null`, and Django refuses that.
-    return _private(pages.form(request, "portal/welcome.html", values, refused), referrer="same-origin")
+    return private(pages.form(request, "portal/welcome.html", values, refused), referrer="same-origin")
 
 
 def _born(request: HttpRequest, person: Person) -> tuple[int, int]:
@@ -164,7 +164,7 @@ def _agree(programme: Programme, person: Person, given: bool) -> None:
         members.agree(programme.id, person.id, {"marketing": given}, "web", time.now())
 
 
-def _private(response: HttpResponse, referrer: str = "no-referrer") -> HttpResponse:
+def private(response: HttpResponse, referrer: str = "no-referrer") -> HttpResponse:
     """The address is the key, so it must not leak to other sites, search engines or shared caches."""
     response["Referrer-Policy"] = referrer
     response["X-Robots-Tag"] = "noindex"
@@ -180,9 +180,9 @@ def of_member(page: MemberPage) -> Callable[..., HttpResponse]:
     def view(request: HttpRequest, token: str, **more: str) -> HttpResponse:
         try:
             person = members.by_link(token)
-            return _private(page(request, tenancy.programme_by_id(person.program_id), person, token, **more))
+            return private(page(request, tenancy.programme_by_id(person.program_id), person, token, **more))
         except Refusal as refusal:
-            return _private(pages.refused(request, refusal))
+            return private(pages.refused(request, refusal))
 
     return view
 
@@ -198,10 +198,11 @@ def home(request: HttpRequest, programme: Programme, person: Person, token: str)
         "pool": members.pool_of(person),
         "status": tiers.status(programme, person.id, now, lang),
         "latest": queries.timeline(programme, person.id, lang, limit=3).items,
+        **catalogue.nearby(programme, person, lang),
         "sealed": seals.has(programme, person.id),
         "brings": referrals.is_on(programme),
     }
-    return _show(request, "home", programme, person, token, values)
+    return show(request, "home", programme, person, token, values)
 
 
 def _expiring(person: Person, now: datetime) -> tuple[datetime, int] | None:
@@ -219,7 +220,7 @@ def history(request: HttpRequest, programme: Programme, person: Person, token: s
         (_month(key), list(items))
         for key, items in groupby(page.items, key=lambda each: _first(each, programme))
     ]
-    return _show(request, "history", programme, person, token, {"months": months, "after": page.after})
+    return show(request, "history", programme, person, token, {"months": months, "after": page.after})
 
 
 def _first(happening: queries.Happening, programme: Programme) -> tuple[int, int]:
@@ -240,7 +241,7 @@ def happening(
     receives = queries.event(programme, event).other_id == person.id
     path = reverse("portal:receipt", args=[pages.lasting(RECEIPT, f"{found.id}{IN if receives else ''}")])
     values = {"happening": found, "log_key": record.verifier_key(programme), "receipt": path}
-    return _show(request, "happening", programme, person, token, values)
+    return show(request, "happening", programme, person, token, values)
 
 
 @of_member
@@ -279,9 +280,9 @@ def public(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             programme = tenancy.programme_by_id(queries.programme_of(event))
             reader = queries.event(programme, event).other_id if inward else None
             found = queries.happening(programme, event, pages.lang(request), member=reader)
-            return _private(page(request, programme, found, word, **more))
+            return private(page(request, programme, found, word, **more))
         except Refusal as refusal:
-            return _private(pages.refused(request, refusal))
+            return private(pages.refused(request, refusal))
 
     return view
 
@@ -328,7 +329,7 @@ def level(request: HttpRequest, programme: Programme, person: Person, token: str
         "rungs": ladder.rungs(programme, now, lang),
         "now": now,
     }
-    return _show(request, "level", programme, person, token, values)
+    return show(request, "level", programme, person, token, values)
 
 
 @of_member
@@ -352,7 +353,7 @@ def profile(request: HttpRequest, token: str) -> HttpResponse:
         person = members.by_link(token)
         programme = tenancy.programme_by_id(person.program_id)
     except Refusal as refusal:
-        return _private(pages.refused(request, refusal))
+        return private(pages.refused(request, refusal))
     values: dict[str, Any] = {
         "programme": programme,
         "person": person,
@@ -373,10 +374,10 @@ def profile(request: HttpRequest, token: str) -> HttpResponse:
         except Refusal as refusal:
             refused = refusal
     # With no-referrer a browser sends its form with `Origin: null`, and Django refuses that.
-    return _private(pages.form(request, "portal/profile.html", values, refused), referrer="same-origin")
+    return private(pages.form(request, "portal/profile.html", values, refused), referrer="same-origin")
 
 
-def _show(
+def show(
     request: HttpRequest, page: str, programme: Programme, person: Person, token: str, values: dict[str, Any]
 ) -> HttpResponse:
     shared = {"programme": programme, "person": person, "token": token, "here": page}

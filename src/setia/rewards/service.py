@@ -306,9 +306,13 @@ class Basket:
     vouchers: Sequence[tuple[str, int, Refusal | None]]
 
 
-def validate(caller: Caller, told: Told) -> Basket:
-    """What a basket and the vouchers presented with it come to. Nothing is written."""
-    asked, told.no_use, told.applied = list(told.vouchers), {}, None
+def validate(caller: Caller, told: Told, *, is_offered: bool = True) -> Basket:
+    """What a basket and the vouchers presented with it come to, with all it is offered or what was applied of that.
+
+    Nothing is written.
+    """
+    asked, told.no_use = list(told.vouchers), {}
+    told.applied = None if is_offered else told.applied
     case, plan = intake.tried(caller, told)
     receipt = receipts.fresh(case, plan, is_preview=True)
     entries = {entry.rule: entry for entry in receipt.entries if entry.verb == "ask"}

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from setia.till import views
+from setia.till import redeeming, views
 
 app_name = "till"
 urlpatterns = [
@@ -14,5 +14,8 @@ urlpatterns = [
     path("batal/<str:event>", views.undo, name="undo"),
     path("batalkan/<str:event>", views.void, name="void"),
     path("daftar", views.register, name="register"),
+    path("hadiah/<str:member>", redeeming.shelf, name="shelf"),
+    path("tukar/<str:member>/<str:reward>", redeeming.redeem, name="redeem"),
+    path("kupon/<str:code>", redeeming.voucher, name="voucher"),
     path("outlet", views.choose_outlet, name="outlet"),
 ]

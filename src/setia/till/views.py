@@ -1,13 +1,12 @@
 """The till's pages: one to give points, one that says what came of it, one to register somebody."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import wraps
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,6 +20,7 @@ from setia.intake import join as joining
 from setia.intake import service as intake
 from setia.intake.types import (
     MOST_APPLIED,
+    MOST_VOUCHERS,
     Applied,
     MemberRef,
     Money,
@@ -35,77 +35,43 @@ from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
 from setia.referrals import service as referrals
+from setia.rewards import counter, words
+from setia.rewards import service as rewards
+from setia.rewards.rotating import PREFIX
+from setia.rewards.types import REDEEMED, STAMP, USED
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Place
 from setia.tiers import service as tiers
-from setia.till import finding
+from setia.till import desk, finding, redeeming
 from setia.web import pages
 
 UNDO = timedelta(seconds=60)  # what the button counts down
 LATE = timedelta(seconds=30)  # slack for a slow line before the answer is a clear no
+UNDONE_HERE = (MADE, REDEEMED, USED)
 PRESETS = (25_000, 50_000, 100_000)
-OUTLET = "till_outlet"
-
-TillPage = Callable[..., HttpResponse]
-
-
-def for_staff(page: TillPage) -> Callable[..., HttpResponse]:
-    """A page for staff who may sell, with who they are and where. Refuses `not_allowed`."""
-
-    @wraps(page)
-    def view(request: HttpRequest, **more: str) -> HttpResponse:
-        staff: Any = request.user
-        if not staff.is_authenticated:
-            return redirect_to_login(request.get_full_path())
-        if not tenancy.may(staff, "till"):
-            raise Refusal("not_allowed", status=403)
-        found = tenancy.programmes(staff.merchant_id)
-        if not found:
-            raise NotFound("programme")
-        return page(request, tenancy.staff_caller(staff, found[0]), **more)
-
-    return view
-
-
-def _places(request: HttpRequest, caller: Caller) -> tuple[list[Place], Place | None]:
-    """The outlets to choose from and the one this till stands in: the cashier's own, the chosen, or the only one."""
-    staff: Any = request.user
-    places = tenancy.outlets(caller.programme.id)
-    wanted = staff.outlet_id or request.session.get(OUTLET, "")
-    here = next((place for place in places if str(place.id) == str(wanted)), None)
-    return places, here or (places[0] if len(places) == 1 else None)
-
-
-def _show(
-    request: HttpRequest, caller: Caller, page: str, values: dict[str, Any], refusal: Refusal | None = None
-) -> HttpResponse:
-    staff: Any = request.user
-    places, here = _places(request, caller)
-    shared = {
-        "programme": caller.programme,
-        "staff": staff,
-        "places": places,
-        "place": here,
-        "may_console": tenancy.may(staff, "console"),
-        "may_move": staff.outlet_id is None and len(places) > 1,
-    }
-    return pages.form(request, f"till/{page}.html", {**shared, **values}, refusal)
-
 
 # Giving points
 
 
 @require_GET
-@for_staff
+@desk.for_staff
 def main(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page a cashier works on: find, amount, give."""
-    if _places(request, caller)[1] is None and tenancy.outlets(caller.programme.id):
-        return _show(request, caller, "outlet", {})
-    return _sale(request, caller, _new_sale(request.GET.get("m", "")))
+    if desk.places(request, caller)[1] is None and tenancy.outlets(caller.programme.id):
+        return desk.show(request, caller, "outlet", {})
+    return _sale(request, caller, _new_sale(request.GET.get("m", ""), request.GET.get("v", "")))
 
 
-def _new_sale(member: str) -> dict[str, Any]:
-    return {"order": f"till-{ids.new()}", "member": member, "amount": "", "q": "", "apply": {}}
+def _new_sale(member: str, voucher: str) -> dict[str, Any]:
+    vouchers = [voucher] if voucher else []
+    return {
+        "order": desk.new_key(),
+        "member": member,
+        "amount": "",
+        "q": "",
+        "apply": {},
+        "vouchers": vouchers,
+    }
 
 
 def _sale(
@@ -115,17 +81,17 @@ def _sale(
 
     Somebody quicker than the page's script sends a number that nobody was shown for yet: then they are shown now.
     """
-    place = _places(request, caller)[1]
-    found = finding.find(caller.programme, sale["q"]) if sale["q"] and not sale["member"] else None
+    place = desk.places(request, caller)[1]
+    found = finding.find(caller, sale["q"]) if sale["q"] and not sale["member"] else None
     person = _chosen(caller, sale["member"]) or (found.only if found else None)
     values = {
         "sale": sale,
         "presets": PRESETS,
         "latest": _latest(caller, place, pages.lang(request)),
         "found": found,
-        "card": _card(request, caller, person) if person else None,
+        "card": _chosen_card(request, caller, person, found, sale["vouchers"]) if person else None,
     }
-    return _show(request, caller, "main", values, refusal)
+    return desk.show(request, caller, "main", values, refusal)
 
 
 def _latest(caller: Caller, place: Place | None, lang: str) -> list[queries.Happening]:
@@ -147,16 +113,32 @@ def _card(request: HttpRequest, caller: Caller, person: Person) -> dict[str, Any
     return {"person": person, "points": points, "status": status, "pool": members.pool_of(person)}
 
 
+def _chosen_card(
+    request: HttpRequest, caller: Caller, person: Person, found: finding.Found | None, on: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The card of who is chosen, with what they can use now and their stamps."""
+    place, lang = desk.places(request, caller)[1], pages.lang(request)
+    outlet = place.code if place else None
+    return {
+        **_card(request, caller, person),
+        "usable": redeeming.usable(caller, person, outlet, lang, on, found),
+        "stamps": redeeming.stamps(caller, person, lang),
+        "has_shelf": redeeming.has_any(caller),
+    }
+
+
 @require_GET
-@for_staff
+@desk.for_staff
 def find(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """Who fits what was typed: one card, several to choose from, or a number to register."""
-    found = finding.find(caller.programme, request.GET.get("q", ""))
+    """Who fits what was typed: one card, several to choose from, a number to register, or a code that is no good."""
+    lang = pages.lang(request)
+    found = finding.find(caller, request.GET.get("q", ""))
     only = _chosen(caller, request.GET.get("m", "")) or found.only
     values = {
         "found": found,
+        "problem": found.no and f"{found.no.message(lang)} {found.no.fix(lang)}",
         "q": request.GET.get("q", "").strip(),
-        "card": _card(request, caller, only) if only else None,
+        "card": _chosen_card(request, caller, only, found) if only else None,
     }
     response = render(request, "till/who.html", values)
     response["HX-Trigger-After-Settle"] = "who"
@@ -164,7 +146,7 @@ def find(request: HttpRequest, caller: Caller) -> HttpResponse:
 
 
 @require_GET
-@for_staff
+@desk.for_staff
 def preview(request: HttpRequest, caller: Caller) -> HttpResponse:
     """What the sale on the page would give, from the same decision that booking it makes."""
     sale = _typed(request.GET)
@@ -181,7 +163,8 @@ def _offered(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> dict
     """What a sale may have taken off, with what the cashier ticked of it, and what it then gives."""
     lang = pages.lang(request)
     sale["apply"], seen, ticked = {}, request.GET.getlist("seen"), request.GET.getlist("apply")
-    receipt = intake.preview(caller, _told(request, caller, sale))
+    basket = rewards.validate(caller, _told(request, caller, sale))
+    receipt = basket.receipt
     offers = receipts.offered(receipt, caller.programme)
     names = catalog.names(caller.programme.id, [offer["sku"] for offer in offers if "sku" in offer])
     for offer in offers:
@@ -195,10 +178,11 @@ def _offered(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> dict
         )
     sale["apply"] = _applied([offer["value"] for offer in offers if offer["is_on"]])
     if not all(offer["is_on"] for offer in offers):
-        receipt = intake.preview(caller, _told(request, caller, sale), is_offered=False)
+        receipt = rewards.validate(caller, _told(request, caller, sale), is_offered=False).receipt
     return {
         "receipt": receipt,
         "offers": offers,
+        "useless": [words.why_not(caller.programme, no, lang) for _, _, no in basket.vouchers if no],
         "pay": (money.parse(sale["amount"]) or 0) - _off(sale),
         "lines": _lines(caller, receipt, lang),
     }
@@ -219,17 +203,22 @@ def _off(sale: dict[str, Any]) -> int:
 
 def _lines(caller: Caller, receipt: Receipt, lang: str) -> list[dict[str, Any]]:
     return [
-        {"why": receipts.reason(entry, caller.programme, lang), "entry": entry}
+        {
+            "why": receipts.reason(entry, caller.programme, lang),
+            "entry": entry,
+            "is_stamp": entry.asset.startswith(STAMP),
+        }
         for entry in receipt.entries
-        if entry.verb != "ask"
+        if entry.verb == "give"
     ]
 
 
 def _typed(data: Any) -> dict[str, Any]:
     typed: dict[str, Any] = {
-        name: str(data.get(name, ""))[:80] for name in ("order", "member", "amount", "q")
+        name: str(data.get(name, ""))[:120] for name in ("order", "member", "amount", "q")
     }
-    return {**typed, "apply": _applied(data.getlist("apply")[:MOST_APPLIED])}
+    vouchers = [each[:40] for each in data.getlist("voucher")[:MOST_VOUCHERS]]
+    return {**typed, "apply": _applied(data.getlist("apply")[:MOST_APPLIED]), "vouchers": vouchers}
 
 
 def _told(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> Told:
@@ -239,11 +228,11 @@ def _told(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> Told:
         raise Refusal("no_member", status=422, param="q")
     if not total or total > money.LARGEST:
         raise Refusal("bad_amount", status=422, param="amount", value=sale["amount"])
-    place = _places(request, caller)[1]
+    place = desk.places(request, caller)[1]
     applied = [Applied(rule=rule, amount=amount) for rule, amount in sale["apply"].items()]
     paid = Money(amount=max(0, total - _off(sale)))
     body = PurchaseBody(
-        order=Order(id=sale["order"] or "till", total=paid, applied=applied),
+        order=Order(id=sale["order"] or "till", total=paid, applied=applied, vouchers=sale["vouchers"]),
         member=MemberRef(id=sale["member"]),
         outlet=place.code if place else None,
     )
@@ -251,14 +240,14 @@ def _told(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> Told:
 
 
 @require_http_methods(["GET", "POST"])
-@for_staff
+@desk.for_staff
 def give(request: HttpRequest, caller: Caller) -> HttpResponse:
     """Book the sale once, however often the form is sent: its number is the key."""
     if request.method == "GET":  # somebody switched the language on an answer to a form
         return redirect("till:main")
     sale = _typed(request.POST)
     try:
-        if not sale["order"].startswith("till-"):
+        if not sale["order"].startswith(desk.OWN):
             raise Refusal("stale_form", status=422)
         receipt = intake.accept(caller, _told(request, caller, sale), sale["order"])
     except Refusal as refusal:
@@ -269,7 +258,7 @@ def give(request: HttpRequest, caller: Caller) -> HttpResponse:
 
 
 @require_GET
-@for_staff
+@desk.for_staff
 def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     """What came of it: the points, the new total, and for a minute the way back."""
     lang = pages.lang(request)
@@ -286,13 +275,16 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
         "taken": -found.points,
         "receipt_link": settings.BASE_URL + code,
         "is_undoing": found.kind in (RETURNED, VOIDED),
-        "seconds_left": left if found.kind == MADE and not found.is_undone else 0,
+        "seconds_left": left if found.kind in UNDONE_HERE and not found.is_undone else 0,
         "may_void": found.can_be_voided and tenancy.may(staff, "void"),
         "tier": next(
             (line for line in found.lines if line.asset.startswith("tier/") and line.verb == "give"), None
         ),
     }
-    return _show(request, caller, "result", values)
+    if found.kind in (REDEEMED, USED):
+        values |= redeeming.came_of(caller, found, receipt, lang)
+        return desk.show(request, caller, "given", values)
+    return desk.show(request, caller, "result", values)
 
 
 def _id(event: str) -> UUID:
@@ -303,26 +295,26 @@ def _id(event: str) -> UUID:
 
 
 @require_http_methods(["GET", "POST"])
-@for_staff
+@desk.for_staff
 def undo(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
-    """Take a sale back whole, within the minute. Refuses `undo_late`."""
+    """Take a sale, a redemption or a voucher's use back whole, within the minute. Refuses `undo_late`."""
     if request.method == "GET":
         return redirect("till:result", event)
-    sale = queries.happening(caller.programme, event, pages.lang(request))
+    done = queries.event(caller.programme, event)
     if (
-        sale.kind != MADE
-        or not sale.external_id.startswith("till-")
-        or caller.programme.now() > sale.at + UNDO + LATE
+        done.kind not in UNDONE_HERE
+        or not done.external_id.startswith((desk.OWN, PREFIX))
+        or caller.programme.now() > done.at + UNDO + LATE
     ):
         raise Refusal("undo_late", status=409)
-    receipt = by_hand.undo(caller, sale.id)
+    receipt = counter.take_back(done, partial(by_hand.undo, caller))
     return redirect("till:result", ids.public("evt", receipt.event_id))
 
 
 @require_http_methods(["GET", "POST"])
-@for_staff
+@desk.for_staff
 def void(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
-    """Take a sale back whole at any time, with a reason, for roles that may. Refuses `not_allowed`."""
+    """Take a sale, or what was done with a reward, back whole at any time, with a reason, for roles that may. Refuses `not_allowed`."""
     staff: Any = request.user
     if not tenancy.may(staff, "void"):
         raise Refusal("not_allowed", status=403)
@@ -330,29 +322,36 @@ def void(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     sale = queries.happening(caller.programme, event, lang)
     typed = {"id": request.POST.get("id", f"void-{ids.new()}"), "reason": request.POST.get("reason", "")}
     values = {"happening": sale, "reasons": by_hand.VOID_REASONS, "typed": typed}
+    row = queries.event(caller.programme, sale.id)
+
+    def void_one(each: str) -> Receipt:
+        id = typed["id"] if each == sale.id else f"{typed['id']}.use"
+        return by_hand.void(caller, each, typed["reason"], id)
+
     if request.method == "POST":
         try:
-            receipt = by_hand.void(caller, sale.id, typed["reason"], typed["id"])
+            receipt = counter.take_back(row, void_one)
         except Refusal as refusal:
-            return _show(request, caller, "void", values, refusal)
+            return desk.show(request, caller, "void", values, refusal)
         return redirect("till:result", ids.public("evt", receipt.event_id))
-    receipt = by_hand.preview_void(caller, sale.id)
-    values |= {"receipt": receipt, "lines": queries.lines(caller.programme, receipt, lang)}
-    return _show(request, caller, "void", values)
+    if row.kind != REDEEMED or not counter.handed_over(row):
+        receipt = by_hand.preview_void(caller, sale.id)
+        values |= {"receipt": receipt, "lines": queries.lines(caller.programme, receipt, lang)}
+    return desk.show(request, caller, "void", values)
 
 
 # Registering
 
 
 @require_http_methods(["GET", "POST"])
-@for_staff
+@desk.for_staff
 def register(request: HttpRequest, caller: Caller) -> HttpResponse:
     """A new member by number and, if they like, a name. Who is known already is simply opened."""
     names = ("phone", "nickname", "code", "order", "referred_by")
     typed: dict[str, Any] = {name: (request.POST or request.GET).get(name, "")[:80] for name in names}
     typed["policy"], typed["brings"] = joining.policy(caller.programme), referrals.is_on(caller.programme)
     if request.method == "GET":
-        return _show(request, caller, "register", typed)
+        return desk.show(request, caller, "register", typed)
     known = members.by_phone(caller.programme.id, typed["phone"])
     if known:
         return redirect(f"{reverse('till:main')}?m={known.public_id}")
@@ -367,8 +366,8 @@ def register(request: HttpRequest, caller: Caller) -> HttpResponse:
             referred_by=typed["referred_by"],
         )
     except Refusal as refusal:
-        return _show(request, caller, "register", typed, refusal)
-    return _show(
+        return desk.show(request, caller, "register", typed, refusal)
+    return desk.show(
         request,
         caller,
         "registered",
@@ -380,10 +379,10 @@ def _first_purchase(request: HttpRequest, caller: Caller, typed: dict[str, Any])
     """The sale somebody joins by, of nobody's yet. Refuses `bad_amount`."""
     if typed["policy"].is_open or not typed["order"].strip():
         return None
-    total, place = money.parse(typed["order"]), _places(request, caller)[1]
+    total, place = money.parse(typed["order"]), desk.places(request, caller)[1]
     if not total or total > money.LARGEST:
         raise Refusal("bad_amount", status=422, param="order", value=typed["order"])
-    order = Order(id=f"till-{ids.new()}", total=Money(amount=total))
+    order = Order(id=desk.new_key(), total=Money(amount=total))
     return understand.purchase(PurchaseBody(order=order, outlet=place.code if place else None), caller.source)
 
 
@@ -394,11 +393,11 @@ def _own_phone(caller: Caller, person: Person) -> str:
 
 
 @require_http_methods(["GET", "POST"])
-@for_staff
+@desk.for_staff
 def choose_outlet(request: HttpRequest, caller: Caller) -> HttpResponse:
     """Where this till stands, kept for the session."""
     places = {str(place.id) for place in tenancy.outlets(caller.programme.id)}
     if request.method == "POST" and request.POST.get("outlet") in places:
-        request.session[OUTLET] = request.POST["outlet"]
+        request.session[desk.OUTLET] = request.POST["outlet"]
         return redirect("till:main")
-    return _show(request, caller, "outlet", {})
+    return desk.show(request, caller, "outlet", {})

@@ -4,6 +4,7 @@
   const $ = (id) => document.getElementById(id);
   const say = (text) => { $("live").textContent = text; };
   const found = () => document.querySelector("#who [data-found]");
+  const ahead = () => document.querySelector("#who [data-go]") || $("amount"); // what a member's code asked for goes first
 
   document.addEventListener("htmx:beforeRequest", (event) => event.detail.target.setAttribute("aria-busy", "true"));
   document.addEventListener("htmx:afterRequest", (event) => event.detail.target.removeAttribute("aria-busy"));
@@ -38,7 +39,7 @@
     if (event.target.id === "q" && $("who") && found()) { $("who").replaceChildren(); htmx.trigger(document.body, "who"); }
   });
   document.addEventListener("who", () => {
-    if (found() && (goOn || document.activeElement === document.body)) $("amount").focus();
+    if (found() && (goOn || document.activeElement === document.body)) ahead().focus();
     goOn = false;
   });
   document.addEventListener("click", (event) => {
@@ -59,17 +60,19 @@
     F4: () => $("amount")?.select(),
     F8: () => document.querySelector("[data-register]")?.click(),
   };
+  const use = (key) => { const one = document.querySelector(`#who [data-use="${key}"]`); one?.click(); return one; };
   document.addEventListener("keydown", (event) => {
     const at = document.activeElement, typing = at.matches("input[type=text]:not(#amount), input[type=tel], input[type=search], input[type=email]");
     if (document.querySelector("dialog[open]")) return;
     if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
+    else if ("123".includes(event.key) && (event.altKey || !at.matches("input:not([type=checkbox])")) && use(event.key)) event.preventDefault();
     else if (event.key === "/" && !typing && $("q")) { event.preventDefault(); $("q").select(); }
     else if (event.key === "?" && !typing && $("help")) { event.preventDefault(); $("help").showModal(); }
     else if (event.key === "z" && (event.ctrlKey || event.metaKey) && $("undo")) { event.preventDefault(); $("undo").requestSubmit(); }
     else if (event.key === "Enter" && $("finish") && !at.matches("a, button, summary, input, select")) { event.preventDefault(); $("finish").click(); }
     else if (event.key === "Enter" && at.id === "q" && $("sale")) {
       event.preventDefault();
-      if (found()) $("amount").focus();
+      if (found()) ahead().focus();
       else { goOn = true; htmx.trigger(at, "look"); }
     }
   });

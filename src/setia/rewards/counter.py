@@ -1,0 +1,72 @@
+"""Rewards over the counter: redeemed and handed over, a voucher used, set aside, let go, taken back. All on the one road."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+
+from setia.engine.vocabulary import RELEASED, VOIDED
+from setia.intake import service as intake
+from setia.intake import understand
+from setia.intake.models import Event
+from setia.intake.types import EventBody, Receipt
+from setia.kit import ids
+from setia.members.service import Person
+from setia.rewards import service
+from setia.rewards.types import HELD, REDEEMED, USED
+from setia.tenancy.types import Caller
+
+_USE = ".use"  # of a redemption that was handed over at once
+
+
+def redeem(
+    caller: Caller, person: Person, reward: str, key: str, outlet: str | None, *, is_handed_over: bool
+) -> Receipt:
+    """A reward for its price; its voucher is used at once where it is handed over, both or neither.
+
+    Sent again with its `key` it is the same redemption. Refuses as the two events do.
+    """
+    with transaction.atomic():
+        receipt = service.redeem(caller, person, reward, key, outlet=outlet)
+        if is_handed_over and not receipt.is_replay:
+            (code,) = service.given(caller.programme.id, receipt).values()
+            use(caller, code, f"{key}{_USE}", outlet)
+    return receipt
+
+
+def use(caller: Caller, voucher: str, key: str, outlet: str | None) -> Receipt:
+    """A voucher, by its code or the hold that keeps it, is handed over for what it is worth."""
+    return _tell(caller, USED, key, {"voucher": voucher}, outlet)
+
+
+def hold(caller: Caller, voucher: str, key: str, outlet: str | None) -> Receipt:
+    """A voucher is set aside for ten minutes."""
+    return _tell(caller, HELD, key, {"voucher": voucher}, outlet)
+
+
+def release(caller: Caller, hold: str) -> Receipt:
+    """A voucher that was set aside can be used again. Refuses `hold_resolved`."""
+    return _tell(caller, RELEASED, f"release:{hold}", {"hold": hold}, None)
+
+
+def _tell(caller: Caller, kind: str, key: str, data: dict[str, Any], outlet: str | None) -> Receipt:
+    body = EventBody(kind=kind, id=key, outlet=outlet, data=data)
+    return intake.accept(caller, understand.event(body, caller.source), f"{kind}:{key}")
+
+
+def handed_over(redemption: Event) -> Event | None:
+    """The use of a redemption's voucher that came with it and still stands."""
+    name = f"{redemption.external_id}{_USE}"
+    found = Event.objects.filter(
+        program_id=redemption.program_id, source=redemption.source, external_id=name, kind=USED
+    ).first()
+    is_undone = found and Event.objects.filter(corrects_id=found.id, kind=VOIDED).exists()
+    return None if is_undone else found
+
+
+def take_back(event: Event, undo: Callable[[str], Receipt]) -> Receipt:
+    """Undo a redemption and, before it, the use that came with it; or whatever else it was. All of it or nothing."""
+    with transaction.atomic():
+        if event.kind == REDEEMED and (use := handed_over(event)):
+            undo(ids.public("evt", use.id))
+        return undo(ids.public("evt", event.id))
