@@ -66,9 +66,7 @@ def test_a_card_that_ran_out_and_one_taken_back(senja):
     old = NOON - timedelta(days=85)
     sold, code = sell(senja, "K", 50_000, old)
     refused("card_amount", sell, senja, "L", 5_000)
-    refused(
-        "not_a_card", tell, senja, "card.spent", "M", {"card": _voucher(senja), "amount": 1_000}, phone=None
-    )
+    refused("not_a_card", tell, senja, "card.spent", "M", {"card": _voucher(senja), "amount": 1_000})
     tell(senja, "card.spent", "B", {"card": code, "amount": 1_000}, phone=None)
     evt = ids.public("evt", sold.event_id)
     refused("card_spent", tell, senja, "event.voided", "V", {"event": evt, "reason": "salah"}, phone=None)
