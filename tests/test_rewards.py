@@ -344,3 +344,65 @@ def test_the_api_redeems_holds_confirms_uses_and_takes_back(senja):
     back = call("POST", f"/v1/redemptions/{again['id']}/release", {"reason": "salah"}, senja.key, idempotency="T7")
     assert back.status == 201 and back.body["points"] == 50
     sound(senja)
+
+
+def republished(shop, old, new):
+    from setia.programs import service as programs
+
+    text = programs.book(shop.programme.id, NOON).document
+    assert old in text
+    draft = programs.save_draft(shop.programme, text.replace(old, new), "test")
+    return programs.apply(shop.programme, draft.id, "test")
+
+
+def test_a_voucher_keeps_the_terms_of_the_version_that_gave_it(senja):
+    buy(senja, "A", 200_000, at=NOON - timedelta(hours=1))
+    _, mug = redeem(senja, "mug", "1")
+    _, hemat = redeem(senja, "hemat", "2")
+    line = next(each for each in RULES.splitlines(True) if "reward: mug" in each)
+    republished(senja, line, "")
+    now = senja.programme.now()
+    listed = {each.name: each for each in rewards.mine(senja.programme, person(senja))}
+    assert listed["mug"].reward.label["en"] == "Mug" and listed["mug"].state == "ready"
+    refused("not_found", redeem, senja, "mug", "3", now)
+    tell(senja, "voucher.used", "U", {"voucher": mug}, now, phone=None)
+    assert has(senja, "voucher/mug", now) == 0
+    sound(senja)
+
+
+def test_a_discount_with_unused_vouchers_stays_in_the_catalogue_without_its_price(senja):
+    buy(senja, "A", 200_000, at=NOON - timedelta(hours=1))
+    redeem(senja, "hemat", at=senja.programme.now())
+    listed = RULES.splitlines(True)
+    start = next(i for i, each in enumerate(listed) if "reward: hemat" in each)
+    whole = "".join(listed[start : start + 2])
+    no = refused("bad_document", republished, senja, whole, "")
+    assert [(each.code, each.values["n"]) for each in no.problems] == [("reward_in_use", 1)]
+    assert "hemat" in no.message("id") and "price" in no.message("en")
+    republished(senja, whole, whole.replace(" price: {points: 20},", ""))
+    refused("not_redeemable", redeem, senja, "hemat", "2", senja.programme.now())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("reward: kopi-gratis, head", "reward: kopi, head", "card_without_reward"),
+        ("price: {stamp/kopi: 5}, automatic: true,", "price: {points: 5},", "card_reward_price"),
+        ("name: Mug, kind", "name: Mug, partner: bunga, kind", "unknown_partner"),
+    ],
+)
+def test_what_must_be_mended_of_a_catalogue_is_said(old, new, code):
+    from setia.programs import service as programs
+
+    assert old in RULES
+    checked = programs.examine(RULES.replace(old, new), "Asia/Jakarta")
+    assert [each.code for each in checked.problems] == [code]
+    assert all("{value}" not in each.message(lang) for each in checked.problems for lang in ("id", "en"))
+
+
+def test_a_partners_reward_is_handed_over_not_taken_off_a_price():
+    from setia.programs import service as programs
+
+    text = RULES.replace("name: {id: Diskon 10%, en: 10% off},", "name: Hemat, partner: bunga,")
+    text = text.replace("rules:\n", "partners: {bunga: {name: Toko Bunga, share: 40}}\nrules:\n")
+    assert [each.code for each in programs.examine(text, "Asia/Jakarta").problems] == ["partner_discount"]

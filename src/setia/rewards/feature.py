@@ -23,5 +23,6 @@ FEATURE = Feature(
     facts=[Fact("reward", "choice")],
     asks=[Ask(REDEEM, do=service.redeem_full)],
     schedules=[Schedule("rewards.lapse", "* * * * *", service.lapse_due)],
-    sections={rules.CARDS: rules.cards, rules.CATALOGUE: rules.catalogue},
+    sections={rules.PARTNERS: rules.partners, rules.CARDS: rules.cards, rules.CATALOGUE: rules.catalogue},
+    review=service.review,
 )
