@@ -27,6 +27,7 @@ from setia.members.service import Person
 from setia.portal import ladder
 from setia.proof import promises, seals, witnesses
 from setia.proof import service as record
+from setia.rewards import pictures
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -345,3 +346,12 @@ def _show(
 ) -> HttpResponse:
     shared = {"programme": programme, "person": person, "token": token, "here": page}
     return render(request, f"portal/{page}.html", {**shared, **values})
+
+
+@require_GET
+def picture(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    """A reward's picture. Its name says what it holds, so whoever has it need never ask again. Refuses `not_found`."""
+    found = pictures.get(tenancy.programme(slug), name)
+    answer = HttpResponse(found.bytes, content_type=found.kind)
+    answer["Cache-Control"] = "public, max-age=31536000, immutable"
+    return answer
