@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from setia.console import backtest, corrections, imports, merging, people, programme, record, views
+from setia.console import backtest, catalogue, corrections, imports, merging, people, programme, record, views
 
 app_name = "console"
 urlpatterns = [
@@ -35,6 +35,13 @@ urlpatterns = [
     path("program/draf/<str:draft>/aturan/<str:place>", programme.rule, name="rule"),
     path("program/versi/<int:number>", programme.version, name="version"),
     path("program/versi/<int:number>/kembali", programme.rollback, name="rollback"),
+    path("hadiah", catalogue.listed, name="rewards"),
+    path("hadiah/<str:name>", catalogue.reward, name="reward"),
+    path("hadiah/<str:name>/hapus", catalogue.remove, name="reward_remove"),
+    path("kartu-cap", catalogue.cards, name="cards"),
+    path("kartu-cap/<str:name>", catalogue.card, name="card"),
+    path("mitra", catalogue.partners, name="partners"),
+    path("mitra/<str:name>.csv", catalogue.statement, name="partner_statement"),
     path("persetujuan", views.approvals, name="approvals"),
     path("persetujuan/<str:waiting>", views.approve, name="approve"),
     path("jejak", views.trail, name="trail"),

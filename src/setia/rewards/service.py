@@ -447,3 +447,32 @@ def stamps(programme: Programme, person: Person) -> list[tuple[Any, int]]:
     now = programme.now()
     cards = rules.stamp_cards(programs.book(programme.id, now)).values()
     return [(card, journal.spendable(person.id, f"{STAMP}{card.name}", now)) for card in cards]
+
+
+# What a visit brings
+
+RECENT = 1_000  # of the last purchases: enough for a median, few enough for a page
+
+
+def median_visit(programme: Programme, assets: Iterable[str]) -> dict[str, int]:
+    """How many units of each asset a member's purchase brings in the middle of the last thousand; 0 before there are any."""
+    asked = list(assets)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """WITH visit AS (SELECT id FROM intake_event WHERE program_id = %s AND member_id IS NOT NULL
+                 AND kind IN ('purchase.made', 'purchase.claimed') ORDER BY at DESC LIMIT %s),
+               brought AS (SELECT visit.id, asset, coalesce(sum(e.amount), 0) units FROM visit
+                 CROSS JOIN unnest(%s::text[]) asset
+                 LEFT JOIN journal_entry e ON e.event_id = visit.id AND e.asset = asset AND e.verb = 'give'
+                 GROUP BY 1, 2)
+               SELECT asset, percentile_disc(0.5) WITHIN GROUP (ORDER BY units)::bigint FROM brought GROUP BY 1""",
+            [programme.id, RECENT, asked],
+        )
+        return dict.fromkeys(asked, 0) | dict(cursor.fetchall())
+
+
+def visits_to(price: tuple[str, int] | None, median: Mapping[str, int]) -> int | None:
+    """How many visits in the middle a reward takes; None where that can't be said yet."""
+    if price is None or not median.get(price[0]):
+        return None
+    return -(-price[1] // median[price[0]])
