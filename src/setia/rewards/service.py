@@ -461,9 +461,9 @@ def median_visit(programme: Programme, assets: Iterable[str]) -> dict[str, int]:
         cursor.execute(
             """WITH visit AS (SELECT id FROM intake_event WHERE program_id = %s AND member_id IS NOT NULL
                  AND kind IN ('purchase.made', 'purchase.claimed') ORDER BY at DESC LIMIT %s),
-               brought AS (SELECT visit.id, asset, coalesce(sum(e.amount), 0) units FROM visit
-                 CROSS JOIN unnest(%s::text[]) asset
-                 LEFT JOIN journal_entry e ON e.event_id = visit.id AND e.asset = asset AND e.verb = 'give'
+               brought AS (SELECT visit.id, a.asset, coalesce(sum(e.amount), 0) units FROM visit
+                 CROSS JOIN unnest(%s::text[]) a(asset)
+                 LEFT JOIN journal_entry e ON e.event_id = visit.id AND e.asset = a.asset AND e.verb = 'give'
                  GROUP BY 1, 2)
                SELECT asset, percentile_disc(0.5) WITHIN GROUP (ORDER BY units)::bigint FROM brought GROUP BY 1""",
             [programme.id, RECENT, asked],
