@@ -329,7 +329,10 @@ def test_the_api_redeems_holds_confirms_uses_and_takes_back(senja):
     assert made.status == 201 and made.body["points"] == -50
     code = made.body["lines"][1]["code"]
     assert call("GET", f"/v1/vouchers/{code}", key=senja.key).body["state"] == "waiting"
-    assert call("POST", f"/v1/redemptions/{made.body['id']}/confirm", {}, senja.key, idempotency="T2").status == 201
+    assert (
+        call("POST", f"/v1/redemptions/{made.body['id']}/confirm", {}, senja.key, idempotency="T2").status
+        == 201
+    )
     found = call("GET", f"/v1/vouchers/{code.lower()}", key=senja.key).body
     assert found["state"] == "ready" and found["name"]["id"] == "Mug"
     held = call("POST", f"/v1/vouchers/{code}/hold", {"id": "H"}, senja.key, idempotency="T3")
@@ -340,8 +343,16 @@ def test_the_api_redeems_holds_confirms_uses_and_takes_back(senja):
     assert used.status == 201
     found = call("GET", f"/v1/vouchers/{code}", key=senja.key).body
     assert found["state"] == "used" and found["used_at"]
-    again = call("POST", "/v1/redemptions", {"id": "T6", "reward": "mug", "member": {"phone": RANI}}, senja.key, idempotency="T6").body
-    back = call("POST", f"/v1/redemptions/{again['id']}/release", {"reason": "salah"}, senja.key, idempotency="T7")
+    again = call(
+        "POST",
+        "/v1/redemptions",
+        {"id": "T6", "reward": "mug", "member": {"phone": RANI}},
+        senja.key,
+        idempotency="T6",
+    ).body
+    back = call(
+        "POST", f"/v1/redemptions/{again['id']}/release", {"reason": "salah"}, senja.key, idempotency="T7"
+    )
     assert back.status == 201 and back.body["points"] == 50
     sound(senja)
 
@@ -358,7 +369,6 @@ def republished(shop, old, new):
 def test_a_voucher_keeps_the_terms_of_the_version_that_gave_it(senja):
     buy(senja, "A", 200_000, at=NOON - timedelta(hours=1))
     _, mug = redeem(senja, "mug", "1")
-    _, hemat = redeem(senja, "hemat", "2")
     line = next(each for each in RULES.splitlines(True) if "reward: mug" in each)
     republished(senja, line, "")
     now = senja.programme.now()
@@ -451,7 +461,9 @@ def test_the_api_shows_the_catalogue_and_what_a_member_can_have(senja):
     assert call("GET", "/v1/rewards/tiada", key=senja.key).status == 404
     redeem(senja, "hemat")
     who = person(senja).public_id
-    choices = {each["reward"]: each for each in call("GET", f"/v1/members/{who}/rewards", key=senja.key).body["data"]}
+    choices = {
+        each["reward"]: each for each in call("GET", f"/v1/members/{who}/rewards", key=senja.key).body["data"]
+    }
     assert choices["mug"]["missing"] == 25 and not choices["mug"]["can"]
     assert choices["sofa"]["why_not"]["code"] == "tier_too_low" and choices["sofa"]["why_not"]["fix"]["en"]
     (mine,) = call("GET", f"/v1/members/{who}/vouchers", key=senja.key).body["data"]

@@ -5,7 +5,13 @@ from typing import Any
 
 from tests.journeys.test_journeys import browser, expect, sign_in
 from tests.journeys.test_record import _fine, place
-from tests.test_rewards import PNG
+
+# A green dot, the smallest picture that a browser shows.
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63e08ff30500013a00bbf9a207a80000000049454e44ae"
+    "426082"
+)
 
 __all__ = ["browser", "place"]
 
@@ -40,6 +46,7 @@ def test_an_owner_adds_a_reward_and_it_is_in_the_catalogue(place: Any, served: A
     expect(shown).to_contain_text("Rp20.000" if lang == "id" else "Rp20,000")
     expect(shown).to_contain_text("kunjungan" if lang == "id" else "visits")
     expect(shown.locator("img")).to_have_attribute("alt", "Gelas hijau" if lang == "id" else "A green mug")
+    assert shown.locator("img").evaluate("img => img.decode().then(() => img.naturalWidth)") == 1
     _fine(page)
 
     shown.get_by_role("link", name=name, exact=True).click()

@@ -100,9 +100,7 @@ def rule(form: Form, units: Mapping[str, str]) -> dict[str, Any]:
     found[form.what] = _given(form)
     limit: dict[str, Any] = {"each": form.limit_each, "every": form.limit_every}
     limit |= {
-        key: whole(text)
-        for key, text in (("at_most", form.limit_units), ("times", form.limit_times))
-        if text
+        key: whole(text) for key, text in (("at_most", form.limit_units), ("times", form.limit_times)) if text
     }
     if len(limit) > 2:
         found["limit"] = limit

@@ -120,7 +120,7 @@ def _shown(
         "label": each.label[lang],
         "terms": each.terms[lang] if each.terms else "",
         "alt": each.alt[lang] if each.alt else "",
-        "picture": pictures.address(programme, each.picture),
+        "picture": pictures.path(programme, each.picture),
         "is_stamps": bool(each.price and each.price[0].startswith(STAMP)),
         "units": each.price[1] if each.price else 0,
         "left": rewards.stock_left(programme, each),
@@ -193,7 +193,7 @@ def _reward_page(
         "name": name,
         "form": form,
         "wrongs": wrongs or {},
-        "shot": pictures.address(programme, form.picture),
+        "shot": pictures.path(programme, form.picture),
         "kinds": KINDS,
         "assets": list(book.expires),
         "uses": forms.USES,
@@ -291,7 +291,9 @@ def card(request: HttpRequest, programme: Programme, name: str) -> HttpResponse:
             path = f"{rules.CARDS}.{to}"
         checked = programs.check_text(programme, changed)
         if not checked.is_fit:
-            return _card_page(request, programme, name, form, wrongs=_said(checked, path, pages.lang(request)))
+            return _card_page(
+                request, programme, name, form, wrongs=_said(checked, path, pages.lang(request))
+            )
         return _publish(request, programme, changed, reverse("console:cards"))
     except Refusal as refusal:
         return _card_page(request, programme, name, form, wrong=refusal)
@@ -372,7 +374,9 @@ def _partners_page(
     for each in settling.partners(programme):
         lines = settling.statement(programme, each.name)
         rows = [(line, line.label[lang]) for line in lines]
-        found.append({"partner": each, "label": each.label[lang], "rows": rows, "total": settling.total(lines)})
+        found.append(
+            {"partner": each, "label": each.label[lang], "rows": rows, "total": settling.total(lines)}
+        )
     values: dict[str, Any] = {"partners": found, "typed": typed or {}, "wrongs": wrongs or {}}
     if wrong:
         values["wrong"] = _wrong(request, wrong)

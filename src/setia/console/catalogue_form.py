@@ -57,7 +57,7 @@ class RewardForm:
 
 def posted_reward(data: Any) -> RewardForm:
     """The form as it was sent."""
-    plain = {name: str(data.get(name, "")).strip() for name in _REWARD if name in data}
+    plain: dict[str, Any] = {name: str(data.get(name, "")).strip() for name in _REWARD if name in data}
     return replace(RewardForm(), **plain, weekdays=tuple(data.getlist("weekdays")))
 
 
@@ -113,7 +113,8 @@ def _use(form: RewardForm) -> dict[str, Any]:
 
 def shown_reward(item: Mapping[str, Any]) -> RewardForm:
     """The form of a reward of the text."""
-    price = item.get("price") if isinstance(item.get("price"), dict) else {}
+    said = item.get("price")
+    price: Mapping[str, Any] = said if isinstance(said, dict) else {}
     units = next(((key, value) for key, value in price.items() if key != "rupiah"), ("points", ""))
     hours, limit, valid = item.get("hours") or ["", ""], item.get("at_most"), str(item.get("valid", ""))
     form = RewardForm(
@@ -152,7 +153,9 @@ def _used(form: RewardForm, use: Mapping[str, Any]) -> RewardForm:
     if not use:
         return form
     if keys == {"discount"} and isinstance(what, dict) and set(what) <= {"percent", "at_most"}:
-        return replace(form, use="percent", number=str(what.get("percent", "")), most=str(what.get("at_most", "")))
+        return replace(
+            form, use="percent", number=str(what.get("percent", "")), most=str(what.get("at_most", ""))
+        )
     if keys == {"discount"} and isinstance(what, dict) and set(what) == {"amount"}:
         return replace(form, use="amount", number=str(what["amount"]))
     if keys == {"free_item"} and isinstance(use["free_item"], dict) and set(use["free_item"]) == {"sku"}:
@@ -185,7 +188,8 @@ class CardForm:
 def posted_card(data: Mapping[str, str]) -> CardForm:
     """The form as it was sent."""
     names = [name for name in CardForm.__dataclass_fields__ if name != "other_for"]
-    return replace(CardForm(), **{name: str(data.get(name, "")).strip() for name in names if name in data})
+    plain: dict[str, Any] = {name: str(data.get(name, "")).strip() for name in names if name in data}
+    return replace(CardForm(), **plain)
 
 
 def card(form: CardForm, old: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -208,7 +212,9 @@ def card(form: CardForm, old: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 def full_card(form: CardForm, name: str, listed: list[dict[str, Any]]) -> tuple[int | None, dict[str, Any]]:
     """The reward of a full card with the card as its price: its place in the catalogue, None when it is new."""
     price = {f"{STAMP}{name}": whole(form.full)}
-    place = next((i for i, each in enumerate(listed) if form.reward and each.get("reward") == form.reward), None)
+    place = next(
+        (i for i, each in enumerate(listed) if form.reward and each.get("reward") == form.reward), None
+    )
     if place is not None:
         return place, {**listed[place], "price": price}
     made = {"reward": slug(form.gift_id or form.gift_en)[:48], "name": _pair(form.gift_id, form.gift_en)}
@@ -229,7 +235,11 @@ def shown_card(name: str, item: Mapping[str, Any]) -> CardForm:
     counted = item.get("for")
     if not counted:
         return form
-    if isinstance(counted, dict) and counted.get("fact") in COUNTS and set(counted) - {"fact"} <= {"is", "one_of"}:
+    if (
+        isinstance(counted, dict)
+        and counted.get("fact") in COUNTS
+        and set(counted) - {"fact"} <= {"is", "one_of"}
+    ):
         return replace(form, counts=counted["fact"], which=_said(counted.get("one_of", counted.get("is"))))
     return replace(form, other_for=True)
 
@@ -246,7 +256,7 @@ def _pair(one: str, two: str) -> Any:
     return (pair if pair["id"] != pair["en"] else pair["id"]) if pair["id"] else None
 
 
-def _names(prefix: str, thing: Any) -> dict[str, str]:
+def _names(prefix: str, thing: Any) -> dict[str, Any]:
     names = thing if isinstance(thing, dict) else {"id": thing or "", "en": thing or ""}
     return {f"{prefix}_{lang}": str(names.get(lang, "")) for lang in ("id", "en")}
 

@@ -50,9 +50,14 @@ def get(programme: Programme, name: str) -> Shown:
     return Shown(found.kind, found.width, found.height, bytes(found.bytes))
 
 
+def path(programme: Programme, name: str) -> str | None:
+    """Where on our own pages a picture is; None where there is none."""
+    return f"/p/{programme.slug}/gambar/{name}" if name else None
+
+
 def address(programme: Programme, name: str) -> str | None:
-    """Where a picture can be seen; None where there is none."""
-    return f"{settings.BASE_URL}/p/{programme.slug}/gambar/{name}" if name else None
+    """Where anybody can see a picture; None where there is none."""
+    return f"{settings.BASE_URL}{path(programme, name)}" if name else None
 
 
 def _read(sent: bytes) -> tuple[str, tuple[int, int]]:

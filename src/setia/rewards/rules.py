@@ -381,10 +381,16 @@ def review(book: Book) -> list[Problem]:
         if reward is None:
             found.append(Problem(path, "card_without_reward", {"value": card.reward}))
         elif reward.price is None or reward.price[0] != card.asset:
-            found.append(Problem(path, "card_reward_price", {"value": reward.name, "asset": card.asset, "n": card.full}))
+            found.append(
+                Problem(
+                    path, "card_reward_price", {"value": reward.name, "asset": card.asset, "n": card.full}
+                )
+            )
     for place, reward in enumerate(listed.values()):
         if reward.partner and reward.partner not in partners_of(book):
-            found.append(Problem(f"{CATALOGUE}[{place}].partner", "unknown_partner", {"value": reward.partner}))
+            found.append(
+                Problem(f"{CATALOGUE}[{place}].partner", "unknown_partner", {"value": reward.partner})
+            )
     return found
 
 

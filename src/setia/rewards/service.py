@@ -285,9 +285,7 @@ def mine(programme: Programme, person: Person) -> list[Mine]:
     codes_by = codes_for(programme.id, made)
     found = []
     for gift, all_of in made.items():
-        asset, starts, ends, remaining, expired, version = next(
-            (lot for lot in all_of if lot[3]), all_of[-1]
-        )
+        asset, starts, ends, remaining, expired, version = next((lot for lot in all_of if lot[3]), all_of[-1])
         state, at, where, hold = "ready", ends, "", None
         if (remaining and ends and ends <= now) or expired:
             state = "over"

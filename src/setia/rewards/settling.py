@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from setia.engine.decide import Book
 from setia.kit.refusals import NotFound
 from setia.programs import service as programs
 from setia.rewards import rules
@@ -85,7 +86,7 @@ def statement(programme: Programme, partner: str, month: str | None = None) -> l
     return list(lines.values())
 
 
-def _label(books: Sequence[rules.Book], name: str) -> Mapping[str, str]:
+def _label(books: Sequence[Book], name: str) -> Mapping[str, str]:
     """What a reward was called last."""
     found = (rules.rewards(book).get(name) for book in reversed(books))
     return next((each.label for each in found if each), {"id": name, "en": name})
