@@ -44,7 +44,7 @@ def test_an_owner_adds_a_reward_and_it_is_in_the_catalogue(place: Any, served: A
     shown = page.locator("article", has_text=name)
     expect(shown).to_contain_text("Habis" if lang == "id" else "Out of stock")
     expect(shown).to_contain_text("Rp20.000" if lang == "id" else "Rp20,000")
-    expect(shown).to_contain_text("kunjungan" if lang == "id" else "visits")
+    expect(shown).to_contain_text("kunjungan" if lang == "id" else "visit")
     expect(shown.locator("img")).to_have_attribute("alt", "Gelas hijau" if lang == "id" else "A green mug")
     assert shown.locator("img").evaluate("img => img.decode().then(() => img.naturalWidth)") == 1
     _fine(page)

@@ -15,7 +15,7 @@ from setia.insights.backtest import kernel as k
 from setia.insights.backtest import tally
 from setia.insights.backtest.frames import Frame, Key
 from setia.insights.backtest.outcome import Assumptions, Effects, Outcome
-from setia.insights.backtest.program import Compiled, compile_book, measure, not_by_columns, refuse_unknown
+from setia.insights.backtest.program import Compiled, compile_book, measure, not_by_columns, of_sales, refuse_unknown
 from setia.insights.backtest.sales import NOBODY, Sales
 from setia.kit.refusals import Refusal
 
@@ -39,6 +39,7 @@ def run(
     """
     if not len(sales) or not (sales.member != NOBODY).any():
         raise Refusal("no_sales", status=422, param="sales")
+    book = of_sales(book)
     refuse_unknown(book, sales)
     assumptions = assumptions or Assumptions()
     names = tally.Names.of(book, sales, assumptions.asset)

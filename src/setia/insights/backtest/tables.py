@@ -17,7 +17,7 @@ from setia.engine.vocabulary import Distinct, Shared
 from setia.insights.backtest import tally
 from setia.insights.backtest.frames import Columns, Frame, Key, parts
 from setia.insights.backtest.outcome import Assumptions, Outcome
-from setia.insights.backtest.program import Compiled, compile_book, not_by_columns, refuse_unknown
+from setia.insights.backtest.program import Compiled, compile_book, not_by_columns, of_sales, refuse_unknown
 from setia.insights.backtest.run import Scan, frame_of
 from setia.insights.backtest.sales import NOBODY, Lines, Sales
 from setia.kit.refusals import Refusal
@@ -115,6 +115,7 @@ def _prepared(
     book: Book, sales: Sales, assumptions: Assumptions | None
 ) -> tuple[tally.Names, Assumptions, Compiled]:
     """Refuses what can't be done by tables."""
+    book = of_sales(book)
     refuse_unknown(book, sales)
     assumptions = assumptions or Assumptions()
     names = tally.Names.of(book, sales, assumptions.asset)
