@@ -51,7 +51,7 @@ def _publish(request: HttpRequest, programme: Programme, text: str, to: str) -> 
     with transaction.atomic():
         made = programs.save_draft(programme, text, _staff(request))
         if programs.needs_approval(programme, text):
-            return redirect(f"{reverse('console:draft', args=[made.id])}?dua=1")
+            return redirect("console:draft", draft=made.id)
         programs.apply(programme, made.id, _staff(request))
     return redirect(to)
 

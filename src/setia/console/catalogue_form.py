@@ -13,6 +13,7 @@ from setia.rewards.types import STAMP
 USES = ("handed", "percent", "amount", "free_item", "benefit")
 COUNTS = ("visit", "category", "sku")
 HEAD_STARTS = range(4)
+FREE = "free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ def reward(form: RewardForm, old: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "reward": form.reward or slug(form.name_id or form.name_en)[:48],
         "name": _pair(form.name_id, form.name_en),
-        "kind": form.kind,
-        "price": price or None,
+        "kind": form.kind if form.kind != "item" or "kind" in old else None,
+        "price": FREE if form.asset == FREE else price or None,
         "cost": _maybe(form.cost),
         "stock": _maybe(form.stock),
         "outlets": _list(form.outlets),
@@ -115,7 +116,8 @@ def shown_reward(item: Mapping[str, Any]) -> RewardForm:
     """The form of a reward of the text."""
     said = item.get("price")
     price: Mapping[str, Any] = said if isinstance(said, dict) else {}
-    units = next(((key, value) for key, value in price.items() if key != "rupiah"), ("points", ""))
+    nothing = (FREE if said == FREE else "points", "")
+    units = next(((key, value) for key, value in price.items() if key != "rupiah"), nothing)
     hours, limit, valid = item.get("hours") or ["", ""], item.get("at_most"), str(item.get("valid", ""))
     form = RewardForm(
         reward=str(item.get("reward", "")),
