@@ -16,6 +16,7 @@ from setia.rewards import service as rewards
 from setia.tenancy import service as tenancy
 from setia.tenancy.models import Staff
 from tests.conftest import NOON, found_shop
+from tests.test_guides import blocks
 from tests.test_rewards import RANI, RULES, buy, redeem, sound
 
 ITEMS = document.load(RULES)["rewards"]
@@ -158,3 +159,9 @@ def test_a_catalogue_changes_nothing_about_a_backtest_of_sales(tmp_path):
     one, two = (run(programs.check(text, "Asia/Jakarta", 1), sales) for text in (plain, RULES))
     assert one.flows["points"].issued.tolist() == two.flows["points"].issued.tolist()
     assert one.discounts.tolist() == two.discounts.tolist() == [0] * len(two.months)
+
+
+def test_every_example_of_the_guide_can_be_published():
+    base = "program: Toko\nassets: {points: {expire: 12 months}}\nrules:\n  - {id: poin, on: purchase.made, give: {asset: points, amount: 1}}\n"
+    checked = programs.examine(base + "\n".join(blocks("catalogue.md")), "Asia/Jakarta")
+    assert [each.message("en") for each in checked.problems] == [] and len(rules.rewards(checked.book)) == 5
