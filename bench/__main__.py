@@ -14,6 +14,7 @@ from bench import (
     loopholes,
     proof_check,
     requests,
+    rewards,
     site,
     statement,
     whole,
@@ -29,12 +30,16 @@ WITH_SHOP: dict[str, Callable[[site.Shop], None]] = {
     "return_http": requests.returned,
     "spend_http": requests.spend,
     "transfer_http": requests.transfer,
+    "redeem_http_16": lambda shop: rewards.redeem(shop, 16),
+    "redeem_http_64": lambda shop: rewards.redeem(shop, 64),
+    "hot_reward": rewards.hot_reward,
 }
 WITH_DATABASE = {
     "import_bulk": bulk.import_bulk,
     "agreement": agree.agreement,
     "backtest_demo": demo_backtest.backtest_demo,
     "loopholes": loopholes.loopholes,
+    "validate": rewards.validate,
 }
 WITH_NOTHING = {
     "proof_check": proof_check.proof_check,

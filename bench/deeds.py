@@ -199,7 +199,7 @@ def prepare(shop: Shop) -> None:
 
 def spends(shop: Shop, round: int) -> list[dict[str, Any]]:
     """Have everybody spend once, keep it as the floor's cases; the bodies for the product's window."""
-    return _captured(shop, "points.spent", [{"points": POINTS}] * data.MEMBERS, round)
+    return captured(shop, "points.spent", [{"points": POINTS}] * data.MEMBERS, round)
 
 
 def transfers(shop: Shop, round: int) -> list[dict[str, Any]]:
@@ -209,14 +209,14 @@ def transfers(shop: Shop, round: int) -> list[dict[str, Any]]:
     """
     others = [(n + data.MEMBERS // 2) % data.MEMBERS for n in range(data.MEMBERS)]
     told = [{"points": POINTS, "to": {"phone": data.phone(other)}} for other in others]
-    return _captured(shop, "points.transferred", told, round)
+    return captured(shop, "points.transferred", told, round)
 
 
-def _captured(shop: Shop, kind: str, told: list[dict[str, Any]], round: int) -> list[dict[str, Any]]:
+def captured(shop: Shop, kind: str, told: list[dict[str, Any]], round: int) -> list[dict[str, Any]]:
     from setia.intake import service, understand
     from setia.intake.types import EventBody
 
-    at = _moment(shop).isoformat()
+    at = moment(shop).isoformat()
     bodies = [
         {"kind": kind, "member": {"phone": data.phone(n)}, "at": at, "data": each}
         for n, each in enumerate(told)
@@ -242,7 +242,7 @@ def returns(shop: Shop, round: int, first: int) -> list[dict[str, Any]]:
     stock(shop, baskets, names)
     for letter, many in (("F", FLOOR_SALES), ("P", PRODUCT_SALES)):
         stock(shop, baskets, [f"{letter}{n:012d}" for n in range(first, first + many)], first)
-    at = _moment(shop)
+    at = moment(shop)
     for name in names:
         told = understand.returned(ReturnBody(order_id=name, at=at), shop.caller.source)
         service.accept(shop.caller, told, told.external_id)
@@ -260,7 +260,7 @@ def _small(seed: int) -> list[data.Basket]:
     return found
 
 
-def _moment(shop: Shop, _passed: Iterator[int] = count()) -> datetime:
+def moment(shop: Shop, _passed: Iterator[int] = count()) -> datetime:
     """A moment after all that was measured before, so that history is told in its order."""
     return shop.at + timedelta(seconds=data.MEMBERS + 60, microseconds=100 * next(_passed))
 
@@ -272,7 +272,7 @@ def stock(shop: Shop, baskets: list[data.Basket], names: list[str], first: int =
 
     def told() -> Iterator[Any]:
         for n, name in enumerate(names, first):
-            body = baskets[n % len(baskets)].body(name, _moment(shop))
+            body = baskets[n % len(baskets)].body(name, moment(shop))
             yield understand.purchase(msgspec.convert(body, PurchaseBody), shop.caller.source)
 
     outcome = bulk.accept_many(shop.caller, told())

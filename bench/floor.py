@@ -186,6 +186,7 @@ _SIZES = {
     "journal_entry": "journal_entry t WHERE t.event_id = ANY (%(ids)s)",
     "journal_posting": "journal_posting t WHERE t.event_id = ANY (%(ids)s)",
     "journal_lot": "journal_lot t WHERE t.event_id = ANY (%(ids)s)",
+    "rewards_voucher": "rewards_voucher t WHERE t.event_id = ANY (%(ids)s)",
 }
 ROWS_APART, BYTES_APART = 0.02, 0.05
 

@@ -92,8 +92,24 @@ def product(
     folder: Path,
 ) -> Window:
     """A window of requests over HTTP. Every answer must have the status."""
+    span, ends, waits = answered(shop, server, port, requests, connections, status, first, folder)
+    return span.window(ends, waits)
+
+
+def answered(
+    shop: Shop,
+    server: int,
+    port: int,
+    requests: Sequence[str],
+    connections: int,
+    status: int,
+    first: int,
+    folder: Path,
+    also: int | None = None,
+) -> tuple[Span, Sequence[float], Sequence[float]]:
+    """The same, as the ends of the answers and how long each took; those with the status `also` aren't among them."""
     asked, answers = folder / "requests.json", folder / "answers"
-    asked.write_text(json.dumps({"requests": requests, "status": status, "first": first}))
+    asked.write_text(json.dumps({"requests": requests, "status": status, "first": first, "also": also}))
     command = [sys.executable, "-m", "bench.client", port, connections, _ALL, asked, answers]
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as child:
         span = _span(shop.postmaster, server)
@@ -103,7 +119,7 @@ def product(
     assert summary["bad"] == 0, summary
     numbers = array.array("d", answers.read_bytes())
     half = len(numbers) // 2
-    return span.window(numbers[:half], numbers[half:])
+    return span, numbers[:half], numbers[half:]
 
 
 def floor(shop: Shop, binaries: Path, script: str, clients: int, first: int, folder: Path) -> Window:

@@ -17,12 +17,14 @@ _GOALS = {
     "quote_http": (0.30, 0.40),
     "return_http": (0.35, 0.45),
     "spend_http": (0.35, 0.45),
+    "redeem_http_16": (0.45, 0.70),
+    "redeem_http_64": (0.45, 0.70),
     "transfer_http": (0.35, 0.45),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class _Road:
+class Road:
     """What is asked over HTTP and answered how, the floor's function, and what makes both ready for a round.
 
     `ready` is given the round and the first number of both windows; it returns the requests' bodies.
@@ -37,29 +39,29 @@ class _Road:
 
 def purchase(shop: Shop, connections: int) -> None:
     """Purchases over HTTP against the same reads and writes in one function."""
-    _measure(
-        shop, f"purchase_http_{connections}", _Road("purchases", 201, "bench_purchase", _baskets), connections
+    measure(
+        shop, f"purchase_http_{connections}", Road("purchases", 201, "bench_purchase", _baskets), connections
     )
 
 
 def quote(shop: Shop) -> None:
     """Quotes (balance and preview, nothing written) against the same reads in one function."""
-    _measure(shop, "quote_http", _Road("preview", 200, "bench_quote", _baskets, writes=False))
+    measure(shop, "quote_http", Road("preview", 200, "bench_quote", _baskets, writes=False))
 
 
 def returned(shop: Shop) -> None:
     """Whole sales taken back, each once, against the same reads and writes in one function."""
-    _measure(shop, "return_http", _Road("returns", 201, "bench_return", _sales))
+    measure(shop, "return_http", Road("returns", 201, "bench_return", _sales))
 
 
 def spend(shop: Shop) -> None:
     """Points spent against the same reads and writes in one function."""
-    _measure(shop, "spend_http", _Road("events", 201, "bench_spend", _numbered(deeds.spends)))
+    measure(shop, "spend_http", Road("events", 201, "bench_spend", _numbered(deeds.spends)))
 
 
 def transfer(shop: Shop) -> None:
     """Points sent from member to member against the same reads and writes in one function."""
-    _measure(shop, "transfer_http", _Road("events", 201, "bench_transfer", _numbered(deeds.transfers)))
+    measure(shop, "transfer_http", Road("events", 201, "bench_transfer", _numbered(deeds.transfers)))
 
 
 def _baskets(shop: Shop, round: int, first: int) -> Sequence[dict[str, Any]]:
@@ -78,7 +80,7 @@ def _numbered(capture: Callable[[Shop, int], list[dict[str, Any]]]) -> Any:
     return ready
 
 
-def _measure(shop: Shop, name: str, road: _Road, connections: int = 16) -> None:
+def measure(shop: Shop, name: str, road: Road, connections: int = 16) -> None:
     """Rounds of a floor's and a product's window, the case captured anew before each, so that both meet the same shop."""
     from setia.project.postgres import packaged_bin
 

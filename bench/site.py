@@ -103,7 +103,7 @@ def open_shop(cluster: Any) -> Shop:
     )
     programs.publish(
         programme.id,
-        (HERE / "twenty.yaml").read_text("utf-8"),
+        "".join((HERE / name).read_text("utf-8") for name in ("twenty.yaml", "rewards.yaml")),
         zone=programme.zone,
         by="bench",
         effective_from=joined - timedelta(days=1),

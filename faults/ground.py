@@ -232,6 +232,8 @@ def ask(
         connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         answer = connection.getresponse()
         said = answer.read()
+        if "Content-Length" not in answer.headers:  # its head broke off: whoever reads that has no answer
+            return 0, {}, None
         kind = answer.headers.get("Content-Type", "")
         return (
             answer.status,

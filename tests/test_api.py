@@ -278,6 +278,7 @@ def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
         "programs": "2",  # versions have numbers: theirs is the second, mine has only one
     }
     text = "rewards: [{reward: mug, name: Mug, price: free}]\n" + DEMO.read_text("utf-8")
+    text += "referrals: {qualify: {minimum: 50000}, rewards: {friend: {points: 5}}}\n"
     programs.publish(theirs.programme.id, text, zone=theirs.programme.zone, by="test")
     body = {"id": "V", "reward": "mug", "member": {"id": person}}
     gift = call("POST", "/v1/redemptions", body, theirs.key, idempotency="V").body

@@ -11,6 +11,7 @@ from django.db import connection, connections
 
 from setia.engine.vocabulary import EXPIRED, LAPSED
 from setia.intake import bulk, replay, service, understand
+from setia.intake.join import join
 from setia.intake.models import Event
 from setia.intake.types import EventBody, MemberRef, PurchaseBody, Told
 from setia.intake.understand import fingerprint
@@ -19,6 +20,7 @@ from setia.kit import feature, ids, time
 from setia.members import service as members
 from setia.outbox import service as outbox
 from setia.programs import service as programs
+from setia.referrals import codes
 from setia.rewards import service as rewards
 from setia.tenancy import service as tenancy
 from tests.conftest import DEMO, NOON, found_shop
@@ -103,6 +105,15 @@ rewards:
   - {reward: mug, name: Mug, price: {points: 20}, stock: 9, valid: 90 days}
   - {reward: hemat, name: Hemat, price: {points: 20}, use: {discount: {percent: 10}, minimum: 50000}}
 """
+
+
+REFERRALS = "referrals: {qualify: {minimum: 50000}, wait: 0 days, rewards: {referrer: {points: 9}, friend: {points: 5}}}\n"
+
+
+def _brings(shop, person):
+    """A friend joins by a member's code and buys; what follows is the worker's."""
+    join(shop.programme, "081322223333", channel="test", referred_by=codes.own(shop.programme, person))
+    shop.buy("F1", 60_000, phone="081322223333")
 
 
 def _rewards(shop, at):
@@ -198,6 +209,7 @@ def lived_in():
     shop.give_back("N2", at(119), id="R6", refund=200_000)
     shop.give_back("N2", at(120), id="R7", items=[("KOPI", {"amount": 50_000})])
     changed = DEMO.read_text("utf-8").replace("points: 1, of: net", "points: 4, of: net") + WAITING
+    changed = REFERRALS + changed
     programs.publish(shop.programme.id, changed, zone=shop.programme.zone, by="t", effective_from=at(200))
     shop.buy("A20", 100_000, at=at(201))
     shop.give_back("A5", at(202))
@@ -234,6 +246,7 @@ def lived_in():
     shop.caller = tenancy.caller(shop.key)
     month = shop.programme.now().astimezone(time.zone(shop.programme.zone)).replace(day=1, hour=12)
     shop.buy("A23", 50_000, at=month - timedelta(days=1))
+    _brings(shop, rani)
     _settle()
     shop.buy("A22", 900_000)
     _settle()

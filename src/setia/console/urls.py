@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from setia.console import backtest, catalogue, corrections, imports, merging, people, programme, record, views
+from setia.console import (
+    backtest,
+    catalogue,
+    corrections,
+    imports,
+    merging,
+    people,
+    programme,
+    record,
+    referrals,
+    views,
+)
 
 app_name = "console"
 urlpatterns = [
@@ -21,6 +32,10 @@ urlpatterns = [
     path("undangan", people.invitations_page, name="invitations"),
     path("undangan/<str:invitation>/hentikan", people.stop_invitation, name="invitation_stop"),
     path("undangan/daftar", people.expected, name="expected"),
+    path("ajakan", referrals.listed, name="referrals"),
+    path("ajakan/kode", referrals.named, name="referral_codes"),
+    path("ajakan/kode.csv", referrals.as_csv, name="referral_csv"),
+    path("ajakan/kode/<str:code>/hentikan", referrals.stop, name="referral_stop"),
     path("member-ganda", merging.duplicates, name="duplicates"),
     path("member-ganda/gabung", merging.merge, name="merge"),
     path("menunggu", corrections.waiting, name="waiting"),

@@ -1,7 +1,7 @@
 """`decide`: what should follow from an event, given what is known. The whole of loyalty's arithmetic passes here."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -232,20 +232,34 @@ class Book:
             steps[kind] = tuple(
                 (phase, rules) for phase in PHASES if (rules := tuple(r for r in mine if r.phase == phase))
             )
-            # A chained rule may fire on any event, so its facts are needed by all of them.
-            chained = [rule for rule in self.rules if any(on.startswith("given:") for on in rule.on)]
-            needs[kind] = frozenset(
-                name
-                for rule in (*mine, *chained)
-                for name in (*rule.reads, *_held(rule), *(name for name, _ in counters[rule.id]))
-                if name in self.folds
-            )
+            needs[kind] = self.needed_by(rule for rule in mine if rule.voucher is None)
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "needs", needs)
         object.__setattr__(self, "by_id", {rule.id: rule for rule in self.rules})
         object.__setattr__(self, "shares", any(isinstance(fold, Shared) for fold in self.folds.values()))
         often = {name: fold.of for name, fold in self.folds.items() if isinstance(fold, Often)}
         object.__setattr__(self, "often", often)
+
+    def needed_by(self, rules: Iterable[Rule]) -> frozenset[str]:
+        """The folded facts that these rules need; a chained rule may fire on any event, so its facts are always among them."""
+        chained = [rule for rule in self.rules if any(on.startswith("given:") for on in rule.on)]
+        return frozenset(
+            name
+            for rule in (*rules, *chained)
+            for name in (*rule.reads, *_held(rule), *(name for name, _ in self.counters[rule.id]))
+            if name in self.folds
+        )
+
+
+@lru_cache(maxsize=256)
+def of_sales(book: Book) -> Book:
+    """The book without what only redeeming and presented vouchers set off: all that past sales can be judged by."""
+    kept = tuple(
+        rule
+        for rule in book.rules
+        if rule.voucher is None and rule.phase != "pay" and (rule.ask is None or rule.ask in IN_ANSWER)
+    )
+    return book if len(kept) == len(book.rules) else replace(book, rules=kept)
 
 
 def _counters(rule: Rule, budgets: Mapping[str, Limit]) -> Iterator[tuple[str, Limit]]:

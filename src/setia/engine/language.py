@@ -56,7 +56,8 @@ LARGEST_GIFT = 10_000_000  # one rule on one event; more is a typing error, not 
 MOST_RULES = 500
 _SLUG = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 _ASSET = re.compile(r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$")
-_RESERVED = ("tier", "voucher", "stamp", "rupiah", DISCOUNT, FREE_ITEM, BENEFIT)
+_RESERVED = ("tier", "rupiah", DISCOUNT, FREE_ITEM, BENEFIT)
+_DECLARED = ("voucher/", "stamp/")  # assets that a catalogue and its stamp cards declare themselves
 _WAIT = re.compile(r"^(\d{1,4}) (day|hour)s?$")
 _MONTHS = re.compile(r"^(\d{1,3}) months?$")
 _ORDERED = ("at_least", "at_most", "below", "above")
@@ -842,7 +843,8 @@ def _assets(
         reader.wrong("assets", "empty_list")
     for name, thing in assets.items():
         path = f"assets.{name}"
-        if not _ASSET.match(str(name)) or str(name).split("/")[0] in _RESERVED:
+        known = str(name)
+        if not _ASSET.match(known) or known.split("/")[0] in _RESERVED or known.startswith(_DECLARED):
             reader.wrong(path, "bad_id", value=name)
         thing = reader.mapping(path, thing or {}, ["expire", "name", "value"])
         expire[str(name)] = reader.months(f"{path}.expire", thing.get("expire"))

@@ -104,6 +104,7 @@ class JoinBody(Struct):
     city: Name | None = None
     invitation: Name | None = None
     order_id: Name | None = None  # a purchase that nobody claimed yet, where the programme asks for one
+    referred_by: Name | None = None  # the code of whoever brought them
 
 
 class ProfileBody(Struct):
@@ -131,6 +132,7 @@ def create_member(call: Call) -> tuple[int, Any]:
             ticket=join.Ticket(code=body.invitation or "", order=body.order_id or ""),
             birthday=body.birthday,
             city=body.city,
+            referred_by=body.referred_by or "",
         )
 
     if call.is_dry_run:
@@ -614,6 +616,7 @@ ROUTES = [
             "bad_invitation",
             "joining_no_purchase",
             "joining_too_small",
+            "referral_self",
         ),
     ),
     Route(

@@ -124,7 +124,8 @@ class Batch:
         run: list[tuple[int, Told]] = []
         self._resolve([told for _, told in chunk])
         for place, told in chunk:
-            if told.kind in BULK and told.member not in self.merged and not told.vouchers:
+            is_plain = told.kind in BULK and not told.said and not told.vouchers
+            if is_plain and told.member not in self.merged:
                 run.append((place, told))
             else:
                 self._bulk(run)

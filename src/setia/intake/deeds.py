@@ -60,6 +60,7 @@ class Deed:
     undo: Callable[["Case", list[Standing]], list[Effect]] | None = (
         None  # how, if not by taking and giving back
     )
+    prepare: Callable[["Case"], None] | None = None  # says what the look-up needs, once the book is known
     is_spending: bool = False  # whether it takes points, which in a pool not everybody may
 
 

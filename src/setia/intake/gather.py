@@ -92,7 +92,8 @@ _BEFORE = f"""e.member_id = {_SELVES} AND e.at <= $3::timestamptz
 
 # What a deed asks for beyond a sale, which is given and draws from nothing: the event it corrects with all that speaks
 # of that one (t, r), a second member (n2, m2), and accounts with their lots.
-# $12 units, $13 most lots of an asset, $14 more holders, $15 the corrected event, $16 its kind, $17 the second member
+# $12 units, $13 most lots of an asset, $14 more holders, $15 the corrected event, $16 its kind, $17 the second member,
+# $18 the asset of those units
 _RECORDED = """json_build_array({e}.id, {e}.kind, {e}.source, {e}.external_id, {e}.member_id, {e}.other_id, {e}.corrects_id,
   {e}.order_ref, {e}.at, {e}.net, {e}.total, {e}.visits, {e}.rule_version, {e}.payload, {e}.facts)"""
 # Which event is meant is found by its id alone, and what is said of one becomes a single value where it is read: each join
@@ -131,7 +132,7 @@ _SPOKEN = f"""LEFT JOIN LATERAL (SELECT t.id, t.kind, t.source, t.external_id, t
 _OUTLET = """o.id = CASE (t.kind) WHEN 'purchase.made' THEN t.outlet_id
     ELSE (SELECT id FROM tenancy_outlet WHERE program_id = $1::uuid AND code = $9::text) END"""
 _NEEDED = {
-    "": "(SELECT 'points' AS asset, $12::bigint AS amount) needed",
+    "": "(SELECT $18::text AS asset, $12::bigint AS amount) needed",
     "number": "(SELECT asset, sum(amount) AS amount FROM journal_entry WHERE event_id = ANY(r.ids) GROUP BY asset) needed",
 }
 _NEEDED["event"] = _NEEDED["number"]
@@ -257,13 +258,15 @@ def look_up(
         is_sale = told.kind in (MADE, CLAIMED)
         of_kind = kind.decode() if kind else ""
         shape = Shape(target, other, told.kind == UNMERGED, min(asked.lots, 1), is_sale, of_kind)
+        wanted, amount = told.price or ("points", abs(told.amount))
         params += [
-            str(abs(told.amount)).encode(),
+            str(amount).encode(),
             str(asked.lots).encode(),
             sql.array(asked.holders),
             of,
             kind,
             second,
+            wanted.encode(),
         ]
     text, readers, shared = statement(book, needs, who, shape)
     row = sql.run(text, params)[0]
@@ -449,7 +452,7 @@ def _deed(shape: Shape) -> tuple[list[str], list[str]]:
     ]
     # every parameter is named once more, so that it has a type in whatever statement
     found = f"{_TARGET[shape.target]} AS target, " if shape.target else ""
-    one = f"FROM (SELECT {found}$12::bigint, $13::bigint, $15::text, $16::text, $17::text) one"
+    one = f"FROM (SELECT {found}$12::bigint, $13::bigint, $15::text, $16::text, $17::text, $18::text) one"
     target = _SPOKEN if shape.target else ""
     return columns, [f"{one}\n  {target}", second]
 

@@ -1,5 +1,6 @@
 """Joining: who may, a number, what was agreed to, and the first points, in one transaction."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -53,15 +54,18 @@ def join(
     ticket: Ticket | None = None,
     birthday: str | None = None,
     city: str | None = None,
+    referred_by: str = "",
 ) -> Person:
     """A new member with whatever joining gives, and the purchase they joined by.
 
     Refuses `bad_phone`, `phone_taken`, `no_program`, `bad_birthday`, and who may not join: `joining_invited`,
-    `joining_listed`, `joining_after_purchase`, `bad_invitation`, `joining_no_purchase`, `joining_too_small`. Then
-    nothing happened.
+    `joining_listed`, `joining_after_purchase`, `bad_invitation`, `joining_no_purchase`, `joining_too_small`; and what
+    whoever brought them is refused for. Then nothing happened.
     """
-    ticket, now = ticket or Ticket(), programme.now()
+    ticket, now, referred_by = ticket or Ticket(), programme.now(), referred_by.strip()
     with transaction.atomic():
+        for check in _BEFORE if referred_by else ():
+            check(programme, members.phone_number(phone), referred_by)
         way = _way_in(programme, policy(programme), members.phone_number(phone), external, ticket)
         person = members.create(
             programme.id,
@@ -78,10 +82,19 @@ def join(
         caller = Caller(programme, actor, "join", channel, frozenset({"earn"}))
         name = ids.public("mem", person.id)
         told = Told(JOINED, channel, name, fingerprint([JOINED, name]), ("id", name), now, channel=channel)
+        told.said = {service.REFERRED_BY: referred_by} if referred_by else {}
         service.accept(caller, told, f"join:{name}")
         if way == "after_purchase":
             _claim(caller, person, ticket)
     return person
+
+
+_BEFORE: list[Callable[[Programme, str, str], None]] = []
+
+
+def before(check: Callable[[Programme, str, str], None]) -> None:
+    """Let a feature refuse who joins with this number, brought by whom they say, before anything is written."""
+    _BEFORE.append(check)
 
 
 def _way_in(

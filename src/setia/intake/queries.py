@@ -8,16 +8,16 @@ from typing import Any
 from uuid import UUID
 
 from django.core import signing
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 
 from setia.engine import sentences
 from setia.engine.decide import IN_ANSWER
-from setia.engine.vocabulary import MADE, MERGED, RETURNED, UNMERGED, VOIDED
-from setia.intake import gather, offers, pools, receipts
+from setia.engine.vocabulary import CLAIMED, MADE, MERGED, RETURNED, UNMERGED, VOIDED
+from setia.intake import corrections, gather, offers, pools, receipts
 from setia.intake.deeds import can_be_voided
 from setia.intake.models import Event
 from setia.intake.receipts import MOVES
-from setia.intake.types import Receipt, Told, Written
+from setia.intake.types import Receipt, Sale, Told, Written
 from setia.journal.models import Entry
 from setia.journal.rules import LADDER
 from setia.kit import ids, texts
@@ -361,3 +361,45 @@ def facts(programme: Programme, member: UUID, at: datetime, names: Iterable[str]
     book = programs.book(programme.id, at)
     needs = frozenset(name for name in names if name in book.folds)
     return gather.look_up(asker, book, told, at, needs, "").folded
+
+
+# Sales, as features judge them
+
+
+def sales(member: UUID) -> list[Sale]:
+    """Everything somebody bought under this very name, as it stands after what came back of it, oldest first."""
+    told = list(Event.objects.filter(member_id=member, kind__in=(MADE, CLAIMED)))
+    claimed = [row.corrects_id for row in told if row.kind == CLAIMED and row.corrects_id]
+    rows = [row for row in told if row.kind == MADE]
+    rows += Event.objects.filter(id__in=claimed)
+    related: dict[UUID, list[Event]] = {row.id: [] for row in rows}
+    for row in Event.objects.filter(corrects_id__in=related).order_by("booked_at", "id"):
+        related[row.corrects_id].append(row)  # type: ignore[index]
+    return [
+        corrections.sale_of(row, related[row.id]) for row in sorted(rows, key=lambda row: (row.at, row.id))
+    ]
+
+
+def corrected(sales: Iterable[UUID]) -> set[UUID]:
+    """Which of these sales came back, in whole or in part."""
+    rows = Event.objects.filter(corrects_id__in=list(sales), kind__in=(RETURNED, VOIDED))
+    return set(rows.values_list("corrects_id", flat=True))  # type: ignore[arg-type]
+
+
+def takings(people: Iterable[UUID]) -> dict[UUID, tuple[int, int]]:
+    """What each of these bought in all and on how many visits, returns taken out."""
+    kinds = (MADE, CLAIMED, RETURNED, VOIDED)
+    rows = Event.objects.filter(member_id__in=list(people), kind__in=kinds).values("member_id")
+    return {
+        row["member_id"]: (row["sold"], row["came"])
+        for row in rows.annotate(sold=Sum("net"), came=Sum("visits"))
+        if row["member_id"]
+    }
+
+
+def cards(people: Iterable[UUID], since: datetime) -> set[str]:
+    """The marks of what these people paid with, where a till told it."""
+    rows = Event.objects.filter(
+        member_id__in=list(people), kind=MADE, at__gte=since, payload__has_key="payment"
+    )
+    return set(rows.values_list("payload__payment", flat=True))

@@ -271,7 +271,7 @@ def _told(row: Event) -> Told:
     told.until = time.parse(said["until"]) if "until" in said else None
     told.items = [ReturnedItem(sku=sku, qty=qty, amount=amount) for sku, qty, amount in said.get("items", ())]
     told.refund, told.role, told.split = said.get("refund"), said.get("role", ""), said.get("split", "")
-    told.said = said.get("said", {})
+    told.said, told.payment = said.get("said", {}), said.get("payment", "")
     told.presented = vouchers.read(said.get("vouchers", ()))
     told.net, told.total, told.visits = row.net, row.total, row.visits
     told.member = ("id", ids.public("mem", row.member_id)) if row.member_id else None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from setia.engine.vocabulary import (
     CAPTURED,
     CLAIMED,
     EXPIRED,
+    JOINED,
     LAPSED,
     MADE,
     MERGED,
@@ -66,11 +67,11 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
     Refuses `not_found`, `idempotency_mismatch`, `already_recorded`, `insufficient`, `no_program` and what the kind
     of event refuses. A refusal writes nothing. A return that comes before its sale is parked.
     """
-    deed = DEEDS.get(told.kind)
     vouchers.present(caller, told)
     if any(each.hold for each in told.presented):
         return _from_hold(caller, told, key)
-    locked = told.kind == CLAIMED or (deed is not None and deed.after is not None)
+    after = _after(told)
+    locked = told.kind == CLAIMED or after is not None
     for attempt in range(TRIES):
         holds = locked or attempt > 0
         if attempt:
@@ -94,14 +95,27 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                 plan = _decided(case)
                 if not _write(case, plan, key):
                     continue
-                if deed and deed.after:
-                    deed.after(case)
+                if after:
+                    after(case)
         except (IntegrityError, _Moved):
             continue  # the same event came in beside us, or a merge: look again
         if case.known.is_awaited:
             parking.match(caller.programme, told.external_id)
         return receipts.fresh(case, plan)
     raise Refusal("busy", status=503, retryable=True)
+
+
+def _after(told: Told) -> Callable[["Case"], None] | None:
+    """What else is written in an event's transaction, if anything."""
+    if told.kind == JOINED and REFERRED_BY in told.said:
+        return _note_referrer
+    deed = DEEDS.get(told.kind)
+    return deed.after if deed else None
+
+
+def _note_referrer(case: "Case") -> None:
+    for note in _REFERRED:
+        note(case, case.told.said[REFERRED_BY])
 
 
 def _from_hold(caller: Caller, told: Told, key: str) -> Receipt:
@@ -277,6 +291,8 @@ def _seen(caller: Caller, told: Told, key: str, asked: Asked | None) -> Case:
     case, program = Case(caller, told), caller.programme.id
     understand.not_to_come(told, case.now)
     case.book = _book(case)
+    if (deed := DEEDS.get(told.kind)) and deed.prepare:
+        deed.prepare(case)
 
     def look(asked: Asked | None) -> Known:
         return gather.look_up(caller, case.book, told, case.at, _needs(case), key, asked)
@@ -430,13 +446,29 @@ def _tied(case: Case) -> dict[UUID, Tie]:
 
 def _book(case: Case) -> Book:
     """The book in force when it happened; what is decided again brings its own."""
-    return case.book if case.is_again else programs.book(case.caller.programme.id, case.at)
+    return (
+        case.book
+        if case.is_again
+        else programs.book(case.caller.programme.id, case.told.by_book_of or case.at)
+    )
 
 
 def _needs(case: Case) -> frozenset[str]:
     kind = programs.kind(case.told.kind)
     own = frozenset(kind.needs) if kind else frozenset()
-    return own or case.book.needs.get(MADE if case.told.kind == CLAIMED else case.told.kind, frozenset())
+    if own:
+        return own
+    book, name = case.book, MADE if case.told.kind == CLAIMED else case.told.kind
+    if case.told.by_rules:
+        return _needed(book, case.told.by_rules)
+    if case.told.presented:
+        return book.needs.get(name, frozenset()) | _needed(book, vouchers.rules_of(case.told))
+    return book.needs.get(name, frozenset())
+
+
+@lru_cache(maxsize=1024)
+def _needed(book: Book, rules: tuple[str, ...]) -> frozenset[str]:
+    return book.needed_by(book.by_id[id] for id in rules if id in book.by_id)
 
 
 def _earlier(case: Case) -> UUID | None:
@@ -520,17 +552,18 @@ def also(
     *,
     all_lots: bool = False,
     undo: Decide | None = None,
+    prepare: Callable[["Case"], None] | None = None,
     standing: Callable[["Case"], list[UUID]] | None = None,
     is_spending: bool = False,
     is_voidable: bool = True,
 ) -> None:
     """Let a feature add a kind of event with a decision of its own: what it carries, and what it does.
 
-    Where it can be voided it is by taking back what it gave, or as `undo` says. `standing` names the events whose
+    `prepare` says what must be known: what it takes, and by which rules. Where it can be voided it is by taking back what it gave, or as `undo` says. `standing` names the events whose
     entries it works on.
     """
     understand.reads(kind, data)
-    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, is_spending)
+    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, prepare, is_spending)
 
 
 MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []
@@ -539,6 +572,15 @@ MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []
 def member_shows(more: Callable[[Programme, Person], dict[str, Any]]) -> None:
     """Let a feature say something of a member wherever the API shows one."""
     MEMBER_SHOWS.append(more)
+
+
+REFERRED_BY = "referred_by"
+_REFERRED: list[Callable[["Case", str], None]] = []
+
+
+def referred(note: Callable[["Case", str], None]) -> None:
+    """Let a feature note who brought a new member, in the transaction of their joining, which its refusal undoes."""
+    _REFERRED.append(note)
 
 
 _BEFORE_EVENT: list[Callable[[UUID, UUID, datetime], bool]] = []
@@ -679,6 +721,8 @@ def payload(told: Told, sale: Sale | None = None) -> dict[str, Any]:
         payload["split"] = told.split
     if told.said:
         payload["said"] = told.said
+    if told.payment:
+        payload["payment"] = told.payment
     if told.presented:
         payload["vouchers"] = vouchers.kept(told.presented)
     return payload

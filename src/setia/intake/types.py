@@ -68,6 +68,7 @@ class Order(Body):
     items: Annotated[list[Item], msgspec.Meta(max_length=MOST_LINES)] = []
     applied: Annotated[list[Applied], msgspec.Meta(max_length=MOST_APPLIED)] = []
     vouchers: Annotated[list[Name], msgspec.Meta(max_length=MOST_VOUCHERS)] = []
+    payment_ref: Name | None = None  # what the card reader calls the card; only a keyed hash of it is kept
 
 
 class PurchaseBody(Body):
@@ -185,11 +186,15 @@ class Told:
         default_factory=dict
     )  # by rule, what a till took off; None asks for all that it may
     said: dict[str, Any] = field(default_factory=dict)  # what a feature's own kind carries beyond all this
+    price: tuple[str, int] | None = None  # what it takes, where its amount doesn't say: an asset and how much
+    by_rules: tuple[str, ...] = ()  # the rules that judge it, where not all of its kind may
     vouchers: Sequence[str] = ()  # codes as they were presented: never for the record
     presented: Sequence[Presented] = ()  # and what they are
     no_use: dict[str, Refusal] | None = (
         None  # where they are only asked about: by code, why one can't be used
     )
+    payment: str = ""  # a keyed hash of what it was paid with, to tell the same card from another
+    by_book_of: datetime | None = None  # the instant whose rules judge it, if not its own
 
 
 @dataclass(slots=True)

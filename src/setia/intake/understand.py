@@ -123,6 +123,8 @@ def _read_data(told: Told, data: Any) -> None:
     for name in ("to", "absorbed"):
         if hasattr(data, name):
             told.other = _who(getattr(data, name), f"data.{name}")
+    if getattr(data, "referred_by", None):
+        told.said = {"referred_by": data.referred_by}
     if told.kind in _OWN:
         words = msgspec.to_builtins(data).items()
         beside = ("reason", "until", "voucher", "order_id")
@@ -136,6 +138,10 @@ def _read_data(told: Told, data: Any) -> None:
 
 class _Data(msgspec.Struct, forbid_unknown_fields=True):
     pass
+
+
+class _Joined(_Data):
+    referred_by: Name | None = None
 
 
 class _Order(_Data):
@@ -205,7 +211,7 @@ class _PoolRole(_Data):
 
 
 _DATA: dict[str, type[msgspec.Struct]] = {
-    JOINED: _Data,
+    JOINED: _Joined,
     CLAIMED: _Order,
     SPENT: _Spend,
     HELD: _Hold,
@@ -267,6 +273,7 @@ def _sale(kind: str, order: Order, body: PurchaseBody | EventBody, source: str, 
         1 if net else 0,
         applied=applied,
         vouchers=order.vouchers,
+        payment=fingerprint(["payment", order.payment_ref]).hex()[:32] if order.payment_ref else "",
     )
 
 

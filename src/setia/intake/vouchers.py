@@ -23,7 +23,7 @@ from setia.tenancy.types import Caller
 if TYPE_CHECKING:
     from setia.intake.service import Case
 
-Understand = Callable[[Caller, Sequence[str]], Iterable[Presented | Refusal]]
+Understand = Callable[[Caller, Sequence[str], str | None], Iterable[Presented | Refusal]]
 _UNDERSTAND: list[Understand] = []
 _DERIVE: list[Callable[[UUID, int], str]] = []
 VOUCHER = "voucher/"
@@ -61,7 +61,7 @@ def present(caller: Caller, told: Told, again: bool = False) -> None:
     if not told.vouchers or (told.presented and not again):
         return
     found: list[Presented] = []
-    for place, each in enumerate(_UNDERSTAND[0](caller, told.vouchers)):
+    for place, each in enumerate(_UNDERSTAND[0](caller, told.vouchers, told.outlet)):
         text = told.vouchers[place]
         if isinstance(each, Presented) and each.reward in [before.reward for before in found]:
             each = Refusal("voucher_twice", status=422, param=f"order.vouchers[{place}]")
@@ -77,12 +77,20 @@ def present(caller: Caller, told: Told, again: bool = False) -> None:
         told.member = "id", ids.public("mem", holder)
 
 
+def rules_of(told: Told) -> tuple[str, ...]:
+    """The rules by which what was presented is used."""
+    return tuple(f"voucher.{each.reward}" for each in told.presented)
+
+
 def usable(case: "Case") -> None:
     """Refuses `voucher_used` for a unit that isn't there any more, or is another's, or waits, or has run out."""
     told = case.told
-    for each in [each for each in told.presented if each.root]:
+    for each in [each for each in told.presented if each.holder]:
         try:
-            unit(case, each)
+            if each.root:
+                unit(case, each)
+            elif each.holder != case.known.member:
+                raise Refusal("voucher_of_another", param="member")
         except Refusal as no:
             if told.no_use is None:
                 raise

@@ -59,17 +59,26 @@ def _code(row: Invitation) -> Code:
     )
 
 
+def fresh() -> str:
+    """A code nobody guesses, of letters nobody misreads."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+
+
+def plain(code: str) -> str:
+    """A code as it is kept, however it was typed."""
+    return "".join(letter for letter in code.upper() if letter.isalnum())
+
+
 def make(program: UUID, uses: int, until: datetime | None, note: str, by: str, at: datetime) -> Code:
     """A new invitation for so many people. Refuses `bad_uses`, and `bad_until` for an end that is past."""
     if not 1 <= uses <= MOST_USES:
         raise Refusal("bad_uses", status=422, param="uses", most=MOST_USES)
     if until is not None and until <= at:
         raise Refusal("bad_until", status=422, param="until")
-    code = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
     return _code(
         Invitation.objects.create(
             program_id=program,
-            code=code,
+            code=fresh(),
             note=note.strip()[:60],
             uses=uses,
             until=until,
@@ -103,8 +112,9 @@ def take(program: UUID, code: str, at: datetime) -> None:
 
     Refuses `bad_invitation` for one that isn't there, is used up, stopped or over: all the same to who tries codes out.
     """
-    plain = "".join(letter for letter in code.upper() if letter.isalnum())
-    rows = Invitation.objects.filter(program_id=program, code=plain, stopped_at=None, used__lt=F("uses"))
+    rows = Invitation.objects.filter(
+        program_id=program, code=plain(code), stopped_at=None, used__lt=F("uses")
+    )
     if not rows.filter(Q(until=None) | Q(until__gt=at)).update(used=F("used") + 1):
         raise Refusal("bad_invitation", status=403, param="code")
 

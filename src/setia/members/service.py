@@ -289,6 +289,12 @@ def names(program: UUID, member: UUID) -> list[str]:
     return masked + [f"{source} {name}" for source, name in others.values_list("source", "external_id")]
 
 
+def phones_of(people: Iterable[UUID]) -> set[str]:
+    """The numbers under which these are on record, each their own."""
+    rows = Member.objects.filter(id__in=list(people), phone__isnull=False)
+    return set(rows.values_list("phone", flat=True))  # type: ignore[arg-type]
+
+
 def several(program: UUID, members: Iterable[UUID]) -> dict[UUID, Person]:
     """Members by id, those there are."""
     return {row.id: _person(row) for row in _rows(program).filter(id__in=list(members))}

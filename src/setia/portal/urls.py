@@ -23,4 +23,5 @@ urlpatterns = [
     path("bukti", views.verifier, name="verifier"),
     path("m/<str:token>/profil", views.profile, name="profile"),
     path("m/<str:token>/level", views.level, name="level"),
+    path("m/<str:token>/ajak", views.friends, name="friends"),
 ]

@@ -3,12 +3,15 @@
 What joining allows for half an hour is in `welcome`.
 """
 
+import re
+import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import wraps
 from importlib.resources import files
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -20,13 +23,14 @@ from setia.intake import join as joining
 from setia.intake import queries, receipts
 from setia.intake.types import Written
 from setia.journal import service as journal
-from setia.kit import ids, money, time
+from setia.kit import ids, money, texts, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
 from setia.portal import ladder
 from setia.proof import promises, seals, witnesses
 from setia.proof import service as record
+from setia.referrals import service as referrals
 from setia.rewards import pictures
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
@@ -37,6 +41,7 @@ TRIES, WITHIN = 10, 600  # enough for a family on one address, too few to try nu
 MONTHS, DAYS = range(1, 13), range(1, 32)
 WELCOME = 30 * 60  # seconds in which a new member may add a name and agree; afterwards the link only reads
 SOON = timedelta(days=45)  # points that run out within this are worth a word
+DEVICE, DEVICE_KEPT = "setia_device", 400 * 24 * 3600  # a browser's own word, as long as browsers keep one
 RECEIPT, IN = "receipt", "-in"  # a receipt's word names the event, and whether it is the second holder's
 
 MemberPage = Callable[..., HttpResponse]
@@ -63,6 +68,8 @@ def join(request: HttpRequest, slug: str) -> HttpResponse:
         "order": request.POST.get("order", "")[:128],
         "total": request.POST.get("total", "")[:20],
         "agreed": "marketing" in request.POST,
+        "brings": referrals.is_on(programme),
+        "referred_by": request.POST.get("referred_by", request.GET.get("r", ""))[:20],
     }
     if request.method == "GET":
         return pages.form(request, "portal/join.html", values)
@@ -74,10 +81,24 @@ def join(request: HttpRequest, slug: str) -> HttpResponse:
             channel="web",
             consents={"marketing": values["agreed"]},
             ticket=joining.Ticket(values["code"], values["order"], money.parse(values["total"]) or 0),
+            referred_by=values["referred_by"],
         )
     except Refusal as refusal:
         return pages.form(request, "portal/join.html", values, refusal)
-    return redirect("portal:welcome", slug, pages.sealed("welcome", person.public_id))
+    response = redirect("portal:welcome", slug, pages.sealed("welcome", person.public_id))
+    if values["referred_by"].strip():
+        _note_device(request, response, programme, person)
+    return response
+
+
+def _note_device(request: HttpRequest, response: HttpResponse, programme: Programme, person: Person) -> None:
+    """This browser is one of a member's, which tells a friend from the same person with a second number."""
+    word = request.COOKIES.get(DEVICE, "")
+    if not re.fullmatch("[0-9a-f]{32}", word):
+        word = secrets.token_hex(16)
+        secure = request.is_secure()
+        response.set_cookie(DEVICE, word, DEVICE_KEPT, httponly=True, samesite="Lax", secure=secure)
+    referrals.seen(programme, person, word)
 
 
 @require_http_methods(["GET", "POST"])
@@ -179,6 +200,7 @@ def home(request: HttpRequest, programme: Programme, person: Person, token: str)
         "status": tiers.status(programme, person.id, now, lang),
         "latest": queries.timeline(programme, person.id, lang, limit=3).items,
         "sealed": seals.has(programme, person.id),
+        "brings": referrals.is_on(programme),
     }
     return _show(request, "home", programme, person, token, values)
 
@@ -308,6 +330,20 @@ def level(request: HttpRequest, programme: Programme, person: Person, token: str
         "now": now,
     }
     return _show(request, "level", programme, person, token, values)
+
+
+@of_member
+def friends(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
+    """A member's code and link, what bringing a friend gives, and how far each friend has come."""
+    lang = pages.lang(request)
+    values: dict[str, Any] = {"invites": referrals.invites(programme, person, lang)}
+    if values["invites"]:
+        words = texts.say("friends.share", lang, merchant=programme.merchant, link=values["invites"].link)
+        values["share"] = f"https://wa.me/?{urlencode({'text': words})}"
+    response = _show(request, "friends", programme, person, token, values)
+    if values["invites"]:
+        _note_device(request, response, programme, person)
+    return response
 
 
 @require_http_methods(["GET", "POST"])

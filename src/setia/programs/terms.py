@@ -6,6 +6,7 @@ It says what the book says and what the product does with every book, and promis
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from setia.engine import nodes, sentences
 from setia.engine.decide import Book, Rule, Step
@@ -126,12 +127,15 @@ class _Terms:
 
     def parts(self) -> list[tuple[str, list[Clause], Paragraphs]]:
         rules = self.book.rules
-        earning = [rule for rule in rules if rule.phase in ("earn", "chained")]
+        features = {name: each for name, each in self.book.declared.items() if hasattr(each, "terms")}
+        own = {kind for each in features.values() for kind in each.events}
+        earning = [rule for rule in rules if rule.phase in ("earn", "chained") and not own & set(rule.on)]
         offers = [rule for rule in rules if rule.phase == "price"]
         return [
             ("join", [], self.join),
             ("earn", self.clauses(earning), self.earn),
             ("tiers", self.rungs(), self.tiers),
+            *((name, *self.feature(each)) for name, each in features.items()),
             ("offers", self.clauses(offers), self.offers),
             ("use", [], self.use),
             ("expiry", [], self.expiry),
@@ -144,6 +148,11 @@ class _Terms:
             ("privacy", [], self.privacy),
             ("contact", [], self.contact),
         ]
+
+    def feature(self, declared: Any) -> tuple[list[Clause], Paragraphs]:
+        """What a feature's section says of itself, with the rules on its own events."""
+        rules = [rule for rule in self.book.rules if set(declared.events) & set(rule.on)]
+        return self.clauses(rules), lambda: declared.terms(self.lang)
 
     def say(self, key: str, **values: object) -> str:
         return texts.say(f"terms.{key}", self.lang, **values)

@@ -11,13 +11,14 @@ from setia.intake.api import ROUTES as INTAKE
 from setia.kit import texts
 from setia.programs.api import ROUTES as PROGRAMS
 from setia.proof.api import ROUTES as PROOF
+from setia.referrals.api import ROUTES as REFERRALS
 from setia.rewards.catalogue_api import ROUTES as CATALOGUE
 from setia.rewards.redeeming_api import ROUTES as REDEEMING
 from setia.tenancy import service as tenancy
 from setia.web import api as frame
 from setia.web.api import Request, Response, Route
 
-ROUTES: list[Route] = [*INTAKE, *PROGRAMS, *REDEEMING, *CATALOGUE, *PROOF]
+ROUTES: list[Route] = [*INTAKE, *PROGRAMS, *REDEEMING, *CATALOGUE, *PROOF, *REFERRALS]
 _INTRO = """Everything Setia knows comes in as an event and goes out with a reason.
 
 Send `Authorization: Bearer sk_test_…`. Every write needs an `Idempotency-Key`: the same key with the same body gets the
@@ -142,6 +143,9 @@ def _extra(route: Route) -> dict[str, Any]:
 _STATUS = {
     "own_correction": 403,
     "bad_birthday": 422,
+    "bad_code": 422,
+    "bad_code_name": 422,
+    "bad_gift": 422,
     "joining_invited": 403,
     "joining_listed": 403,
     "joining_after_purchase": 403,

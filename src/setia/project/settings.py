@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "setia.outbox",
     "setia.intake",
     "setia.insights",
+    "setia.referrals",
     "setia.proof",
     "setia.rewards",
     "setia.web",

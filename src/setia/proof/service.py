@@ -245,7 +245,7 @@ def audit(programme: Programme) -> Compared:
             continue
         if (head.size, head.root) != (row.size, bytes(row.root)):
             faults.append(f"{name}: not what its note says")
-        elif head.size > state.size or merkle.root(node, 0, head.size) != head.root:
+        elif head.size > state.size or tiles.root(node, head.size) != head.root:
             faults.append(f"{name}: not the root of the tree")
     missing = _count_unsequenced(programme.id, state.watermark)
     if missing:

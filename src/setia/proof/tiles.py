@@ -39,6 +39,14 @@ def _tree(tile: Callable[[int, int], bytes]) -> merkle.Node:
     return node
 
 
+def root(node: merkle.Node, size: int) -> bytes | None:
+    """The root of a tree of some size; None where a tile of it is missing or short."""
+    try:
+        return merkle.root(node, 0, size)
+    except LookupError:
+        return None
+
+
 def grow(program: UUID, size: int, fresh: Sequence[bytes]) -> None:
     """Put new leaf hashes behind a tree of some size. Inside the transaction that notes the leaves."""
     level, start, hashes = 0, size, list(fresh)

@@ -65,6 +65,12 @@ def reward_of(case: "Case") -> Reward:
     return found
 
 
+def _prepare(case: "Case") -> None:
+    found = rules.rewards(case.book).get(case.told.said["reward"])
+    if found:
+        case.told.price, case.told.by_rules = found.price, (found.rule,)
+
+
 def _redeem(case: "Case", found: list[Standing]) -> list[Effect]:
     """A reward for its price: both or neither. Refuses what keeps this member from it, the first reason first."""
     reward, told = reward_of(case), case.told
@@ -190,7 +196,7 @@ def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
 
 def install() -> None:
     """Put all four on the road."""
-    intake.also(REDEEMED, Redeem, _redeem, all_lots=True, undo=_unredeem, is_spending=True)
+    intake.also(REDEEMED, Redeem, _redeem, undo=_unredeem, prepare=_prepare, is_spending=True)
     intake.also(CONFIRMED, Confirm, _confirm, standing=_of_target, is_voidable=False)
     intake.also(USED, Use, _use, all_lots=True, undo=_unuse)
     intake.also(HELD, Hold, _hold, all_lots=True, is_voidable=False)

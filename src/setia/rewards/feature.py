@@ -3,7 +3,7 @@
 from setia.engine.vocabulary import EventKind, Fact
 from setia.intake import vouchers
 from setia.kit.feature import Ask, Feature, Schedule
-from setia.rewards import deeds, rules, service
+from setia.rewards import codes, deeds, rules, service
 from setia.rewards.types import CONFIRMED, HELD, REDEEM, REDEEMED, USED
 
 deeds.install()
@@ -22,7 +22,10 @@ FEATURE = Feature(
     ],
     facts=[Fact("reward", "choice")],
     asks=[Ask(REDEEM, do=service.redeem_full)],
-    schedules=[Schedule("rewards.lapse", "* * * * *", service.lapse_due)],
+    schedules=[
+        Schedule("rewards.lapse", "* * * * *", service.lapse_due),
+        Schedule("rewards.codes", "* * * * * */5", codes.work, alone=True),
+    ],
     sections={rules.PARTNERS: rules.partners, rules.CARDS: rules.cards, rules.CATALOGUE: rules.catalogue},
     review=service.review,
 )

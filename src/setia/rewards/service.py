@@ -25,7 +25,8 @@ from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
 from setia.programs import service as programs
-from setia.rewards import rules
+from setia.rewards import codes as batches
+from setia.rewards import guessing, rules
 from setia.rewards.models import Voucher
 from setia.rewards.types import CONFIRMED, HELD, REDEEMED, STAMP, USED, VOUCHER, Reward
 from setia.tenancy.types import Caller, Programme
@@ -63,9 +64,14 @@ _LOOK_UP = """SELECT asked.code, v.event_id, v.n, coalesce(live.holder_id, born.
     AND l.root_event_id = v.event_id AND l.root_n = v.n LIMIT 1) live ON true"""
 
 
-def presented(caller: Caller, said: Sequence[str]) -> list[Presented | Refusal]:
-    """What somebody presented: vouchers by their codes, or the holds that keep some aside; and what is neither, why."""
+def presented(caller: Caller, said: Sequence[str], outlet: str | None = None) -> list[Presented | Refusal]:
+    """What somebody presented: vouchers by their codes, or the holds that keep some aside; and what is neither, why.
+
+    Refuses `too_many_guesses`.
+    """
     program = caller.programme.id
+    if said:
+        guessing.allowed(caller, outlet)
     read: dict[str, str] = {}
     found: dict[str, Presented | Refusal] = {}
     for text in said:
@@ -73,15 +79,22 @@ def presented(caller: Caller, said: Sequence[str]) -> list[Presented | Refusal]:
             found[text] = _held(program, text, hold)
             continue
         try:
-            read[text] = codes.read(text)
+            read[text] = batches.plain(text)
         except Refusal as no:
             found[text] = no
     rows = {}
     if read:
         rows = {row[0]: row for row in sql.run(_LOOK_UP, [str(program).encode(), sql.array(read.values())])}
+    bearer = batches.presented(
+        caller.programme, [code for code in read.values() if code.encode() not in rows]
+    )
     for text, code in read.items():
         row = rows.get(code.encode())
+        if row is None and code in bearer:
+            found[text] = bearer[code]
+            continue
         if row is None:
+            guessing.missed(caller, outlet)
             found[text] = Refusal("code_unknown", status=404, param="voucher")
             continue
         event, n, holder, asset = (str(each, "ascii") for each in row[1:] if each is not None)

@@ -107,6 +107,16 @@ def trail(merchant: UUID, before: datetime | None = None, limit: int = 50) -> li
     """The audit trail, newest first."""
     rows = Trail.objects.filter(merchant_id=merchant)
     rows = rows.filter(at__lt=before) if before else rows
+    return _traces(merchant, rows.order_by("-at", "-id")[:limit])
+
+
+def traces(merchant: UUID, subjects: Iterable[str], actions: Iterable[str], most: int = 200) -> list[Trace]:
+    """What was done to some things, oldest first, at most so much."""
+    rows = Trail.objects.filter(merchant_id=merchant, subject__in=list(subjects), action__in=list(actions))
+    return _traces(merchant, rows.order_by("at", "id")[:most])
+
+
+def _traces(merchant: UUID, rows: Iterable[Trail]) -> list[Trace]:
     known = names(merchant)
     return [
         Trace(
@@ -118,7 +128,7 @@ def trail(merchant: UUID, before: datetime | None = None, limit: int = 50) -> li
             _words(row.after),
             row.why,
         )
-        for row in rows.order_by("-at", "-id")[:limit]
+        for row in rows
     ]
 
 

@@ -34,6 +34,7 @@ from setia.kit import ids, money
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
+from setia.referrals import service as referrals
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Place
 from setia.tiers import service as tiers
@@ -347,9 +348,9 @@ def void(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
 @for_staff
 def register(request: HttpRequest, caller: Caller) -> HttpResponse:
     """A new member by number and, if they like, a name. Who is known already is simply opened."""
-    names = ("phone", "nickname", "code", "order")
+    names = ("phone", "nickname", "code", "order", "referred_by")
     typed: dict[str, Any] = {name: (request.POST or request.GET).get(name, "")[:80] for name in names}
-    typed["policy"] = joining.policy(caller.programme)
+    typed["policy"], typed["brings"] = joining.policy(caller.programme), referrals.is_on(caller.programme)
     if request.method == "GET":
         return _show(request, caller, "register", typed)
     known = members.by_phone(caller.programme.id, typed["phone"])
@@ -363,6 +364,7 @@ def register(request: HttpRequest, caller: Caller) -> HttpResponse:
             channel="till",
             actor=caller.actor,
             ticket=joining.Ticket(typed["code"], purchase=_first_purchase(request, caller, typed)),
+            referred_by=typed["referred_by"],
         )
     except Refusal as refusal:
         return _show(request, caller, "register", typed, refusal)

@@ -1,7 +1,7 @@
 """A book compiled for the scan: registers, a tape and tables of numbers; what depends on a sale alone becomes columns."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from setia.engine.decide import DISCOUNT, IN_ANSWER, Book, Limit, Rule, expiry
+from setia.engine.decide import DISCOUNT, Book, Limit, Rule, expiry
 from setia.engine.nodes import OWN
 from setia.engine.vocabulary import (
     JOINED,
@@ -74,22 +74,6 @@ _OPS = {
     "max": k.MAX,
     "choose": k.CHOOSE,
 }
-
-
-def of_sales(book: Book) -> Book:
-    """The book without what a history of sales can't tell: who redeems what, and who presents a voucher."""
-    kept = tuple(
-        rule
-        for rule in book.rules
-        if rule.phase != "pay" and rule.voucher is None and (rule.ask is None or rule.ask in IN_ANSWER)
-    )
-    if len(kept) == len(book.rules):
-        return book
-    gone = {name for rule in book.rules if rule not in kept for name, _ in book.counters[rule.id]}
-    gone -= {name for rule in kept for name, _ in book.counters[rule.id]}
-    return replace(
-        book, rules=kept, folds={name: fold for name, fold in book.folds.items() if name not in gone}
-    )
 
 
 def refuse_unknown(book: Book, sales: Sales) -> None:

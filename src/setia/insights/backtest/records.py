@@ -16,6 +16,7 @@ from setia.engine.vocabulary import (
     BIRTHDAY,
     CAPTURED,
     CLAIMED,
+    CORE_EVENTS,
     HELD,
     LAPSED,
     RELEASED,
@@ -173,7 +174,8 @@ def from_database(programme: Programme, since: datetime, until: datetime) -> His
     if MADE not in reading.rows["kind"]:
         raise Refusal("no_sales", status=422, param="since")
     known = programs.words().events.values()
-    by_itself = [kind.name for kind in known if kind.scope == "internal" and kind.name != BIRTHDAY]
+    internal = [kind for kind in known if kind.scope == "internal" and kind.name != BIRTHDAY]
+    by_itself = [kind.name for kind in internal if kind.decide or kind in CORE_EVENTS]
     others = dict(_rows(_OTHERS, {**where, "kinds": [*_KINDS, *_QUIET, *by_itself]}))
     members = sorted(set(reading.names["member"]) - {None})
     names = [ids.public("mem", member) for member in members]

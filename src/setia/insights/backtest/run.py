@@ -10,19 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from setia.engine.decide import Book
+from setia.engine.decide import Book, of_sales
 from setia.insights.backtest import kernel as k
 from setia.insights.backtest import tally
 from setia.insights.backtest.frames import Frame, Key
 from setia.insights.backtest.outcome import Assumptions, Effects, Outcome
-from setia.insights.backtest.program import (
-    Compiled,
-    compile_book,
-    measure,
-    not_by_columns,
-    of_sales,
-    refuse_unknown,
-)
+from setia.insights.backtest.program import Compiled, compile_book, measure, not_by_columns, refuse_unknown
 from setia.insights.backtest.sales import NOBODY, Sales
 from setia.kit.refusals import Refusal
 

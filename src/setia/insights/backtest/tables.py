@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from setia.engine.decide import Book
+from setia.engine.decide import Book, of_sales
 from setia.engine.vocabulary import Distinct, Shared
 from setia.insights.backtest import tally
 from setia.insights.backtest.frames import Columns, Frame, Key, parts
 from setia.insights.backtest.outcome import Assumptions, Outcome
-from setia.insights.backtest.program import Compiled, compile_book, not_by_columns, of_sales, refuse_unknown
+from setia.insights.backtest.program import Compiled, compile_book, not_by_columns, refuse_unknown
 from setia.insights.backtest.run import Scan, frame_of
 from setia.insights.backtest.sales import NOBODY, Lines, Sales
 from setia.kit.refusals import Refusal
@@ -85,7 +85,7 @@ def run_on_spark(session: Any, book: Book, sales: Sales, assumptions: Assumption
     import pandas as pd
 
     names, assumptions, compiled = _prepared(book, sales, assumptions)
-    _apart(book)
+    _apart(names.book)
     connection = ibis.pyspark.connect(session)
     expression = hoisted(connection, compiled, sales)
     data = session.sql(connection.compile(expression))

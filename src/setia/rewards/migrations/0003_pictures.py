@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """A picture is named by what it holds."""
 
-    dependencies = [("rewards", "0001_vouchers")]
+    dependencies = [("rewards", "0002_codes")]
     operations = [
         migrations.CreateModel(
             name="Picture",
