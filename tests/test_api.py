@@ -276,8 +276,13 @@ def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
         "entries": f"{ids.public('ptx', receipt.event_id)}_1",
         "events": ids.public("evt", receipt.event_id),
         "programs": "2",  # versions have numbers: theirs is the second, mine has only one
+        "rewards": "mug",
+        "partners": "bunga",
     }
-    text = "rewards: [{reward: mug, name: Mug, price: free}]\n" + DEMO.read_text("utf-8")
+    text = (
+        "rewards: [{reward: mug, name: Mug, price: free}]\npartners: {bunga: {name: Toko Bunga}}\n"
+        + DEMO.read_text("utf-8")
+    )
     text += "referrals: {qualify: {minimum: 50000}, rewards: {friend: {points: 5}}}\n"
     programs.publish(theirs.programme.id, text, zone=theirs.programme.zone, by="test")
     body = {"id": "V", "reward": "mug", "member": {"id": person}}
