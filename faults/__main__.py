@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.report import commit, tell
 
-from faults import clocks, cuts, disk, dispatch, flips, ground, kills, model, mutants, races
+from faults import clocks, cuts, disk, dispatch, flips, ground, kills, model, mutants, races, tills
 
 Args = argparse.Namespace
 
@@ -40,6 +40,12 @@ def _races(args: Args) -> int:
     unit = "overspends of a naive build"
     tell("races_control", naive, unit, tried=1, clients=races.CLIENTS, seed=args.seed)
     return sum(found.values()) + (not naive)
+
+
+def _two_tills(args: Args) -> int:
+    found = tills.run(args.pairs, args.seed, args.minutes)
+    tell("two_tills", found.violations, "violations", tried=found.rounds, seed=args.seed)
+    return found.violations
 
 
 def _kill9(args: Args) -> int:
@@ -164,6 +170,7 @@ def _mutants(args: Args) -> int:
 NAMES: dict[str, Callable[[Args], int]] = {
     "model": _model,
     "races": _races,
+    "two_tills": _two_tills,
     "kill9": _kill9,
     "cuts": _cuts,
     "disk_full": _disk_full,
@@ -201,6 +208,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=1_000, help="model: how many lives")
     parser.add_argument("--steps", type=int, default=50, help="model: how many steps each")
     parser.add_argument("--rounds", type=int, default=20, help="races: rounds of each kind")
+    parser.add_argument("--pairs", type=int, default=1_000, help="two_tills: how many rounds")
     parser.add_argument("--clients", type=int, default=races.CLIENTS, help="races: how many at once")
     parser.add_argument("--cycles", type=int, default=200, help="kill9: how many kills")
     parser.add_argument("--cuts", type=int, default=0, help="cuts: how many, chosen by dice; all unless said")

@@ -206,3 +206,10 @@ def test_a_database_closed_for_writing_is_said_so_and_can_be_asked_again(shop):
     finally:
         connections["default"].close()
     assert call("POST", "/v1/purchases", SALE, shop.key, idempotency="two").status == 201
+
+
+def test_two_tills_never_use_one_voucher_twice():
+    from faults import tills
+
+    found = tills.run(9, seed=7)
+    assert (found.rounds, found.violations) == (9, 0)

@@ -495,3 +495,58 @@ def test_a_picture_is_kept_once_and_shown_to_everybody(senja):
     for sent, size in ((jpeg, (7, 5)), (webp, (10, 11))):
         kept = pictures.get(senja.programme, pictures.add(senja.programme, sent))
         assert (kept.width, kept.height) == size
+
+
+def batch(shop, reward, kind="unique", uses=1, count=1, codes_=(), **more):
+    from setia.rewards import codes as batches
+
+    wish = batches.Wish(reward, "Brosur", kind, count, uses, **more)
+    if codes_:
+        return batches.own_codes(shop.caller, wish, codes_).batch
+    made = batches.make_batch(shop.caller, wish)
+    return [code for _, code in batches.each(made)]
+
+
+def test_codes_of_a_batch_are_used_as_often_as_they_may_be(senja):
+    (once,) = batch(senja, "hemat")
+    batch(senja, "hemat", "shared", 2, codes_=["HEMAT10"])
+    applied = [{"rule": "voucher.hemat", "amount": 8_000}]
+    buy(senja, "A", 72_000, applied=applied, vouchers=[once])
+    refused("voucher_used", buy, senja, "B", 72_000, applied=applied, vouchers=[once], phone=BUDI)
+    buy(senja, "C", 72_000, applied=applied, vouchers=["hemat10"])
+    buy(senja, "D", 72_000, applied=applied, vouchers=["HEMAT10"], phone=BUDI)
+    refused("voucher_used", buy, senja, "E", 72_000, applied=applied, vouchers=["HEMAT10"])
+    service.accept(senja.caller, understand.returned(ReturnBody(order_id="A", at=NOON), "test"), "back")
+    found = call("GET", f"/v1/vouchers/{once}", key=senja.key).body
+    assert (found["state"], found["used"], found["uses"]) == ("ready", 0, 1)
+    buy(senja, "F", 72_000, applied=applied, vouchers=[once], phone=BUDI)
+    refused(
+        "voucher_needs_member",
+        buy,
+        senja,
+        "G",
+        72_000,
+        applied=applied,
+        vouchers=batch(senja, "hemat"),
+        phone=None,
+    )
+    sound(senja)
+
+
+def test_personal_codes_and_codes_that_are_handed_over(senja):
+    batch(senja, "hemat", "personal", codes_=["UNTUKRANI, 0812 3456 7890"])
+    applied = [{"rule": "voucher.hemat", "amount": 8_000}]
+    refused(
+        "voucher_of_another", buy, senja, "A", 72_000, applied=applied, vouchers=["UNTUKRANI"], phone=BUDI
+    )
+    buy(senja, "B", 72_000, applied=applied, vouchers=["UNTUKRANI"])
+    (mug,) = batch(senja, "mug")
+    used = tell(senja, "voucher.used", "U", {"voucher": mug})
+    refused("voucher_used", tell, senja, "voucher.used", "U2", {"voucher": mug}, phone=BUDI)
+    from setia.kit import ids
+
+    tell(
+        senja, "event.voided", "V", {"event": ids.public("evt", used.event_id), "reason": "salah"}, phone=None
+    )
+    tell(senja, "voucher.used", "U3", {"voucher": mug}, phone=BUDI)
+    sound(senja)

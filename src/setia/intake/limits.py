@@ -39,13 +39,17 @@ _GIVEN = {
 _SHARED = """
 SELECT name, place, period, counted, used FROM (
   SELECT name, place, period, sum(used)::bigint AS used FROM journal_shared WHERE program_id = %(program)s GROUP BY 1, 2, 3) c
-FULL JOIN (SELECT name, place, period, sum(counted)::bigint AS counted FROM ({counted}) n GROUP BY 1, 2, 3) n
+FULL JOIN (SELECT name, place, period, sum(counted)::bigint AS counted FROM ({counted}) n(name, place, period, counted) GROUP BY 1, 2, 3) n
 USING (name, place, period)
 WHERE coalesce(counted, 0) <> coalesce(used, 0) LIMIT 20"""
 _COUNTED = """SELECT %(name{n})s AS name, {place} AS place, {period}::date AS period, {given} AS counted
   FROM journal_entry e JOIN intake_event i ON i.id = e.event_id
   WHERE e.program_id = %(program)s AND e.rule = ANY(%(rules{n})s) AND e.verb IN ('give', 'take', 'ask')
     AND coalesce(nullif(e.rule_version, 0), (e.reason ->> 'version')::int) = %(version{n})s GROUP BY 2, 3"""
+
+# How often the codes of batches were used: each use is an entry that names its code.
+_CODES = f"""SELECT 'code.' || (e.reason ->> 'code'), '', '0001-01-01'::date, count(*) FILTER (WHERE {_STANDS})
+  FROM journal_entry e WHERE e.program_id = %(program)s AND e.verb = 'ask' AND e.reason ? 'code' GROUP BY 1"""
 
 
 def faults(program: UUID) -> list[str]:
@@ -75,7 +79,7 @@ def faults(program: UUID) -> list[str]:
 def _shared(program: UUID, books: Iterable[Book]) -> list[str]:
     """Counters that members share and that don't say what the entries come to."""
     values: dict[str, Any] = {"program": program}
-    parts: list[str] = []
+    parts: list[str] = [_CODES]
     for book in books:
         for fold in book.folds.values():
             if not isinstance(fold, Shared):
@@ -91,8 +95,6 @@ def _shared(program: UUID, books: Iterable[Book]) -> list[str]:
                     given=_GIVEN[fold.count],
                 )
             )
-    if not parts:
-        return []
     with connection.cursor() as cursor:
         cursor.execute(_SHARED.replace("{counted}", " UNION ALL ".join(parts)), values)
         return [

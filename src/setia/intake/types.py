@@ -144,6 +144,7 @@ class Presented:
     holder: UUID | None = None
     code: UUID | None = None
     uses: int = 1
+    no: Refusal | None = None  # why it can't be used now; an event told again had it before
     text: str = ""  # as it was presented: never for the record
     hold: str | None = None  # the hold that keeps it aside for this sale, `evt_…`
 

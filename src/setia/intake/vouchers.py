@@ -83,14 +83,18 @@ def rules_of(told: Told) -> tuple[str, ...]:
 
 
 def usable(case: "Case") -> None:
-    """Refuses `voucher_used` for a unit that isn't there any more, or is another's, or waits, or has run out."""
+    """Refuses `voucher_of_another`, `voucher_needs_member`, what `unit` does, and codes that can't be used now."""
     told = case.told
-    for each in [each for each in told.presented if each.holder]:
+    for each in told.presented:
         try:
+            if each.no:
+                raise each.no
+            if case.known.member is None:
+                raise Refusal("voucher_needs_member", status=422, param="member")
+            if each.holder and each.holder != case.known.member:
+                raise Refusal("voucher_of_another", param="member")
             if each.root:
                 unit(case, each)
-            elif each.holder != case.known.member:
-                raise Refusal("voucher_of_another", param="member")
         except Refusal as no:
             if told.no_use is None:
                 raise
@@ -100,9 +104,10 @@ def usable(case: "Case") -> None:
 
 
 def unit(case: "Case", presented: Presented) -> Lot:
-    """The unit that a presented voucher is, in its holder's account. Refuses `voucher_used` and `voucher_of_another`."""
-    if case.known.account is None or case.known.member != presented.holder:
-        raise Refusal("voucher_of_another", param="member")
+    """The unit that a presented voucher is, in its holder's account.
+
+    Refuses `voucher_used` where it isn't there any more, `voucher_waits` and `voucher_over`.
+    """
     mine = (lot for lot in case.account.lots if lot.root == presented.root and lot.remaining)
     lot = next(mine, None)
     if lot is None:

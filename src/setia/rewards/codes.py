@@ -256,15 +256,24 @@ def find(programme: Programme, text: str) -> Code:
     return row
 
 
-def presented(programme: Programme, given: Sequence[str]) -> dict[str, Presented | Refusal]:
-    """What codes as they are kept stand for, or why they can't be used now; those of no batch are left out."""
+def presented(programme: Programme, given: Sequence[str]) -> dict[str, Presented]:
+    """What codes as they are kept stand for, and why they can't be used now; those of no batch are left out."""
     if not given:
         return {}
     rows = Code.objects.select_related("batch").filter(program_id=programme.id, code__in=given)
-    return {row.code: _usable(row, programme.now()) for row in rows}
+    counters = {vouchers.counter(row.id): row.code for row in rows}
+    counted = Shared.objects.filter(program_id=programme.id, name__in=counters).values_list("name", "used")
+    used = {counters[name]: many for name, many in counted}
+    found = {}
+    for row in rows:
+        batch, no = row.batch, _why_not(row, programme.now())
+        if no is None and used.get(row.code, 0) >= batch.uses:
+            no = Refusal("voucher_used", param="voucher")
+        found[row.code] = Presented(batch.reward, holder=row.member_id, code=row.id, uses=batch.uses, no=no)
+    return found
 
 
-def _usable(code: Code, now: datetime) -> Presented | Refusal:
+def _why_not(code: Code, now: datetime) -> Refusal | None:
     batch = code.batch
     if code.blocked_at or batch.blocked_at:
         return Refusal("code_blocked", param="voucher")
@@ -272,7 +281,7 @@ def _usable(code: Code, now: datetime) -> Presented | Refusal:
         return Refusal("code_not_yet", param="voucher", at=batch.starts_at)
     if batch.ends_at and now >= batch.ends_at:
         return Refusal("voucher_over", param="voucher", at=batch.ends_at)
-    return Presented(batch.reward, holder=code.member_id, code=code.id, uses=batch.uses)
+    return None
 
 
 # Blocking
@@ -366,11 +375,11 @@ def _bearer(programme: Programme, code: Code) -> Story:
     used = sum(counted.values_list("used", flat=True))
     if batch.ends_at and batch.ends_at <= now:
         steps.append(Step("over", batch.ends_at))
-    no = _usable(code, now)
+    no = _why_not(code, now)
     state = "ready"
     if used >= batch.uses:
         state = "used"
-    elif isinstance(no, Refusal):
+    elif no:
         state = {"code_blocked": "blocked", "code_not_yet": "waiting", "voucher_over": "over"}[no.code]
     steps.sort(key=lambda step: step.at)
     return Story(
@@ -441,11 +450,8 @@ def _moved(before: str, after: str) -> str:
 
 def _held(programme: Programme, voucher: Voucher) -> Story:
     """The life of a voucher that a member holds: given, set aside, used, given back, run out."""
-    known, now, gift = (
-        tenancy.names(programme.merchant_id),
-        programme.now(),
-        [voucher.event_id, voucher.n] * 2,
-    )
+    known, now = tenancy.names(programme.merchant_id), programme.now()
+    gift: tuple[UUID, int, UUID, int] = (voucher.event_id, voucher.n, voucher.event_id, voucher.n)
     with connection.cursor() as cursor:
         cursor.execute(_MOVES, gift)
         moves = cursor.fetchall()

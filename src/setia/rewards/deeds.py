@@ -150,6 +150,7 @@ def _use(case: "Case", found: list[Standing]) -> list[Effect]:
         raise NotFound("reward", presented.reward, param="data.voucher")
     if reward.is_discount:
         raise Refusal("voucher_with_sale", status=422, param="data.voucher")
+    vouchers.usable(case)
     case.facts = gather.facts(case.told, case.at, case.book, case.known)
     for no in rules.unmet(reward.use_parts, {**_of_old(case, book, reward), **case.facts}):
         raise no
@@ -183,6 +184,7 @@ def _unuse(case: "Case", found: list[Standing]) -> list[Effect]:
 def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
     """A voucher is set aside: nobody else can use it until it is used, released or over. Refuses `code_not_held`."""
     presented, told = case.told.presented[0], case.told
+    vouchers.usable(case)
     if presented.root is None:
         raise Refusal("code_not_held", status=422, param="data.voucher")
     until = told.until or case.at + HOLD_FOR

@@ -9,6 +9,7 @@ from setia.intake import service as intake
 from setia.intake.types import Body, EventBody, MemberRef, Name, PurchaseBody, Told
 from setia.kit import codes, ids, texts, time
 from setia.rewards import service
+from setia.rewards.codes import Story
 from setia.rewards.types import CONFIRMED, HELD, REDEEMED, USED
 from setia.web.api import Answer, Call, Route
 
@@ -89,7 +90,21 @@ def hold(call: Call) -> tuple[int, Any]:
 
 def look(call: Call) -> tuple[int, Any]:
     """What a code is, whose, and whether it can be used."""
-    return 200, shown(service.look(call.caller, call.path["id"]))
+    found = service.look(call.caller, call.path["id"])
+    return 200, of_batch(found) if isinstance(found, Story) else shown(found)
+
+
+def of_batch(found: Story) -> dict[str, Any]:
+    """A code of a batch as the API shows it."""
+    return {
+        "code": codes.shown(found.code),
+        "reward": found.reward,
+        "state": found.state,
+        "used": found.used,
+        "uses": found.uses,
+        **({"member": ids.public("mem", found.member)} if found.member else {}),
+        **({"expires_at": time.iso(found.ends_at)} if found.ends_at else {}),
+    }
 
 
 def shown(found: service.Mine) -> dict[str, Any]:

@@ -266,12 +266,13 @@ class Mine:
     member: UUID
 
 
-def look(caller: Caller, text: str) -> Mine:
-    """What a code is. Refuses `code_typo` and `code_unknown`."""
+def look(caller: Caller, text: str) -> "Mine | batches.Story":
+    """What a code is: a voucher that a member holds, or a code of a batch. Refuses `code_typo` and `code_unknown`."""
     each = presented(caller, [text])[0]
     if isinstance(each, Refusal):
         raise each
-    assert each.root and each.holder
+    if each.root is None or each.holder is None:
+        return batches.story(caller.programme, text)
     person = members.get(caller.programme.id, each.holder)
     found = next((one for one in mine(caller.programme, person) if one.gift == each.root), None)
     if found is None:  # its redemption was taken back
