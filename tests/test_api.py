@@ -277,10 +277,12 @@ def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
         "entries": f"{ids.public('ptx', receipt.event_id)}_1",
         "events": ids.public("evt", receipt.event_id),
         "programs": "2",  # versions have numbers: theirs is the second, mine has only one
+        "rewards": "mug",
+        "partners": "bunga",
     }
     text = (
         DEMO.read_text("utf-8").partition("\nrewards:")[0]
-        + "\nrewards: [{reward: mug, name: Mug, price: free}]\n"
+        + "\nrewards: [{reward: mug, name: Mug, price: free}]\npartners: {bunga: {name: Toko Bunga}}\n"
     )
     text += "referrals: {qualify: {minimum: 50000}, rewards: {friend: {points: 5}}}\n"
     programs.publish(theirs.programme.id, text, zone=theirs.programme.zone, by="test")
@@ -288,6 +290,10 @@ def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
     gift = call("POST", "/v1/redemptions", body, theirs.key, idempotency="V").body
     things["vouchers"] = things["codes"] = gift["lines"][0]["code"]
     wish = codes.Wish("mug", "Theirs", count=1)
+    text = "cards: {entity: Theirs}\n" + text
+    programs.publish(theirs.programme.id, text, zone=theirs.programme.zone, by="test")
+    sold = {"id": "K", "member": {"id": person}, "amount": 50_000}
+    things["cards"] = call("POST", "/v1/cards", sold, theirs.key, idempotency="K").body["lines"][0]["code"]
     things["batches"] = str(codes.make_batch(theirs.caller, wish).number)
     for route in ROUTES:
         if route.method == "GET" and "{id}" in route.path:
@@ -295,7 +301,8 @@ def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
             path = "/v1" + route.path.replace("{id}", id)
             assert call("GET", path, key=theirs.key).status == 200, path
             said = call("GET", path, key=mine.key)
-            unknown = "code_unknown" if "vouchers" in path or "codes" in path else "not_found"
+            is_code = path.startswith(("/v1/vouchers", "/v1/codes", "/v1/cards"))
+            unknown = "code_unknown" if is_code else "not_found"
             assert (said.status, said.body["code"]) == (404, unknown), path
     for path in ("/v1/entries", "/v1/events"):
         assert call("GET", f"{path}?member={person}", key=mine.key).status == 404

@@ -61,3 +61,30 @@ def test_rules_in_one_line_are_for_the_text_editor():
     with pytest.raises(Refusal) as refused:
         editing.remove("program: x\nrules:\n  - {id: a}\n", 0)
     assert refused.value.code == "last_rule"
+
+
+def test_other_sections_are_begun_changed_and_ended_with_all_else_left_as_it_was():
+    mug = {"reward": "mug", "name": "Mug", "price": {"points": 50}}
+    one = editing.add(TEXT, mug, "rewards")
+    two = editing.add(one, {**mug, "reward": "kaos"}, "rewards").replace(
+        "  - reward: kaos", "  # kaos merah\n  - reward: kaos"
+    )
+    assert [each["reward"] for each in editing.items(two, "rewards")] == ["mug", "kaos"]
+    changed = editing.replace(two, 1, {**mug, "reward": "kaos", "stock": 3}, "rewards")
+    assert editing.items(changed, "rewards")[1]["stock"] == 3 and "# kaos merah" in changed
+    assert editing.remove(changed, 1, "rewards").rstrip() == one.rstrip()
+    assert editing.remove(one, 0, "rewards").rstrip() == TEXT.rstrip()
+
+
+def test_what_stands_under_a_name_is_put_and_dropped():
+    card = {"full": 9, "reward": "kopi"}
+    one = editing.put(TEXT, "stamps", "kopi", card)
+    two = editing.put(one, "stamps", "roti", {**card, "full": 5}).replace("  roti:", "  # roti saja\n  roti:")
+    assert editing.named(two, "stamps") == {"kopi": card, "roti": {**card, "full": 5}}
+    more = editing.put(two, "stamps", "roti", {**card, "full": 6})
+    assert editing.named(more, "stamps")["roti"]["full"] == 6 and "# roti saja" in more
+    assert editing.drop(more, "stamps", "roti").rstrip() == one.rstrip()
+    assert editing.drop(one, "stamps", "kopi").rstrip() == TEXT.rstrip()
+    with pytest.raises(Refusal) as no:
+        editing.put(f"{TEXT.rstrip()}\nstamps: {{kopi: {{full: 9, reward: kopi}}}}\n", "stamps", "roti", card)
+    assert no.value.code == "not_a_list_of_lines"

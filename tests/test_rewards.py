@@ -357,6 +357,146 @@ def test_the_api_redeems_holds_confirms_uses_and_takes_back(senja):
     sound(senja)
 
 
+def republished(shop, old, new):
+    from setia.programs import service as programs
+
+    text = programs.book(shop.programme.id, NOON).document
+    assert old in text
+    draft = programs.save_draft(shop.programme, text.replace(old, new), "test")
+    return programs.apply(shop.programme, draft.id, "test")
+
+
+def test_a_voucher_keeps_the_terms_of_the_version_that_gave_it(senja):
+    buy(senja, "A", 200_000, at=NOON - timedelta(hours=1))
+    _, mug = redeem(senja, "mug", "1")
+    line = next(each for each in RULES.splitlines(True) if "reward: mug" in each)
+    republished(senja, line, "")
+    now = senja.programme.now()
+    listed = {each.name: each for each in rewards.mine(senja.programme, person(senja))}
+    assert listed["mug"].reward.label["en"] == "Mug" and listed["mug"].state == "ready"
+    refused("not_found", redeem, senja, "mug", "3", now)
+    tell(senja, "voucher.used", "U", {"voucher": mug}, now, phone=None)
+    assert has(senja, "voucher/mug", now) == 0
+    sound(senja)
+
+
+def test_a_discount_with_unused_vouchers_stays_in_the_catalogue_without_its_price(senja):
+    buy(senja, "A", 200_000, at=NOON - timedelta(hours=1))
+    redeem(senja, "hemat", at=senja.programme.now())
+    listed = RULES.splitlines(True)
+    start = next(i for i, each in enumerate(listed) if "reward: hemat" in each)
+    whole = "".join(listed[start : start + 2])
+    no = refused("bad_document", republished, senja, whole, "")
+    assert [(each.code, each.values["n"]) for each in no.problems] == [("reward_in_use", 1)]
+    assert "hemat" in no.message("id") and "price" in no.message("en")
+    republished(senja, whole, whole.replace(" price: {points: 20},", ""))
+    refused("not_redeemable", redeem, senja, "hemat", "2", senja.programme.now())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("reward: kopi-gratis, head", "reward: kopi, head", "card_without_reward"),
+        ("price: {stamp/kopi: 5}, automatic: true,", "price: {points: 5},", "card_reward_price"),
+        ("name: Mug, kind", "name: Mug, partner: bunga, kind", "unknown_partner"),
+    ],
+)
+def test_what_must_be_mended_of_a_catalogue_is_said(old, new, code):
+    from setia.programs import service as programs
+
+    assert old in RULES
+    checked = programs.examine(RULES.replace(old, new), "Asia/Jakarta")
+    assert [each.code for each in checked.problems] == [code]
+    assert all("{value}" not in each.message(lang) for each in checked.problems for lang in ("id", "en"))
+
+
+def test_a_partners_reward_is_handed_over_not_taken_off_a_price():
+    from setia.programs import service as programs
+
+    text = RULES.replace("name: {id: Diskon 10%, en: 10% off},", "name: Hemat, partner: bunga,")
+    text = text.replace("rules:\n", "partners: {bunga: {name: Toko Bunga, share: 40}}\nrules:\n")
+    assert [each.code for each in programs.examine(text, "Asia/Jakarta").problems] == ["partner_discount"]
+
+
+def test_what_a_partner_is_owed_is_what_the_journal_says(senja):
+    from setia.journal.models import Entry
+    from setia.kit import ids
+    from setia.rewards import settling
+
+    text = RULES.replace("rules:\n", "partners: {bunga: {name: Toko Bunga, share: 40}}\nrules:\n")
+    text = text.replace("name: Mug, kind: merchandise, price: {points: 50}, cost: 20000, stock: 3, at_most: {every: ever, times: 2},", "name: Buket, partner: bunga, price: {points: 20}, cost: 20001,")  # fmt: skip
+    shop = found_shop(text)
+    shop.member(RANI, NOON - timedelta(days=90))
+    buy(shop, "A", 200_000, at=NOON - timedelta(hours=1))
+    made = [redeem(shop, "mug", f"R{n}") for n in range(4)]
+    gift = made[0][0].entries[-1].reason
+    assert (gift["issuer"], gift["partner"], gift["share"]) == (shop.programme.slug, "bunga", 40)
+    used = [tell(shop, "voucher.used", f"U{n}", {"voucher": made[n][1]}, phone=None) for n in range(3)]
+    assert used[0].entries[0].reason["partner"] == "bunga" and used[0].entries[0].reason["cost"] == 20_001
+    for n, receipt in enumerate((used[2], made[3][0])):  # a use by mistake, a redemption taken back
+        event = ids.public("evt", receipt.event_id)
+        tell(shop, "event.voided", f"V{n}", {"event": event, "reason": "salah"}, phone=None)
+    (line,) = settling.statement(shop.programme, "bunga", "2026-11")
+    assert (line.issued, line.used, line.cancelled) == (4, 2, 1)
+    assert (line.cost, line.borne, line.owed) == (40_002, 16_000, 24_002)
+    rows = Entry.objects.filter(program_id=shop.programme.id, asset="voucher/mug")
+    assert line.issued == rows.filter(verb="give", reverses_event_id=None).count()
+    assert line.issued - line.cancelled - line.used == has(shop, "voucher/mug") == 1
+    assert settling.statement(shop.programme, "bunga", "2026-10") == []
+    refused("not_found", settling.statement, shop.programme, "roti")
+    answer = call("GET", "/v1/partners/bunga/statement?month=2026-11", key=shop.key)
+    assert answer.status == 200 and answer.body["total"]["owed"] == 24_002
+    assert call("GET", "/v1/partners/bunga/statement?month=11", key=shop.key).body["code"] == "bad_month"
+    assert call("GET", "/v1/partners/roti/statement", key=shop.key).status == 404
+    sound(shop)
+
+
+def test_the_api_shows_the_catalogue_and_what_a_member_can_have(senja):
+    buy(senja, "A", 45_000, at=NOON - timedelta(hours=1))
+    listed = call("GET", "/v1/rewards", key=senja.key).body["data"]
+    by = {each["reward"]: each for each in listed}
+    assert by["mug"]["left"] == 3 and by["mug"]["price"] == {"points": 50} and "hadiah" not in by
+    assert by["kaos"]["price"] == {"points": 30, "rupiah": 25_000} and by["hemat"]["left"] is None
+    assert call("GET", "/v1/rewards/hadiah", key=senja.key).body["price"] == {}
+    assert call("GET", "/v1/rewards/tiada", key=senja.key).status == 404
+    redeem(senja, "hemat")
+    who = person(senja).public_id
+    choices = {
+        each["reward"]: each for each in call("GET", f"/v1/members/{who}/rewards", key=senja.key).body["data"]
+    }
+    assert choices["mug"]["missing"] == 25 and not choices["mug"]["can"]
+    assert choices["sofa"]["why_not"]["code"] == "tier_too_low" and choices["sofa"]["why_not"]["fix"]["en"]
+    (mine,) = call("GET", f"/v1/members/{who}/vouchers", key=senja.key).body["data"]
+    assert (mine["reward"], mine["state"]) == ("hemat", "ready")
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x08\0\0\0\x06\x08\x02\0\0\0"
+
+
+def test_a_picture_is_kept_once_and_shown_to_everybody(senja):
+    from django.test import Client
+
+    from setia.rewards import pictures
+
+    name = pictures.add(senja.programme, PNG)
+    assert pictures.add(senja.programme, PNG) == name
+    shown = Client().get(f"/p/{senja.programme.slug}/gambar/{name}", HTTP_HOST="localhost")
+    assert (shown.status_code, shown["Content-Type"], shown.content) == (200, "image/png", PNG)
+    assert "immutable" in shown["Cache-Control"] and shown["X-Content-Type-Options"] == "nosniff"
+    kept = pictures.get(senja.programme, name)
+    assert (kept.width, kept.height) == (8, 6)
+    refused("not_found", pictures.get, senja.programme, "x")
+    refused("not_found", pictures.get, found_shop(RULES).programme, name)
+    refused("not_a_picture", pictures.add, senja.programme, b"<svg onload='alert(1)'/>")
+    refused("not_a_picture", pictures.add, senja.programme, PNG[:12])
+    refused("picture_too_large", pictures.add, senja.programme, PNG + bytes(5_000_000))
+    jpeg = b"\xff\xd8\xff\xe0\0\x04ab\xff\xc0\0\x11\x08\0\x05\0\x07\x03" + bytes(12)
+    webp = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\x09\0\0\x0a\0\0"
+    for sent, size in ((jpeg, (7, 5)), (webp, (10, 11))):
+        kept = pictures.get(senja.programme, pictures.add(senja.programme, sent))
+        assert (kept.width, kept.height) == size
+
+
 def batch(shop, reward, kind="unique", uses=1, count=1, codes_=(), **more):
     from setia.rewards import codes as batches
 

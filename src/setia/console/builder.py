@@ -88,7 +88,7 @@ def rule(form: Form, units: Mapping[str, str]) -> dict[str, Any]:
     """The rule that a filled form means; the language's reader says what is wrong with it."""
     name: Any = {"id": form.name_id or form.name_en, "en": form.name_en or form.name_id}
     found: dict[str, Any] = {
-        "id": form.id or _slug(form.name_id or form.name_en),
+        "id": form.id or slug(form.name_id or form.name_en),
         "name": name if name["id"] != name["en"] else name["id"],
         "on": _ON.get(form.on, form.on),
     }
@@ -100,9 +100,7 @@ def rule(form: Form, units: Mapping[str, str]) -> dict[str, Any]:
     found[form.what] = _given(form)
     limit: dict[str, Any] = {"each": form.limit_each, "every": form.limit_every}
     limit |= {
-        key: _number(text)
-        for key, text in (("at_most", form.limit_units), ("times", form.limit_times))
-        if text
+        key: whole(text) for key, text in (("at_most", form.limit_units), ("times", form.limit_times)) if text
     }
     if len(limit) > 2:
         found["limit"] = limit
@@ -117,7 +115,7 @@ def _given(form: Form) -> Any:
     if form.what == "benefit":
         return form.benefit
     if form.what == "free_item":
-        return {"sku": form.sku, "qty": _number(form.number)}
+        return {"sku": form.sku, "qty": whole(form.number)}
     of: Any = form.of
     if form.only:
         only = [part.strip() for part in form.only.split(",") if part.strip()]
@@ -126,19 +124,19 @@ def _given(form: Form) -> Any:
         )
         of = {"sum_lines": form.of if form.of in ("net", "items") else "net", "where": where}
     if form.what == "discount":
-        found: dict[str, Any] = {"percent": _percent(form.number), "of": of}
+        found: dict[str, Any] = {"percent": percentage(form.number), "of": of}
         if form.how == "fixed":
-            found = {"amount": _number(form.number), **({"where": of["where"]} if form.only else {})}
-        return {**found, **({"at_most": _number(form.most)} if form.most else {})}
-    amount: Any = _number(form.number)
+            found = {"amount": whole(form.number), **({"where": of["where"]} if form.only else {})}
+        return {**found, **({"at_most": whole(form.most)} if form.most else {})}
+    amount: Any = whole(form.number)
     if form.how == "per":
-        amount = {"per": _number(form.per), "points": amount, "of": of}
+        amount = {"per": whole(form.per), "points": amount, "of": of}
     elif form.how == "percent":
-        amount = {"percent": _percent(form.number), "of": of}
+        amount = {"percent": percentage(form.number), "of": of}
     if isinstance(amount, dict) and form.rounding != "down":
         amount["rounding"] = form.rounding
     if form.most:
-        amount = {"min": [amount, _number(form.most)]}
+        amount = {"min": [amount, whole(form.most)]}
     found = {"asset": form.asset, "amount": amount}
     return found | {k: v for k, v in (("expire", form.expire), ("pending", form.pending)) if v}
 
@@ -149,7 +147,7 @@ def _comparison(test: Condition, units: Mapping[str, str]) -> dict[str, Any]:
         return {"fact": test.fact, op: [_choice(part) for part in test.value.split(",") if part.strip()]}
     if unit in ("choice", "instants"):
         return {"fact": test.fact, op: _choice(test.value)}
-    return {"fact": test.fact, op: test.value if unit == "date" else _number(test.value)}
+    return {"fact": test.fact, op: test.value if unit == "date" else whole(test.value)}
 
 
 def _choice(typed: str) -> str:
@@ -161,19 +159,19 @@ def _choice(typed: str) -> str:
     return typed
 
 
-def _number(typed: str) -> Any:
+def whole(typed: str) -> Any:
     """A whole number as typed, `Rp50.000` too; the text itself when it is none, for the reader to refuse."""
     found = money.parse(typed)
     return typed if found is None else found
 
 
-def _percent(typed: str) -> Any:
+def percentage(typed: str) -> Any:
     """A percentage as typed, with a comma too."""
     plain = typed.removesuffix("%").strip().replace(",", ".")
     return int(plain) if plain.isdigit() else plain
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """A rule's id from its name."""
     letters = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in name.lower())
     return "-".join(part for part in letters.split("-") if part)[:64]

@@ -4,6 +4,7 @@ from django.urls import path
 
 from setia.console import (
     backtest,
+    catalogue,
     corrections,
     imports,
     merging,
@@ -56,6 +57,13 @@ urlpatterns = [
     path("kupon/<int:number>", vouchers.batch, name="batch"),
     path("kupon/<int:number>.csv", vouchers.as_csv, name="batch_csv"),
     path("kupon/<int:number>.pdf", vouchers.as_pdf, name="batch_pdf"),
+    path("hadiah", catalogue.listed, name="rewards"),
+    path("hadiah/<str:name>", catalogue.reward, name="reward"),
+    path("hadiah/<str:name>/hapus", catalogue.remove, name="reward_remove"),
+    path("kartu-cap", catalogue.cards, name="cards"),
+    path("kartu-cap/<str:name>", catalogue.card, name="card"),
+    path("mitra", catalogue.partners, name="partners"),
+    path("mitra/<str:name>.csv", catalogue.statement, name="partner_statement"),
     path("persetujuan", views.approvals, name="approvals"),
     path("persetujuan/<str:waiting>", views.approve, name="approve"),
     path("jejak", views.trail, name="trail"),

@@ -30,7 +30,9 @@ class Feature:
     """One folder's declaration. Removing the folder and its line in `project.features` removes the feature.
 
     `events` are kinds of event (`engine.vocabulary.EventKind`), `facts` what is known (`engine.vocabulary.Fact`);
-    `sections` turn a key of the rule document into rules. Panels and permissions join when a feature first has some.
+    `sections` turn a key of the rule document into rules; `review` says of a whole book, and of the programme that it is
+    for where one is known, what must be mended and what is worth a second look. Panels and permissions join when a
+    feature first has some.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Feature:
     asks: Sequence[Ask] = ()
     schedules: Sequence[Schedule] = ()
     sections: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    review: Callable[[Any, Any], tuple[list[Any], list[Any]]] | None = None
 
 
 _installed: tuple[Feature, ...] = ()

@@ -12,6 +12,7 @@ urlpatterns = [
     path("p/<slug:slug>/syarat", terms.current, name="terms"),
     path("p/<slug:slug>/syarat/<int:number>", terms.version, name="terms_version"),
     path("p/<slug:slug>/syarat/perubahan", terms.changes, name="terms_changes"),
+    path("p/<slug:slug>/gambar/<str:name>", views.picture, name="picture"),
     path("m/<str:token>", views.home, name="home"),
     path("m/<str:token>/riwayat", views.history, name="history"),
     path("m/<str:token>/riwayat/<str:event>", views.happening, name="happening"),

@@ -31,6 +31,7 @@ from setia.portal import catalogue, ladder
 from setia.proof import promises, seals, witnesses
 from setia.proof import service as record
 from setia.referrals import service as referrals
+from setia.rewards import pictures
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -340,7 +341,7 @@ def friends(request: HttpRequest, programme: Programme, person: Person, token: s
     if values["invites"]:
         words = texts.say("friends.share", lang, merchant=programme.merchant, link=values["invites"].link)
         values["share"] = f"https://wa.me/?{urlencode({'text': words})}"
-    response = _show(request, "friends", programme, person, token, values)
+    response = show(request, "friends", programme, person, token, values)
     if values["invites"]:
         _note_device(request, response, programme, person)
     return response
@@ -382,3 +383,12 @@ def show(
 ) -> HttpResponse:
     shared = {"programme": programme, "person": person, "token": token, "here": page}
     return render(request, f"portal/{page}.html", {**shared, **values})
+
+
+@require_GET
+def picture(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    """A reward's picture. Its name says what it holds, so whoever has it need never ask again. Refuses `not_found`."""
+    found = pictures.get(tenancy.programme(slug), name)
+    answer = HttpResponse(found.bytes, content_type=found.kind)
+    answer["Cache-Control"] = "public, max-age=31536000, immutable"
+    return answer

@@ -93,10 +93,17 @@ def _loaded(text: str) -> Any:
         raise BadDocument([document.unreadable(error)]) from error
 
 
-def examine(text: str, zone: str, known: Mapping[str, Any] | None = None, today: Any = None) -> Checked:
+def examine(
+    text: str,
+    zone: str,
+    known: Mapping[str, Any] | None = None,
+    today: Any = None,
+    programme: Programme | None = None,
+) -> Checked:
     """Everything that can be said of a text before it is published: problems, warnings, and its examples, run.
 
-    `known` has what the shop sells and where (`outlet`, `category`, `sku`); `today` is the day that dates are past by.
+    `known` has what the shop sells and where (`outlet`, `category`, `sku`); `today` is the day that dates are past by;
+    with `programme`, what its members hold by now is looked at too.
     """
     try:
         loaded = _loaded(text)
@@ -114,6 +121,10 @@ def examine(text: str, zone: str, known: Mapping[str, Any] | None = None, today:
     found = review.review(book, scene)
     problems += [each for each in found if each.code in review.MUST_MEND]
     warnings = [each for each in found if each.code not in review.MUST_MEND]
+    for look in (each.review for each in feature.installed()):
+        wrong, doubtful = look(book, programme) if look else ((), ())
+        problems += wrong
+        warnings += doubtful
     tried = [examples.run(book, example, facts) for example in listed]
     counted = {name: str(fact.unit) for name, fact in facts.items()}
     return Checked(book, document.placed(text, problems), document.placed(text, warnings), tried, counted)
@@ -127,7 +138,7 @@ def check_text(programme: Programme, text: str) -> Checked:
         "sku": set(catalog.categories(programme.id)),
     }
     today = programme.now().astimezone(time.zone(programme.zone)).date()
-    return examine(text, programme.zone, known, today)
+    return examine(text, programme.zone, known, today, programme)
 
 
 def try_sale(text: str, zone: str, sale: Mapping[str, Any]) -> examples.Tried:
@@ -449,7 +460,7 @@ def publish(
     Refuses `bad_document` and `examples_fail`. Whoever changes a shop's rules goes by `apply`.
     """
     programme = tenancy.programme_by_id(program)
-    examine(text, zone).must_be_fit()
+    examine(text, zone, programme=programme).must_be_fit()
     for _ in range(5):  # two people publishing at once take successive numbers
         number = newest(program) + 1
         try:

@@ -13,12 +13,13 @@ from setia.programs.api import ROUTES as PROGRAMS
 from setia.proof.api import ROUTES as PROOF
 from setia.referrals.api import ROUTES as REFERRALS
 from setia.rewards.api import ROUTES as CODES
+from setia.rewards.catalogue_api import ROUTES as CATALOGUE
 from setia.rewards.redeeming_api import ROUTES as REDEEMING
 from setia.tenancy import service as tenancy
 from setia.web import api as frame
 from setia.web.api import Request, Response, Route
 
-ROUTES: list[Route] = [*INTAKE, *PROGRAMS, *REDEEMING, *CODES, *PROOF, *REFERRALS]
+ROUTES: list[Route] = [*INTAKE, *PROGRAMS, *REDEEMING, *CODES, *CATALOGUE, *PROOF, *REFERRALS]
 _INTRO = """Everything Setia knows comes in as an event and goes out with a reason.
 
 Send `Authorization: Bearer sk_test_…`. Every write needs an `Idempotency-Key`: the same key with the same body gets the
@@ -164,6 +165,7 @@ _STATUS = {
     "examples_fail": 422,
     "starts_in_past": 422,
     "not_found": 404,
+    "bad_month": 422,
     "idempotency_mismatch": 422,
     "in_future": 422,
     "currency": 422,

@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from setia.engine.decide import UNTIL_RELEASED, Effect, decide
+from setia.engine.decide import UNTIL_RELEASED, Book, Effect, decide
 from setia.intake import gather, vouchers
 from setia.intake import service as intake
 from setia.intake.corrections import HOLDS, resolved
 from setia.intake.deeds import HOLD_FOR, LONGEST_HOLD
+from setia.intake.types import Told
 from setia.journal import rules as ledger
 from setia.journal import undo
 from setia.journal.types import AVAILABLE, Standing
 from setia.journal.types import HELD as ON_HOLD
-from setia.kit import time
+from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
-from setia.rewards import rules
+from setia.rewards import rules, service
 from setia.rewards.types import CONFIRMED, HELD, REDEEMED, USED, VOUCHER, Reward
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _redeem(case: "Case", found: list[Standing]) -> list[Effect]:
         told.until, gift.starts_at = until, UNTIL_RELEASED
     if reward.rupiah:
         gift.inputs = {**gift.inputs, "rupiah": reward.rupiah}
+    gift.inputs = {**gift.inputs, **rules.for_partner(case.book, reward, case.caller.programme.slug)}
     if reward.price is None:
         return effects
     asset, amount = reward.price
@@ -137,21 +139,41 @@ def _confirm(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _use(case: "Case", found: list[Standing]) -> list[Effect]:
-    """A voucher is handed over for what it is worth. Refuses one that lowers a sale's price: that comes with the sale."""
+    """A voucher is handed over for what it is worth. Refuses one that lowers a sale's price: that comes with the sale.
+
+    What it is worth, and when, the version says by which it was given, whatever the catalogue has by now.
+    """
     presented = case.told.presented[0]
-    reward = rules.rewards(case.book).get(presented.reward)
+    book = service.terms(case.caller.programme, presented.root) or case.book
+    reward = rules.rewards(book).get(presented.reward)
     if reward is None:
         raise NotFound("reward", presented.reward, param="data.voucher")
     if reward.is_discount:
         raise Refusal("voucher_with_sale", status=422, param="data.voucher")
     vouchers.usable(case)
     case.facts = gather.facts(case.told, case.at, case.book, case.known)
-    for no in rules.unmet(reward.use_parts, case.facts):
+    for no in rules.unmet(reward.use_parts, {**_of_old(case, book, reward), **case.facts}):
         raise no
+    partner = rules.for_partner(book, reward, case.caller.programme.slug)
     if presented.root:
-        return [vouchers.take(case, presented)]
+        taken = vouchers.take(case, presented)
+        taken.inputs = {**taken.inputs, **partner}
+        return [taken]
     effects = decide(case.book, USED, case.facts)
+    for effect in effects:
+        if effect.rule == reward.use:
+            effect.inputs = {**effect.inputs, **partner}
     return effects + vouchers.used(case, effects)
+
+
+def _of_old(case: "Case", book: Book, reward: Reward) -> dict[str, Any]:
+    """Facts that only the version asks for by which a voucher was given."""
+    reads = {name for part in reward.use_parts for name in part.test.reads()} - case.facts.keys()
+    if not reads:
+        return {}
+    holder = case.told.presented[0].holder
+    told = Told(USED, "setia", "", b"", ("id", ids.public("mem", holder)) if holder else None, case.at)
+    return gather.look_up(case.caller, book, told, case.at, frozenset(reads) & book.folds.keys(), "").folded
 
 
 def _unuse(case: "Case", found: list[Standing]) -> list[Effect]:

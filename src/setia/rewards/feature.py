@@ -32,5 +32,11 @@ FEATURE = Feature(
         Schedule("rewards.lapse", "* * * * *", service.lapse_due),
         Schedule("rewards.codes", "* * * * * */5", codes.work, alone=True),
     ],
-    sections={rules.CARDS: rules.cards, rules.CATALOGUE: rules.catalogue, money.SECTION: money.section},
+    sections={
+        rules.PARTNERS: rules.partners,
+        rules.CARDS: rules.cards,
+        rules.CATALOGUE: rules.catalogue,
+        money.SECTION: money.section,
+    },
+    review=service.review,
 )

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from setia.kit import ids, time
 from setia.tenancy.fields import HotProgram
@@ -93,3 +94,18 @@ class Miss(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["program", "at"], name="miss_lately")]
+
+
+class Picture(models.Model):
+    """A picture of a reward, named by what it holds, so that an address never shows another one."""
+
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
+    sha256 = models.CharField(max_length=64)
+    kind = models.CharField(max_length=16)
+    width = models.IntegerField()
+    height = models.IntegerField()
+    bytes = models.BinaryField()
+    added_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["program", "sha256"], name="picture_of_program")]

@@ -9,8 +9,8 @@ from setia.intake import service as intake
 from setia.intake.types import Body, EventBody, MemberRef, Name, PurchaseBody, Told
 from setia.kit import codes, ids, texts, time
 from setia.kit.refusals import Refusal
+from setia.rewards import codes as batches
 from setia.rewards import money, service
-from setia.rewards.codes import Story
 from setia.rewards.types import CONFIRMED, HELD, REDEEMED, USED
 from setia.web.api import Answer, Call, Route
 
@@ -120,11 +120,15 @@ def hold(call: Call) -> tuple[int, Any]:
 
 def look(call: Call) -> tuple[int, Any]:
     """What a code is, whose, and whether it can be used."""
-    found = service.look(call.caller, call.path["id"])
-    return 200, of_batch(found) if isinstance(found, Story) else shown(found)
+    try:
+        return 200, shown(service.look(call.caller, call.path["id"]))
+    except Refusal as no:
+        if no.code != "code_of_batch":
+            raise
+    return 200, of_batch(batches.story(call.caller.programme, call.path["id"]))
 
 
-def of_batch(found: Story) -> dict[str, Any]:
+def of_batch(found: batches.Story) -> dict[str, Any]:
     """A code of a batch as the API shows it."""
     return {
         "code": codes.shown(found.code),

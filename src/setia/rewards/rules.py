@@ -8,13 +8,13 @@ from typing import Any
 
 from setia.engine import nodes
 from setia.engine.decide import BENEFIT, Book, Effect, Limit, Rule
-from setia.engine.language import KINDS_OF_RULE, Reader
+from setia.engine.language import KINDS_OF_RULE, Problem, Reader
 from setia.engine.vocabulary import CLAIMED, JOINED, MADE, WEEKDAYS
 from setia.kit import money
 from setia.kit.refusals import Refusal
-from setia.rewards.types import KINDS, REDEEM, REDEEMED, STAMP, USED, VOUCHER, Card, Part, Reward
+from setia.rewards.types import KINDS, REDEEM, REDEEMED, STAMP, USED, VOUCHER, Card, Part, Partner, Reward
 
-CATALOGUE, CARDS = "rewards", "stamps"
+CATALOGUE, CARDS, PARTNERS = "rewards", "stamps", "partners"
 MOST = 200
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,47}$")
 _KEYS = (
@@ -87,6 +87,8 @@ def _reward(reader: Reader, path: str, thing: Any) -> tuple[Reward, list[Rule]]:
         str(thing.get("partner", "")),
         automatic is True,
     )
+    if reward.partner and reward.is_discount:
+        reader.wrong(f"{path}.use", "partner_discount", reward=name)
     rules = [used]
     if price is not None or rupiah or "price" in thing:
         rules.append(_claim(reader, path, thing, reward))
@@ -256,7 +258,7 @@ def cards(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
         path = f"{CARDS}.{name}"
         if not _NAME.match(str(name)):
             reader.wrong(path, "bad_id", value=name)
-        keys = ["name", "for", "when", "full", "reward", "head_start", "at_most_a_day", "expire"]
+        keys = ["name", "for", "when", "full", "reward", "head_start", "because", "at_most_a_day", "expire"]
         each = reader.mapping(path, each, keys, ["full", "reward"])
         label = reader.names(f"{path}.name", each.get("name"), fallback=str(name))
         card = Card(
@@ -269,6 +271,7 @@ def cards(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
             if "at_most_a_day" in each
             else None,
             reader.months(f"{path}.expire", each.get("expire")),
+            reader.names(f"{path}.because", each["because"]) if "because" in each else None,
         )
         if card.head_start >= card.full:
             reader.wrong(
@@ -313,6 +316,19 @@ def _stamping(reader: Reader, path: str, thing: Mapping[str, Any], card: Card) -
     return rules
 
 
+def partners(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
+    """The document's `partners:`, merchants whose rewards are offered, and how much of the cost each bears."""
+    found: dict[str, Partner] = {}
+    for name, each in reader.mapping(PARTNERS, thing, thing if isinstance(thing, dict) else ()).items():
+        path = f"{PARTNERS}.{name}"
+        if not _NAME.match(str(name)):
+            reader.wrong(path, "bad_id", value=name)
+        each = reader.mapping(path, each, ["name", "share"], ["name"])
+        share = reader.number(f"{path}.share", each.get("share", 0), 0, 100)
+        found[str(name)] = Partner(str(name), reader.names(f"{path}.name", each.get("name"), "-"), share)
+    return [], {PARTNERS: found}
+
+
 def _one_of(reader: Reader, path: str, value: Any, choices: Sequence[str]) -> str:
     if value not in choices:
         reader.wrong(path, "unknown_choice", value=value, choices=", ".join(choices))
@@ -351,7 +367,42 @@ def stamp_cards(book: Book) -> Mapping[str, Card]:
     return found
 
 
+def partners_of(book: Book) -> Mapping[str, Partner]:
+    """The partners of a book."""
+    found: Mapping[str, Partner] = book.declared.get(PARTNERS, {})
+    return found
+
+
+def review(book: Book) -> list[Problem]:
+    """What must be mended of a catalogue as a whole: cards whose reward can't be had with their stamps, unknown partners."""
+    listed, found = rewards(book), []
+    for card in stamp_cards(book).values():
+        path, reward = f"{CARDS}.{card.name}.reward", listed.get(card.reward)
+        if reward is None:
+            found.append(Problem(path, "card_without_reward", {"value": card.reward}))
+        elif reward.price is None or reward.price[0] != card.asset:
+            found.append(
+                Problem(
+                    path, "card_reward_price", {"value": reward.name, "asset": card.asset, "n": card.full}
+                )
+            )
+    for place, reward in enumerate(listed.values()):
+        if reward.partner and reward.partner not in partners_of(book):
+            found.append(
+                Problem(f"{CATALOGUE}[{place}].partner", "unknown_partner", {"value": reward.partner})
+            )
+    return found
+
+
 # Deciding
+
+
+def for_partner(book: Book, reward: Reward, issuer: str) -> dict[str, Any]:
+    """What an entry keeps of the partner whose reward it is: who issues, who hands over, what one costs, whose share."""
+    partner = partners_of(book).get(reward.partner)
+    if partner is None:
+        return {}
+    return {"issuer": issuer, "partner": partner.name, "cost": reward.cost or 0, "share": partner.share}
 
 
 def unmet(parts: Sequence[Part], facts: Mapping[str, Any]) -> list[Refusal]:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import connection
 
 from setia.engine.decide import DISCOUNT, Book
+from setia.engine.language import Problem
 from setia.engine.vocabulary import MADE
 from setia.intake import gather, queries, receipts, vouchers
 from setia.intake import service as intake
@@ -18,7 +19,7 @@ from setia.intake.types import Presented, Receipt, Told, Written
 from setia.intake.understand import fingerprint
 from setia.journal import service as journal
 from setia.journal import sql
-from setia.journal.models import Shared
+from setia.journal.models import Entry, Shared
 from setia.kit import codes, ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
@@ -123,6 +124,49 @@ def last_of(program: UUID, gift: tuple[UUID, int]) -> Event | None:
     return Event.objects.filter(id=found[0]).first() if found and found[1] != "available" else None
 
 
+def terms(programme: Programme, root: tuple[UUID, int] | None) -> Book | None:
+    """The book by which a voucher was given: it keeps its terms. None for a code, which goes by what is in force."""
+    if root is None:
+        return None
+    number = Entry.objects.filter(event_id=root[0], n=root[1]).values_list("rule_version", flat=True).first()
+    return programs.version(programme.id, number) if number else None
+
+
+def review(book: Book, programme: Programme | None) -> tuple[list[Problem], list[Problem]]:
+    """What must be mended of a catalogue: what `rules.review` finds, and what would leave vouchers without their effect."""
+    found = rules.review(book)
+    for (name, _), count in open_discounts(programme).items() if programme else ():
+        reward = rules.rewards(book).get(name)
+        if reward is None or not reward.is_discount:
+            found.append(Problem(rules.CATALOGUE, "reward_in_use", {"value": name, "n": count}))
+    return found, []
+
+
+def open_vouchers(programme: Programme) -> dict[tuple[str, int], int]:
+    """How many vouchers members still hold, by their reward and the version that gave them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT substr(l.asset, %s), e.rule_version, sum(l.remaining)::int FROM journal_lot l
+               JOIN journal_entry e ON e.event_id = coalesce(l.root_event_id, l.event_id)
+                AND e.n = coalesce(l.root_n, l.n)
+               WHERE l.program_id = %s AND l.asset LIKE 'voucher/%%' AND l.remaining > 0
+                 AND (l.expires_at IS NULL OR l.expires_at > %s) GROUP BY 1, 2 ORDER BY 1, 2""",
+            [len(VOUCHER) + 1, programme.id, programme.now()],
+        )
+        return {(name, version): count for name, version, count in cursor.fetchall()}
+
+
+def open_discounts(programme: Programme) -> dict[tuple[str, int], int]:
+    """Those of them that lower a sale's price: the book in force says by how much, so it must go on knowing them."""
+    return {
+        (name, version): count
+        for (name, version), count in open_vouchers(programme).items()
+        if (book := programs.version(programme.id, version))
+        and (reward := rules.rewards(book).get(name))
+        and reward.is_discount
+    }
+
+
 # What a member can have
 
 
@@ -222,13 +266,13 @@ class Mine:
     member: UUID
 
 
-def look(caller: Caller, text: str) -> "Mine | batches.Story":
-    """What a code is: a voucher that a member holds, or a code of a batch. Refuses `code_typo` and `code_unknown`."""
+def look(caller: Caller, text: str) -> Mine:
+    """The voucher that a member holds under a code. Refuses `code_typo`, `code_unknown`, and `code_of_batch`."""
     each = presented(caller, [text])[0]
     if isinstance(each, Refusal):
         raise each
     if each.root is None or each.holder is None:
-        return batches.story(caller.programme, text)
+        raise Refusal("code_of_batch", param="voucher")
     person = members.get(caller.programme.id, each.holder)
     found = next((one for one in mine(caller.programme, person) if one.gift == each.root), None)
     if found is None:  # its redemption was taken back
@@ -242,8 +286,10 @@ def mine(programme: Programme, person: Person) -> list[Mine]:
     catalogue = rules.rewards(programs.book(programme.id, now))
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT coalesce(root_event_id, event_id), coalesce(root_n, n), asset, available_from, expires_at, remaining,
-                 expired FROM journal_lot WHERE holder_id = %s AND asset LIKE 'voucher/%%' ORDER BY expires_at""",
+            """SELECT e.event_id, e.n, l.asset, l.available_from, l.expires_at, l.remaining, l.expired, e.rule_version
+               FROM journal_lot l JOIN journal_entry e ON e.event_id = coalesce(l.root_event_id, l.event_id)
+                AND e.n = coalesce(l.root_n, l.n)
+               WHERE l.holder_id = %s AND l.asset LIKE 'voucher/%%' ORDER BY l.expires_at""",
             [person.id],
         )
         lots = cursor.fetchall()
@@ -253,7 +299,7 @@ def mine(programme: Programme, person: Person) -> list[Mine]:
     codes_by = codes_for(programme.id, made)
     found = []
     for gift, all_of in made.items():
-        asset, starts, ends, remaining, expired = next((lot for lot in all_of if lot[3]), all_of[-1])
+        asset, starts, ends, remaining, expired, version = next((lot for lot in all_of if lot[3]), all_of[-1])
         state, at, where, hold = "ready", ends, "", None
         if (remaining and ends and ends <= now) or expired:
             state = "over"
@@ -267,7 +313,7 @@ def mine(programme: Programme, person: Person) -> list[Mine]:
                 Mine(
                     gift,
                     codes_by[gift],
-                    catalogue.get(name),
+                    catalogue.get(name) or _old(programme, version, name),
                     name,
                     state,
                     starts,
@@ -280,6 +326,12 @@ def mine(programme: Programme, person: Person) -> list[Mine]:
             )
     order = ("ready", "held", "waiting", "used", "over")
     return sorted(found, key=lambda each: (order.index(each.state), each.ends or time.now().max, each.code))
+
+
+def _old(programme: Programme, version: int, name: str) -> Reward | None:
+    """A reward that has left the catalogue, as the version has it that gave it."""
+    book = programs.version(programme.id, version)
+    return rules.rewards(book).get(name) if book else None
 
 
 def _gone(programme: Programme, gift: tuple[UUID, int]) -> tuple[str, datetime | None, str, str | None]:
@@ -411,3 +463,32 @@ def stamps(programme: Programme, person: Person) -> list[tuple[Any, int]]:
     now = programme.now()
     cards = rules.stamp_cards(programs.book(programme.id, now)).values()
     return [(card, journal.spendable(person.id, f"{STAMP}{card.name}", now)) for card in cards]
+
+
+# What a visit brings
+
+RECENT = 1_000  # of the last purchases: enough for a median, few enough for a page
+
+
+def median_visit(programme: Programme, assets: Iterable[str]) -> dict[str, int]:
+    """How many units of each asset a member's purchase brings in the middle of the last thousand; 0 before there are any."""
+    asked = list(assets)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """WITH visit AS (SELECT id FROM intake_event WHERE program_id = %s AND member_id IS NOT NULL
+                 AND kind IN ('purchase.made', 'purchase.claimed') ORDER BY at DESC LIMIT %s),
+               brought AS (SELECT visit.id, a.asset, coalesce(sum(e.amount), 0) units FROM visit
+                 CROSS JOIN unnest(%s::text[]) a(asset)
+                 LEFT JOIN journal_entry e ON e.event_id = visit.id AND e.asset = a.asset AND e.verb = 'give'
+                 GROUP BY 1, 2)
+               SELECT asset, percentile_disc(0.5) WITHIN GROUP (ORDER BY units)::bigint FROM brought GROUP BY 1""",
+            [programme.id, RECENT, asked],
+        )
+        return dict.fromkeys(asked, 0) | dict(cursor.fetchall())
+
+
+def visits_to(price: tuple[str, int] | None, median: Mapping[str, int]) -> int | None:
+    """How many visits in the middle a reward takes; None where that can't be said yet."""
+    if price is None or not median.get(price[0]):
+        return None
+    return -(-price[1] // median[price[0]])

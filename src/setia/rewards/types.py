@@ -72,7 +72,7 @@ class Reward:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A stamp card: how many stamps fill it, what it then is worth, how many everybody starts with."""
+    """A stamp card: how many stamps fill it, what it then is worth, how many everybody starts with and why."""
 
     name: str
     label: Mapping[str, str]
@@ -81,8 +81,18 @@ class Card:
     head_start: int
     at_most_a_day: int | None
     months: int | None
+    because: Mapping[str, str] | None = None
 
     @property
     def asset(self) -> str:
         """What holding a stamp of it is."""
         return f"{STAMP}{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """A merchant whose rewards are offered. Of what one that is used costs, `share` percent is theirs to bear."""
+
+    name: str
+    label: Mapping[str, str]
+    share: int

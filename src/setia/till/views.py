@@ -217,7 +217,7 @@ def _typed(data: Any) -> dict[str, Any]:
     typed: dict[str, Any] = {
         name: str(data.get(name, ""))[:120] for name in ("order", "member", "amount", "q")
     }
-    vouchers = [each[:40] for each in data.getlist("voucher")[:MOST_VOUCHERS]]
+    vouchers = [each.strip()[:40] for each in data.getlist("voucher")[:MOST_VOUCHERS] if each.strip()]
     return {**typed, "apply": _applied(data.getlist("apply")[:MOST_APPLIED]), "vouchers": vouchers}
 
 
