@@ -340,7 +340,7 @@ def friends(request: HttpRequest, programme: Programme, person: Person, token: s
     if values["invites"]:
         words = texts.say("friends.share", lang, merchant=programme.merchant, link=values["invites"].link)
         values["share"] = f"https://wa.me/?{urlencode({'text': words})}"
-    response = _show(request, "friends", programme, person, token, values)
+    response = show(request, "friends", programme, person, token, values)
     if values["invites"]:
         _note_device(request, response, programme, person)
     return response
