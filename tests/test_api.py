@@ -277,19 +277,19 @@ def test_another_merchants_ids_are_not_found_anywhere(shop_with_rani):
         "entries": f"{ids.public('ptx', receipt.event_id)}_1",
         "events": ids.public("evt", receipt.event_id),
         "programs": "2",  # versions have numbers: theirs is the second, mine has only one
-        "rewards": "mug",
+        "rewards": "theirs",
         "partners": "bunga",
     }
     text = (
         DEMO.read_text("utf-8").partition("\nrewards:")[0]
-        + "\nrewards: [{reward: mug, name: Mug, price: free}]\npartners: {bunga: {name: Toko Bunga}}\n"
+        + "\nrewards: [{reward: theirs, name: Theirs, price: free}]\npartners: {bunga: {name: Toko Bunga}}\n"
     )
     text += "referrals: {qualify: {minimum: 50000}, rewards: {friend: {points: 5}}}\n"
     programs.publish(theirs.programme.id, text, zone=theirs.programme.zone, by="test")
-    body = {"id": "V", "reward": "mug", "member": {"id": person}}
+    body = {"id": "V", "reward": "theirs", "member": {"id": person}}
     gift = call("POST", "/v1/redemptions", body, theirs.key, idempotency="V").body
     things["vouchers"] = things["codes"] = gift["lines"][0]["code"]
-    wish = codes.Wish("mug", "Theirs", count=1)
+    wish = codes.Wish("theirs", "Theirs", count=1)
     text = "cards: {entity: Theirs}\n" + text
     programs.publish(theirs.programme.id, text, zone=theirs.programme.zone, by="test")
     sold = {"id": "K", "member": {"id": person}, "amount": 50_000}

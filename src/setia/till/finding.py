@@ -17,6 +17,8 @@ SHOWN = 6  # more than fit on a phone are a reason to type one more digit
 LEAST = 3  # digits or letters before looking: fewer fit half the shop's members
 _LIKE_A_CODE = re.compile(rf"^(?=.*\d)(?=.*[a-z])[0-9a-z]{{{codes.LENGTH - 2},{codes.LENGTH + 2}}}$")
 
+_SURE = ("turned_used", "code_of_batch")  # said of nothing but a code that was found
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -70,7 +72,7 @@ def _coded(caller: Caller, text: str) -> Found | None:
         if len(plain) == codes.LENGTH or _LIKE_A_CODE.match(plain):
             return _voucher(caller, text)
     except Refusal as no:
-        return Found(no=no) if _is_surely_a_code(text, plain) or no.code == "turned_used" else None
+        return Found(no=no) if _is_surely_a_code(text, plain) or no.code in _SURE else None
     return None
 
 

@@ -28,7 +28,7 @@ from setia.rewards.service import Choice, Mine
 from setia.rewards.types import REDEEMED, VOUCHER, Reward
 from setia.tenancy.types import Caller
 from setia.till import desk
-from setia.till.finding import Found
+from setia.till.finding import Found, held
 from setia.web import pages
 
 NOW = 3  # on the member's card, each with a key of its own
@@ -53,10 +53,10 @@ def usable(
     meant = found.voucher.code if found and found.voucher else ""
     wanted = found.reward if found else ""
     book = _book(caller)
-    held = [each for each in service.mine(caller.programme, person) if each.state in ("ready", "held")]
-    if found and found.voucher and meant not in [each.code for each in held]:
-        held.append(found.voucher)
-    all_of = [_voucher(caller, each, lang, on, meant) for each in held]
+    ready = [each for each in service.mine(caller.programme, person) if each.state in ("ready", "held")]
+    if found and found.voucher and meant not in [each.code for each in ready]:
+        ready.append(found.voucher)
+    all_of = [_voucher(caller, each, lang, on, meant) for each in ready]
     open_to = [
         each
         for each in service.choices(caller.programme, person, outlet)
@@ -108,6 +108,11 @@ def has_any(caller: Caller) -> bool:
     return bool(rules.rewards(_book(caller)))
 
 
+def takes_codes(caller: Caller) -> bool:
+    """Whether any voucher lowers a price, so that a printed code may be shown with a sale."""
+    return any(each.is_discount for each in rules.rewards(_book(caller)).values())
+
+
 def _book(caller: Caller) -> Book:
     return programs.book(caller.programme.id, caller.programme.now())
 
@@ -122,7 +127,7 @@ def shelf(request: HttpRequest, caller: Caller, member: str) -> HttpResponse:
     lang, place = pages.lang(request), desk.places(request, caller)[1]
     person, book = members.by_public_id(caller.programme.id, member), _book(caller)
     choices = service.choices(caller.programme, person, place.code if place else None)
-    held = service.mine(caller.programme, person)
+    kept = service.mine(caller.programme, person)
     values = {
         "person": person,
         "points": journal.spendable(person.purse, "points", caller.programme.now()),
@@ -133,7 +138,7 @@ def shelf(request: HttpRequest, caller: Caller, member: str) -> HttpResponse:
                 said(caller, each, lang),
                 codes.shown(each.code),
             )
-            for each in held
+            for each in kept
         ][:20],
         "choices": [
             (each, each.reward.label[lang], words.price(book, each.reward, lang), _no(caller, each, lang))
@@ -201,13 +206,13 @@ def voucher(request: HttpRequest, caller: Caller, code: str) -> HttpResponse:
     """A voucher: hand over what it is for, set it aside for ten minutes, let it go; or why it can't be used."""
     lang, place = pages.lang(request), desk.places(request, caller)[1]
     outlet, refused = place.code if place else None, None
-    mine = service.look(caller, code)
+    mine = held(caller, code)
     if request.method == "POST":
         try:
             return _done(request, caller, mine, outlet)
         except Refusal as refusal:
             refused = refusal
-            mine = service.look(caller, code)
+            mine = held(caller, code)
     values = {
         "mine": mine,
         "person": members.get(caller.programme.id, mine.member),

@@ -124,6 +124,7 @@ def _chosen_card(
         "usable": redeeming.usable(caller, person, outlet, lang, on, found),
         "stamps": redeeming.stamps(caller, person, lang),
         "has_shelf": redeeming.has_any(caller),
+        "takes_codes": redeeming.takes_codes(caller),
     }
 
 
