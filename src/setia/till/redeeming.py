@@ -28,7 +28,7 @@ from setia.rewards.service import Choice, Mine
 from setia.rewards.types import REDEEMED, VOUCHER, Reward
 from setia.tenancy.types import Caller
 from setia.till import desk
-from setia.till.finding import Found, held
+from setia.till.finding import Found
 from setia.web import pages
 
 NOW = 3  # on the member's card, each with a key of its own
@@ -206,13 +206,13 @@ def voucher(request: HttpRequest, caller: Caller, code: str) -> HttpResponse:
     """A voucher: hand over what it is for, set it aside for ten minutes, let it go; or why it can't be used."""
     lang, place = pages.lang(request), desk.places(request, caller)[1]
     outlet, refused = place.code if place else None, None
-    mine = held(caller, code)
+    mine = service.look(caller, code)
     if request.method == "POST":
         try:
             return _done(request, caller, mine, outlet)
         except Refusal as refusal:
             refused = refusal
-            mine = held(caller, code)
+            mine = service.look(caller, code)
     values = {
         "mine": mine,
         "person": members.get(caller.programme.id, mine.member),
