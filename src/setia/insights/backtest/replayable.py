@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from setia.engine.decide import Book, Rule
+from setia.engine.decide import Book, Rule, of_sales
 from setia.engine.nodes import LineSum
 from setia.engine.vocabulary import (
     CLAIMED,
@@ -49,6 +49,7 @@ class NotReplayable(Refusal):
 
 def check(book: Book, history: History) -> None:
     """Every fact of every rule. Refuses `not_replayable`, naming the first rule and fact that can't be."""
+    book = of_sales(book)
     for rule in book.rules:
         for fact in _facts(book, rule):
             if fact in history.lacks or not _known(book, history, fact):
