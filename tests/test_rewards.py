@@ -550,3 +550,40 @@ def test_personal_codes_and_codes_that_are_handed_over(senja):
     )
     tell(senja, "voucher.used", "U3", {"voucher": mug}, phone=BUDI)
     sound(senja)
+
+
+MEMBERSHIP = """
+program: Senja
+assets: {points: {expire: 12 months}}
+tiers: [{tier: bronze}, {tier: gold, from_spend: 100000000, keep: 12 months}]
+rewards:
+  - {reward: setahun, name: Gold setahun, kind: priority, membership: gold, price: {points: 100}, valid: 12 months}
+  - {reward: sebulan, name: Gold sebulan, kind: priority, membership: gold, price: {rupiah: 50000}, valid: 1 months}
+rules:
+  - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
+"""
+
+
+def test_a_paid_membership_runs_its_period_is_renewed_from_its_end_and_can_be_taken_back():
+    from setia.kit import ids
+    from setia.tiers import service as tiers
+
+    shop = found_shop(MEMBERSHIP)
+    rani = shop.member(RANI, NOON - timedelta(days=90))
+    buy(shop, "A", 250_000, at=NOON - timedelta(days=40))
+    month = tell(shop, "reward.redeemed", "M", {"reward": "sebulan"}, NOON - timedelta(days=39))
+    assert month.entries[0].reason["rupiah"] == 50_000 and month.entries[0].asset == "tier/gold"
+    tiers.settle(shop.programme.id, rani.id, NOON)
+    assert tiers.status(shop.programme, rani.id, NOON, "id").name == "bronze"  # its month is over
+    tell(shop, "reward.redeemed", "Y", {"reward": "setahun"})
+    ends = tiers.status(shop.programme, rani.id, NOON, "id").lost_at
+    again = tell(shop, "reward.redeemed", "Z", {"reward": "setahun"}, NOON + timedelta(hours=1))
+    renewed = again.entries[-1].expires_at
+    assert renewed.year == ends.year + 1 and (renewed.month, renewed.day) == (ends.month, ends.day)
+    assert has(shop, "points", NOON + timedelta(hours=1)) == 50
+    tell(
+        shop, "event.voided", "V", {"event": ids.public("evt", again.event_id), "reason": "salah"}, phone=None
+    )
+    assert has(shop, "points", shop.programme.now()) == 150
+    assert tiers.status(shop.programme, rani.id, NOON + timedelta(hours=2), "id").name == "gold"
+    sound(shop)

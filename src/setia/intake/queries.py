@@ -11,7 +11,7 @@ from django.core import signing
 from django.db.models import Q, QuerySet, Sum
 
 from setia.engine import sentences
-from setia.engine.decide import IN_ANSWER
+from setia.engine.decide import IN_ANSWER, of_sales
 from setia.engine.vocabulary import CLAIMED, MADE, MERGED, RETURNED, UNMERGED, VOIDED
 from setia.intake import corrections, gather, offers, pools, receipts
 from setia.intake.deeds import can_be_voided
@@ -349,7 +349,7 @@ class Cap:
 
 def caps(programme: Programme, member: UUID, at: datetime, lang: str) -> list[Cap]:
     """What a member has used of the limits in force at an instant, those who were merged into them included."""
-    book = programs.book(programme.id, at)
+    book = of_sales(programs.book(programme.id, at))  # a reward's own limits are shown with it
     limited = {
         name: (rule, limit)
         for rule in book.rules

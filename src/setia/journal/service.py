@@ -342,6 +342,12 @@ def held(holder: UUID, prefix: str, at: datetime) -> list[tuple[str, datetime | 
     return [(row.asset, row.expires_at) for row in rows]
 
 
+def last_end(holder: UUID, asset: str, at: datetime) -> datetime | None:
+    """When the last that a holder has of an asset ends, what is still to begin included; None where nothing does."""
+    rows = Lot.objects.filter(holder_id=holder, asset=asset, remaining__gt=0, expires_at__gt=at)
+    return rows.order_by("-expires_at").values_list("expires_at", flat=True).first()
+
+
 def due(clock: Clock, ladder: bool, limit: int = 500) -> list[tuple[UUID, UUID]]:
     """Holders, with their programme, who have lots past expiry not yet booked so: those on ladders, or all others."""
     rows = Lot.objects.filter(expires_at__lte=clock.now, remaining__gt=0)

@@ -29,8 +29,8 @@ def redeem(
     with transaction.atomic():
         receipt = service.redeem(caller, person, reward, key, outlet=outlet)
         if is_handed_over and not receipt.is_replay:
-            (code,) = service.given(caller.programme.id, receipt).values()
-            use(caller, code, f"{key}{_USE}", outlet)
+            for code in service.given(caller.programme.id, receipt).values():  # none where it is a membership
+                use(caller, code, f"{key}{_USE}", outlet)
     return receipt
 
 

@@ -1,17 +1,18 @@
 """Redeeming a reward, confirming what was held, using a voucher and setting one aside: on the one road like all else."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from setia.engine.decide import UNTIL_RELEASED, Book, Effect, decide
+from setia.engine.decide import UNTIL_RELEASED, Book, Effect, decide, expiry
 from setia.intake import gather, vouchers
 from setia.intake import service as intake
 from setia.intake.corrections import HOLDS, resolved
 from setia.intake.deeds import HOLD_FOR, LONGEST_HOLD
 from setia.intake.types import Told
 from setia.journal import rules as ledger
+from setia.journal import service as journal
 from setia.journal import undo
 from setia.journal.types import AVAILABLE, Standing
 from setia.journal.types import HELD as ON_HOLD
@@ -88,6 +89,8 @@ def _redeem(case: "Case", found: list[Standing]) -> list[Effect]:
         if not case.at < until <= case.at + LONGEST_HOLD:
             raise Refusal("bad_hold", status=422, param="data.until", days=LONGEST_HOLD.days)
         told.until, gift.starts_at = until, UNTIL_RELEASED
+    if reward.membership:
+        _renewed(case, reward, gift)
     if reward.rupiah:
         gift.inputs = {**gift.inputs, "rupiah": reward.rupiah}
     gift.inputs = {**gift.inputs, **rules.for_partner(case.book, reward, case.caller.programme.slug)}
@@ -96,6 +99,21 @@ def _redeem(case: "Case", found: list[Standing]) -> list[Effect]:
     asset, amount = reward.price
     inputs = {"amount": amount, "for": reward.name}
     return [Effect("take", asset, amount, amount, ledger.SPENT, -1, None, inputs), *effects]
+
+
+def _renewed(case: "Case", reward: Reward, gift: Effect) -> None:
+    """Who buys a membership that still runs has it from its end on; the period is as long as any."""
+    said = case.told.said
+    if "since" not in said and not case.is_again:
+        ends = [ends for asset, ends in journal.held(case.account.holder, reward.asset, case.at) if ends]
+        later = journal.last_end(case.account.holder, reward.asset, case.at)
+        if ends and later:
+            said["since"] = time.iso(later)
+    if "since" in said:
+        gift.starts_at = time.parse(said["since"])
+        day = gift.starts_at.astimezone(time.zone(case.book.zone)).date()
+        # what ended at midnight goes on from that day's beginning: its months are counted from the day before
+        gift.expires_at = expiry(day - timedelta(days=1), reward.months or 0, case.book.zone)
 
 
 def _unredeem(case: "Case", found: list[Standing]) -> list[Effect]:

@@ -19,7 +19,7 @@ MOST = 200
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,47}$")
 _KEYS = (
     "reward", "name", "kind", "price", "cost", "stock", "at_most", "outlets", "tiers", "hours", "weekdays", "from", "until",
-    "when", "valid", "use", "terms", "picture", "alt", "partner", "automatic", "budget",
+    "when", "valid", "membership", "use", "terms", "picture", "alt", "partner", "automatic", "budget",
 )  # fmt: skip
 _DATE, _HOUR = "date", "hour"
 
@@ -86,10 +86,13 @@ def _reward(reader: Reader, path: str, thing: Any) -> tuple[Reward, list[Rule]]:
         reader.names(f"{path}.alt", thing["alt"]) if "alt" in thing else None,
         str(thing.get("partner", "")),
         automatic is True,
+        str(thing.get("membership", "")),
     )
+    if reward.membership and ("use" in thing or months is None or "price" not in thing):
+        reader.wrong(f"{path}.membership", "membership_needs")
     if reward.partner and reward.is_discount:
         reader.wrong(f"{path}.use", "partner_discount", reward=name)
-    rules = [used]
+    rules = [] if reward.membership else [used]
     if price is not None or rupiah or "price" in thing:
         rules.append(_claim(reader, path, thing, reward))
     if reward.is_automatic and price:
@@ -102,14 +105,15 @@ def _claim(reader: Reader, path: str, thing: Mapping[str, Any], reward: Reward) 
     said = {key: thing[key] for key in ("budget",) if key in thing}
     said |= {"limit": thing["at_most"]} if "at_most" in thing else {}
     said |= {"id": reward.rule, "name": dict(reward.label), "on": REDEEMED}
-    said |= {"give": {"asset": reward.asset, "amount": 1}}
+    said |= {"give": {"asset": f"{VOUCHER}{reward.name}", "amount": 1}}
     read = reader.rule(path, said, reader.expire, reader.budgeted)
     when = nodes.All((nodes.Compare("reward", "is", reward.name), *(part.test for part in reward.parts)))
     limits = tuple(replace(limit, or_nothing=True) for limit in (read.limits if read else ()))
     if reward.stock is not None:  # asked first, so that nobody is told of a limit where nothing is left
         limits = (Limit("ever", reward.stock, "program", "units", or_nothing=True), *limits)
     made = read or Rule(reward.rule, reward.label, (REDEEMED,), when, "pay", reward.asset, nodes.Const(1))
-    return replace(made, when=when, phase="pay", limits=limits, reads=tuple(dict.fromkeys(when.reads())))
+    reads = tuple(dict.fromkeys(when.reads()))
+    return replace(made, when=when, phase="pay", asset=reward.asset, limits=limits, reads=reads)
 
 
 def _automatic(name: str, label: Mapping[str, str], price: tuple[str, int]) -> Rule:
@@ -386,7 +390,11 @@ def review(book: Book) -> list[Problem]:
                     path, "card_reward_price", {"value": reward.name, "asset": card.asset, "n": card.full}
                 )
             )
+    ranks = [step.name for steps in book.ladders.values() for step in steps if not step.is_base]
     for place, reward in enumerate(listed.values()):
+        if reward.membership and reward.membership not in ranks:
+            said = {"value": reward.membership, "choices": ", ".join(ranks) or "-"}
+            found.append(Problem(f"{CATALOGUE}[{place}].membership", "not_a_tier", said))
         if reward.partner and reward.partner not in partners_of(book):
             found.append(
                 Problem(f"{CATALOGUE}[{place}].partner", "unknown_partner", {"value": reward.partner})

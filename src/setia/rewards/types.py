@@ -10,7 +10,7 @@ KINDS = (
     "item", "exclusive", "discount", "code", "shipping", "merchandise", "partner", "gift_card", "experience", "seat",
     "consultation", "priority",
 )  # fmt: skip
-VOUCHER, STAMP = "voucher/", "stamp/"
+VOUCHER, STAMP, LADDER = "voucher/", "stamp/", "tier/"
 REDEEMED, CONFIRMED = "reward.redeemed", "redemption.confirmed"
 USED, HELD = "voucher.used", "voucher.held"
 REDEEM = "reward.redeem"  # asked for by rules: redeem what has become full
@@ -53,11 +53,14 @@ class Reward:
     alt: Mapping[str, str] | None = None
     partner: str = ""
     is_automatic: bool = False
+    membership: str = (
+        ""  # the tier that it is a membership of: it gives no voucher but the tier, for its months
+    )
 
     @property
     def asset(self) -> str:
-        """What holding its voucher is."""
-        return f"{VOUCHER}{self.name}"
+        """What having it is: holding its voucher, or standing on its tier."""
+        return f"{LADDER}{self.membership}" if self.membership else f"{VOUCHER}{self.name}"
 
     @property
     def rule(self) -> str:
