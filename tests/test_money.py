@@ -136,3 +136,25 @@ def test_a_card_shown_at_two_tills_is_never_overspent(senja):
         assert sum(tills.map(pay, range(8))) == 3
     assert money.cards(senja.programme)[0].balance == 10_000
     sound(senja)
+
+
+@pytest.mark.parametrize("lang", ["id", "en"])
+def test_the_console_sells_cards_and_shows_the_meter(senja, lang):
+    from tests.test_people import _signed_in, _staff
+
+    client = _signed_in(_staff(senja, "owner", f"pemilik-{lang}"))
+    page = client.get(f"/console/kartu-hadiah?lang={lang}").content.decode()
+    assert {"id": "Belum ada kartu.", "en": "No cards yet."}[lang] in page
+    form = {"id": "form-1", "phone": RANI, "amount": "150.000"}
+    sold = client.post(f"/console/kartu-hadiah?lang={lang}", form, follow=True).content.decode()
+    (card,) = money.cards(senja.programme)
+    assert card.code in sold and {"id": "Rp150.000", "en": "Rp150,000"}[lang] in sold
+    client.post("/console/kartu-hadiah", form)  # sent twice it is one
+    assert len(money.cards(senja.programme)) == 1
+    wrong = client.post(f"/console/kartu-hadiah?lang={lang}", {**form, "id": "form-2", "amount": "500"})
+    assert (
+        wrong.status_code == 422
+        and {"id": "Isi kartu antara", "en": "A card takes between"}[lang] in wrong.content.decode()
+    )
+    assert card.code in client.get(f"/console/kartu-hadiah?q={card.code}").content.decode()
+    sound(senja)

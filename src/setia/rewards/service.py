@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -442,11 +442,15 @@ def redeem_full(program: UUID, payload: dict[str, Any], name: str) -> None:
             return  # out of stock, or too often: the units stay, and so does the choice
 
 
+LATE = timedelta(days=40)
+
+
 def lapse_due() -> int:
     """Take redemptions back that were held and never confirmed. How many."""
     count = 0
     for clock in intake.clocks():
-        rows = Event.objects.filter(kind=REDEEMED, payload__has_key="until")
+        lately = clock.now - LATE  # a hold lasts a week at most, and news is told within a month
+        rows = Event.objects.filter(kind=REDEEMED, at__gte=lately, payload__has_key="until")
         rows = rows.filter(program_id=clock.of) if clock.of else rows.exclude(program_id__in=clock.but)
         ended = Event.objects.filter(kind__in=(CONFIRMED, "event.voided")).values("corrects_id")
         for row in rows.exclude(id__in=ended.filter(corrects_id__isnull=False)):
