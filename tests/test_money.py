@@ -158,3 +158,40 @@ def test_the_console_sells_cards_and_shows_the_meter(senja, lang):
     )
     assert card.code in client.get(f"/console/kartu-hadiah?q={card.code}").content.decode()
     sound(senja)
+
+
+def test_a_card_runs_out_and_takes_no_more():
+    shop = found_shop(RULES.replace("24 months", "1 months"))
+    shop.member(RANI, NOON - timedelta(days=90))
+    _, code = sell(shop, "K", 50_000, NOON - timedelta(days=85))
+    refused("card_over", tell, shop, "card.spent", "B", {"card": code, "amount": 1_000}, phone=None)
+    refused("card_over", tell, shop, "card.topped_up", "T", {"card": code, "amount": 10_000}, phone=None)
+    assert money.cards(shop.programme)[0].balance == 0
+    sound(shop)
+
+
+def test_a_card_goes_along_when_two_become_one(senja):
+    from tests.test_replay import _event
+
+    _, code = sell(senja, "K", 50_000, NOON - timedelta(days=2), phone=BUDI)
+    tell(senja, "member.merged", "M", {"absorbed": {"phone": BUDI}}, NOON - timedelta(days=1))
+    tell(senja, "card.spent", "A", {"card": code, "amount": 50_000}, phone=None)
+    tell(senja, "card.topped_up", "T", {"card": code, "amount": 30_000}, phone=None)
+    tell(senja, "card.spent", "B", {"card": code, "amount": 10_000}, phone=None)
+    (card,) = money.cards(senja.programme)
+    assert card.balance == 20_000 and card.holder == money.cards(senja.programme, card.holder)[0].holder
+    gone, other = sell(senja, "N", 20_000)
+    tell(senja, "event.voided", "V", {"event": _event(gone), "reason": "salah"}, phone=None)
+    refused("code_unknown", tell, senja, "card.topped_up", "U", {"card": other, "amount": 10_000}, phone=None)
+    sound(senja)
+
+
+@pytest.mark.parametrize("licence", ["", "false", '" "'])
+def test_a_licence_that_says_nothing_is_none(licence):
+    from setia.programs import service as programs
+    from setia.programs.types import BadDocument
+
+    with pytest.raises(BadDocument):
+        programs.check(
+            RULES.replace("valid: 24 months", f"valid: 24 months, licence: {licence}"), "Asia/Jakarta"
+        )

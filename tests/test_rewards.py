@@ -266,9 +266,10 @@ def test_a_voucher_set_aside_can_only_be_used_through_its_hold(senja):
     hold = ids.public("evt", held.event_id)
     applied = [{"rule": "voucher.hemat", "amount": 8_000}]
     refused("voucher_used", buy, senja, "B", 72_000, applied=applied, vouchers=[code])
+    assert [o["amount"] for o in offered(senja, "B", 80_000, vouchers=[hold])] == [8_000]
     buy(senja, "B", 72_000, applied=applied, vouchers=[hold], at=NOON + timedelta(minutes=1))
     refused(
-        "voucher_used",
+        "hold_resolved",
         buy,
         senja,
         "C",

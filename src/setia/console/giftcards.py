@@ -16,6 +16,7 @@ from setia.kit import ids
 from setia.kit.refusals import Refusal
 from setia.members import service as members
 from setia.rewards import codes, money
+from setia.rewards.models import Voucher
 from setia.tenancy.types import Programme
 
 
@@ -44,8 +45,8 @@ def gift_cards(request: HttpRequest, programme: Programme) -> HttpResponse:
         return _show(request, "gift_cards", programme, {**values, "none": wrong(request, refusal)})
     if values["q"]:
         try:
-            asked = codes.plain(values["q"])
-            found = [each for each in found if each.code.replace("-", "") == asked]
+            asked = Voucher.objects.filter(program_id=programme.id, code=codes.plain(values["q"])).first()
+            found = money.cards(programme, key=(asked.event_id, asked.n)) if asked else []
         except Refusal as refusal:
             found, values["wrong"] = [], wrong(request, refusal)
     new = request.GET.get("new", "")

@@ -97,7 +97,7 @@ def usable(case: "Case") -> None:
                 raise Refusal("voucher_needs_member", status=422, param="member")
             if each.holder and each.holder != case.known.member:
                 raise Refusal("voucher_of_another", param="member")
-            if each.root:
+            if each.root and not each.hold:  # of one that is set aside the hold says so
                 unit(case, each)
         except Refusal as no:
             if told.no_use is None:
@@ -133,7 +133,7 @@ def used(case: "Case", effects: Sequence[Effect]) -> list[Effect]:
             continue
         if each.code:
             effect.inputs = {**effect.inputs, "code": str(each.code)}
-        else:
+        elif not each.hold:  # a preview takes nothing out of a hold
             taken.append(take(case, each))
     return taken
 

@@ -24,7 +24,16 @@ from setia.web.api import Request  # noqa: E402
 HOT = {
     ("POST", f"/v1{route.path}"): route
     for route in ROUTES
-    if route.id in ("purchases.create", "events.create", "events.bulk", "returns.create", "preview")
+    if route.id
+    in (
+        "purchases.create",
+        "events.create",
+        "events.bulk",
+        "returns.create",
+        "redemptions.create",
+        "preview",
+        "validate",
+    )
 }
 _PHRASES = {
     200: "200 OK",

@@ -15,9 +15,12 @@ from django.db import connection
 
 from setia.engine.decide import Book, Effect, Rule, expiry
 from setia.engine.language import Reader
+from setia.engine.vocabulary import VOIDED
 from setia.intake import service as intake
 from setia.intake import sharing, vouchers
+from setia.intake.models import Event
 from setia.intake.types import Presented
+from setia.journal import models as journal_models
 from setia.journal import rules as ledger
 from setia.journal import shared, undo
 from setia.journal.models import Shared
@@ -60,8 +63,16 @@ def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
     at_least = reader.number(f"{SECTION}.at_least", thing.get("at_least", 10_000), 1, 10**9)
     at_most = reader.number(f"{SECTION}.at_most", thing.get("at_most", 2_000_000), at_least, 10**9)
     months = reader.months(f"{SECTION}.valid", thing.get("valid"))
-    licence = str(thing.get("licence", "")).strip()
-    return [], {SECTION: Terms(str(thing.get("entity", "")), months, at_least, at_most, licence)}
+    entity, licence = (_text(reader, thing, key) for key in ("entity", "licence"))
+    return [], {SECTION: Terms(entity, months, at_least, at_most, licence)}
+
+
+def _text(reader: Reader, thing: Mapping[str, Any], key: str) -> str:
+    """A text that says something where its key stands: an empty licence is none."""
+    said = thing.get(key)
+    if key in thing and not (isinstance(said, str) and said.strip()):
+        reader.wrong(f"{SECTION}.{key}", "not_a_text", value=said)
+    return said.strip() if isinstance(said, str) else ""
 
 
 def terms(book: Book) -> Terms:
@@ -107,7 +118,7 @@ class SpendCredit(msgspec.Struct, forbid_unknown_fields=True):
 def _given(case: "Case", asset: str, rule: str, **inputs: Any) -> list[Effect]:
     """So many rupiah more. Refuses amounts out of bounds, and `float_full`."""
     limits, amount = terms(case.book), case.told.said["amount"]
-    if not limits.at_least <= amount <= limits.at_most and asset == CARD:
+    if amount > limits.at_most or (asset == CARD and amount < limits.at_least):
         raise Refusal(
             "card_amount", status=422, param="data.amount", least=limits.at_least, most=limits.at_most
         )
@@ -129,8 +140,21 @@ def _credit(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _top_up(case: "Case", found: list[Standing]) -> list[Effect]:
-    """More rupiah on a card: a lot of its own under the same code."""
-    return _given(case, CARD, TOPPED_UP, card=_key(_card(case)))
+    """More rupiah on a card: a lot of its own under the same code. Refuses a card that ran out or was taken back."""
+    card = _card(case)
+    if not case.is_again and (no := _dead(case.at, card)):
+        raise no
+    return _given(case, CARD, TOPPED_UP, card=_key(card))
+
+
+def _dead(at: datetime, card: Presented) -> Refusal | None:
+    assert card.root
+    if Event.objects.filter(corrects_id=card.root[0], kind=VOIDED).exists():
+        return Refusal("code_unknown", status=404, param="data.card")
+    lot = journal_models.Lot.objects.filter(event_id=card.root[0], n=card.root[1], k=0).first()
+    return (
+        Refusal("card_over", param="data.card") if lot and lot.expires_at and lot.expires_at <= at else None
+    )
 
 
 def _spend_card(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -183,16 +207,16 @@ def _key(card: Presented) -> str:
 
 def _lots(case: "Case", card: Presented) -> list[Lot]:
     """What is on a card: what it was sold with, and what it was topped up with since."""
-    roots = {card.root, *_top_ups(case.caller.programme.id, card)}
+    assert case.known.member
+    roots = {card.root, *_top_ups(case.known.names.selves(case.known.member), card)}
     return [lot for lot in case.account.lots if lot.root in roots and lot.remaining]
 
 
-def _top_ups(program: UUID, card: Presented) -> list[tuple[UUID, int]]:
+def _top_ups(selves: Sequence[UUID], card: Presented) -> list[tuple[UUID, int]]:
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT event_id, n FROM journal_entry WHERE member_id = ANY(SELECT id FROM members_member
-                 WHERE id = %s OR merged_into_id = %s) AND rule = %s AND program_id = %s AND reason ->> 'card' = %s""",
-            [card.holder, card.holder, TOPPED_UP, program, _key(card)],
+            "SELECT event_id, n FROM journal_entry WHERE member_id = ANY(%s) AND rule = %s AND reason ->> 'card' = %s",
+            [list(selves), TOPPED_UP, _key(card)],
         )
         found: list[tuple[UUID, int]] = cursor.fetchall()
     return found
@@ -271,17 +295,19 @@ def cards(
     """The gift cards of a programme, of one member, or one alone, newest first."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT v.code, v.event_id, v.n, e.member_id, e.at, max(l.expires_at),
+            """SELECT v.code, v.event_id, v.n, coalesce(m.merged_into_id, m.id), e.at, max(l.expires_at),
                  coalesce(sum(l.remaining) FILTER (WHERE l.expires_at IS NULL OR l.expires_at > %(now)s), 0)::bigint
                FROM journal_entry e JOIN rewards_voucher v ON v.event_id = e.event_id AND v.n = e.n
-               LEFT JOIN journal_entry t ON t.member_id = e.member_id AND t.rule = 'card.topped_up'
-                 AND t.reason ->> 'card' = v.event_id || '/' || v.n
+               JOIN members_member m ON m.id = e.member_id
+               LEFT JOIN journal_entry t ON t.rule = 'card.topped_up' AND t.reason ->> 'card' = v.event_id || '/' || v.n
+                 AND t.member_id IN (SELECT x.id FROM members_member x WHERE x.id IN (m.id, m.merged_into_id)
+                   OR x.merged_into_id = coalesce(m.merged_into_id, m.id))
                JOIN journal_lot l ON (coalesce(l.root_event_id, l.event_id), coalesce(l.root_n, l.n))
                  IN ((v.event_id, v.n), (t.event_id, t.n)) AND l.program_id = e.program_id
                WHERE e.program_id = %(program)s AND e.rule = 'card.sold' AND e.verb = 'give'
-                 AND (%(holder)s::uuid IS NULL OR e.member_id = %(holder)s::uuid)
+                 AND (%(holder)s::uuid IS NULL OR coalesce(m.merged_into_id, m.id) = %(holder)s::uuid)
                  AND (%(event)s::uuid IS NULL OR (e.event_id, e.n) = (%(event)s::uuid, %(n)s::int))
-               GROUP BY v.code, v.event_id, v.n, e.member_id, e.at ORDER BY e.at DESC LIMIT 200""",
+               GROUP BY v.code, v.event_id, v.n, m.merged_into_id, m.id, e.at ORDER BY e.at DESC LIMIT 200""",
             {
                 "now": programme.now(),
                 "program": programme.id,

@@ -11,7 +11,7 @@ from django.db import connection
 
 from setia.engine.decide import DISCOUNT, Book
 from setia.engine.language import Problem
-from setia.engine.vocabulary import MADE
+from setia.engine.vocabulary import MADE, RELEASED
 from setia.intake import gather, queries, receipts, vouchers
 from setia.intake import service as intake
 from setia.intake.models import Event
@@ -55,9 +55,10 @@ def codes_for(program: UUID, gifts: Iterable[tuple[UUID, int]]) -> dict[tuple[UU
 
 
 # $1 program, $2 codes
-_LOOK_UP = """SELECT asked.code, v.event_id, v.n, coalesce(live.holder_id, born.holder_id), born.asset
+_LOOK_UP = """SELECT asked.code, v.event_id, v.n, coalesce(live.holder_id, m.merged_into_id, born.holder_id), born.asset
   FROM unnest($2::text[]) asked(code) JOIN rewards_voucher v ON v.program_id = $1::uuid AND v.code = asked.code
   JOIN journal_lot born ON born.event_id = v.event_id AND born.n = v.n AND born.k = 0
+  JOIN members_member m ON m.id = born.holder_id
   LEFT JOIN LATERAL (SELECT l.holder_id FROM journal_lot l WHERE l.remaining > 0
     AND l.event_id = v.event_id AND l.n = v.n
     UNION ALL SELECT l.holder_id FROM journal_lot l WHERE l.remaining > 0
@@ -107,7 +108,11 @@ def _held(program: UUID, text: str, hold: UUID) -> Presented | Refusal:
     kept = vouchers.read(row.payload.get("vouchers", ())) if row else []
     if not kept:
         return NotFound("hold", text, param="voucher")
-    return replace(kept[0], hold=text)
+    no, root = None, kept[0].root
+    last = last_of(program, root) if root else None
+    if last is None or last.id != hold:
+        no = Refusal("hold_resolved", param="voucher", value=text, kind=last.kind if last else RELEASED)
+    return replace(kept[0], hold=text, no=no)
 
 
 def last_of(program: UUID, gift: tuple[UUID, int]) -> Event | None:
