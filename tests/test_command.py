@@ -74,7 +74,7 @@ def test_a_bad_document_is_not_published(shop, tmp_path):
     from setia.programs import service as programs
 
     assert programs.refresh(shop.programme.id).newest == 1
-    assert run("program", "check", str(DEMO)).stdout.startswith("8 aturan")
+    assert run("program", "check", str(DEMO)).stdout.startswith("14 aturan")
 
 
 def test_an_import_takes_good_rows_and_gives_back_bad_ones(shop, tmp_path):
