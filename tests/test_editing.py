@@ -65,7 +65,8 @@ def test_rules_in_one_line_are_for_the_text_editor():
 
 def test_other_sections_are_begun_changed_and_ended_with_all_else_left_as_it_was():
     mug = {"reward": "mug", "name": "Mug", "price": {"points": 50}}
-    one = editing.add(TEXT, mug, "rewards")
+    text = TEXT.partition("\nrewards:")[0] + "\n"
+    one = editing.add(text, mug, "rewards")
     two = editing.add(one, {**mug, "reward": "kaos"}, "rewards").replace(
         "  - reward: kaos", "  # kaos merah\n  - reward: kaos"
     )
@@ -73,7 +74,7 @@ def test_other_sections_are_begun_changed_and_ended_with_all_else_left_as_it_was
     changed = editing.replace(two, 1, {**mug, "reward": "kaos", "stock": 3}, "rewards")
     assert editing.items(changed, "rewards")[1]["stock"] == 3 and "# kaos merah" in changed
     assert editing.remove(changed, 1, "rewards").rstrip() == one.rstrip()
-    assert editing.remove(one, 0, "rewards").rstrip() == TEXT.rstrip()
+    assert editing.remove(one, 0, "rewards").rstrip() == text.rstrip()
 
 
 def test_what_stands_under_a_name_is_put_and_dropped():

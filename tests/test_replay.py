@@ -27,6 +27,7 @@ from tests.conftest import DEMO, NOON, found_shop
 from tests.test_corrections import BUDI, ONE_PER_10K, RANI, shop_with
 
 SARI = "081311112222"
+DEMO_RULES = DEMO.read_text("utf-8").partition("\nrewards:")[0]  # so that more rules may follow
 WAITING = """
   - id: menunggu
     on: [purchase.made, purchase.claimed]
@@ -101,6 +102,7 @@ def _households(shop, at):
 
 
 REWARDS = """
+cards: {entity: Senja, at_least: 1}
 rewards:
   - {reward: mug, name: Mug, price: {points: 20}, stock: 9, valid: 90 days}
   - {reward: hemat, name: Hemat, price: {points: 20}, use: {discount: {percent: 10}, minimum: 50000}}
@@ -136,11 +138,19 @@ def _rewards(shop, at):
     service.accept(shop.caller, told, "buy V8")
     shop.give_back("V8", at(334), id="V9", refund=10_000)
     shop.give_back("V8", at(335))
+    sold = shop.happens("card.sold", "V10", at(336), RANI, amount=50_000)
+    card = rewards.code_of(sold.event_id, 1)
+    shop.happens("card.topped_up", "V11", at(336, hours=1), card=card, amount=20_000)
+    shop.buy("V12", 90_000, phone=BUDI, at=at(337))
+    shop.happens("card.spent", "V13", at(337, minutes=1), card=card, amount=60_000, order_id="V12")
+    shop.happens("credit.given", "V14", at(337, minutes=2), BUDI, amount=9_000, reason="goodwill")
+    shop.happens("credit.spent", "V15", at(337, minutes=3), BUDI, amount=8_000, order_id="V12")
+    shop.give_back("V12", at(338), id="V16", refund=30_000)
 
 
 def lived_in():
     """A shop where everything happened that can, in another zone than the programme's and on a clock of its own."""
-    shop = found_shop(REWARDS + DEMO.read_text("utf-8") + WAITING)
+    shop = found_shop(REWARDS + DEMO_RULES + WAITING)
     tenancy.open_outlets(shop.programme.id, [("sorong", "Sorong")])
     with connections["owner"].cursor() as cursor:
         cursor.execute("UPDATE tenancy_outlet SET time_zone = 'Asia/Jayapura' WHERE code = 'sorong'")
@@ -208,7 +218,7 @@ def lived_in():
     shop.give_back("N1", at(119), id="R5", refund=100_000)
     shop.give_back("N2", at(119), id="R6", refund=200_000)
     shop.give_back("N2", at(120), id="R7", items=[("KOPI", {"amount": 50_000})])
-    changed = DEMO.read_text("utf-8").replace("points: 1, of: net", "points: 4, of: net") + WAITING
+    changed = REWARDS + DEMO_RULES.replace("points: 1, of: net", "points: 4, of: net") + WAITING
     changed = REFERRALS + changed
     programs.publish(shop.programme.id, changed, zone=shop.programme.zone, by="t", effective_from=at(200))
     shop.buy("A20", 100_000, at=at(201))
@@ -514,9 +524,7 @@ def test_records_from_before_order_was_kept_are_taken_by_id():
 # Both roads keep the same
 
 
-@pytest.mark.parametrize(
-    "rules", [DEMO.read_text("utf-8") + WAITING, ONE_PER_10K.replace("12 months", "2 months")]
-)
+@pytest.mark.parametrize("rules", [DEMO_RULES + WAITING, ONE_PER_10K.replace("12 months", "2 months")])
 def test_both_roads_keep_the_same_facts_lots_and_balances(rules):
     """Also where points wait or run out on the way, and where a line brings its own category."""
     shops = found_shop(rules), found_shop(rules)

@@ -165,7 +165,7 @@ def test_each_tier_says_what_it_gives_however_its_rules_are_written():
     assert not any("level" in each for each in (*bronze.gives, *silver.gives, *gold.gives))
 
 
-def test_a_stamp_in_the_history_is_called_what_the_rules_call_it():
+def test_a_stamp_in_the_history_is_called_what_its_card_is():
     from django.test import Client
 
     from setia.intake import queries
@@ -177,11 +177,11 @@ def test_a_stamp_in_the_history_is_called_what_the_rules_call_it():
     person = shop.join()
     shop.buy("A-1", 40_000, items=[("KOPI", 40_000)])
     happening = queries.timeline(shop.programme, person.id, "en").items[0]
-    stamp = next(line for line in happening.lines if line.asset == "stamps")
-    assert (stamp.asset_label, stamp.change) == ("stamp", 1)
+    stamp = next(line for line in happening.lines if line.asset.startswith("stamp"))
+    assert (stamp.asset_label, stamp.change) == ("Coffee card", 1)
     page = (
         Client()
         .get(f"/m/{members.link_token(person)}/riwayat/{happening.id}", {"lang": "id"})
         .content.decode()
     )
-    assert "+1 cap" in page
+    assert "+1 Kartu kopi" in page
