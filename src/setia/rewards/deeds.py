@@ -8,7 +8,7 @@ import msgspec
 from setia.engine.decide import UNTIL_RELEASED, Book, Effect, decide, expiry
 from setia.intake import gather, vouchers
 from setia.intake import service as intake
-from setia.intake.corrections import HOLDS, resolved
+from setia.intake.corrections import HOLDS, grace_ends, resolved
 from setia.intake.deeds import HOLD_FOR, LONGEST_HOLD
 from setia.intake.types import Told
 from setia.journal import rules as ledger
@@ -123,7 +123,7 @@ def _unredeem(case: "Case", found: list[Standing]) -> list[Effect]:
     for gift in gifts:
         if not any(lot.root == gift.key and lot.remaining for lot in lots):
             raise Refusal("voucher_used", param="data.event")
-    back = undo.restore(found, 0, 1, case.at, case.at)
+    back = undo.restore(found, 0, 1, case.at, grace_ends(case))
     return back + undo.claw(found, [], case.accounts, case.book.returns, case.at)
 
 
@@ -196,7 +196,7 @@ def _of_old(case: "Case", book: Book, reward: Reward) -> dict[str, Any]:
 
 def _unuse(case: "Case", found: list[Standing]) -> list[Effect]:
     """A voucher used by mistake is there again."""
-    return undo.restore(found, 0, 1, case.at, case.at) + undo.offers(found)
+    return undo.restore(found, 0, 1, case.at, grace_ends(case)) + undo.offers(found)
 
 
 def _hold(case: "Case", found: list[Standing]) -> list[Effect]:

@@ -133,7 +133,7 @@ def _automatic(name: str, label: Mapping[str, str], price: tuple[str, int]) -> R
 
 
 def _price(reader: Reader, path: str, thing: Any) -> tuple[tuple[str, int] | None, int]:
-    """`{points: 100}`, `{points: 50, rupiah: 10000}`, `{stamps: coffee}` is read with its card; `free` costs nothing."""
+    """`{points: 100}`, `{points: 50, rupiah: 10000}`, `{stamp/coffee: 10}`; `free` costs nothing."""
     if thing is None or thing == "free":
         return None, 0
     thing = reader.mapping(path, thing, [*reader.expire, "rupiah"])

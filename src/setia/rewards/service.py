@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -49,8 +49,15 @@ KEPT = """codes AS (INSERT INTO rewards_voucher (event_id, n, program_id, code)
 def codes_for(program: UUID, gifts: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
     """The codes of vouchers that entries gave; a batch leaves them to be kept when they are first asked for."""
     found = {(event, n): code_of(event, n) for event, n in gifts}
-    rows = [Voucher(event_id=event, n=n, program_id=program, code=code) for (event, n), code in found.items()]
-    Voucher.objects.bulk_create(rows, ignore_conflicts=True)
+    events = {event for event, _ in found}
+    there = set(Voucher.objects.filter(event_id__in=events).values_list("event_id", "n"))
+    rows = [
+        Voucher(event_id=event, n=n, program_id=program, code=code)
+        for (event, n), code in found.items()
+        if (event, n) not in there
+    ]
+    if rows:
+        Voucher.objects.bulk_create(rows, ignore_conflicts=True)
     return found
 
 
@@ -205,7 +212,7 @@ def choices(programme: Programme, person: Person, outlet: str | None = None) -> 
     now = programme.now()
     book = programs.book(programme.id, now)
     listed = [each for each in rules.rewards(book).values() if each.rule in book.by_id]
-    needs = {name for each in listed for name in book.needs.get(REDEEMED, ()) if each}
+    needs = book.needs.get(REDEEMED, ())
     told = Told(REDEEMED, "setia", "", b"", outlet=outlet, channel="portal")
     facts = gather.carried(told, now, book.zone, book.zone, {})
     facts |= queries.facts(programme, person.id, now, needs)
@@ -330,7 +337,7 @@ def mine(programme: Programme, person: Person) -> list[Mine]:
                 )
             )
     order = ("ready", "held", "waiting", "used", "over")
-    return sorted(found, key=lambda each: (order.index(each.state), each.ends or time.now().max, each.code))
+    return sorted(found, key=lambda each: (order.index(each.state), each.ends or _FAR, each.code))
 
 
 def _old(programme: Programme, version: int, name: str) -> Reward | None:
@@ -437,7 +444,8 @@ def redeem_full(program: UUID, payload: dict[str, Any], name: str) -> None:
     person = members.get(program, member)
     if found is None or found.price is None:
         return
-    have = journal.spendable(person.id, found.price[0], caller.programme.now())
+    purse = person.purse if found.price[0] == "points" else person.id
+    have = journal.spendable(purse, found.price[0], caller.programme.now())
     for turn in range(have // found.price[1]):
         try:
             redeem(caller, person, reward, f"{name}#{turn}", channel="setia")
@@ -448,6 +456,7 @@ def redeem_full(program: UUID, payload: dict[str, Any], name: str) -> None:
 
 
 LATE = timedelta(days=40)
+_FAR = datetime.max.replace(tzinfo=UTC)
 
 
 def lapse_due() -> int:
