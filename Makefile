@@ -12,7 +12,7 @@ demo: $(STAMP)-demo
 	@$(BIN)/setia demo
 
 test: $(STAMP)-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(STAMP)-dev
 	$(BIN)/ruff format --check src tests bench faults

@@ -1,5 +1,5 @@
-"""One embedded PostgreSQL for the whole run. Each test founds a shop of its own, so nothing is ever cleaned up:
-the record is append-only for tests too, and every test runs as the product's own role."""
+"""One embedded PostgreSQL for each process that runs tests. Each test founds a shop of its own, so nothing is ever
+cleaned up: the record is append-only for tests too, and every test runs as the product's own role."""
 
 import os
 import shutil
@@ -20,6 +20,8 @@ NOON = datetime(2026, 11, 16, 5, 0, tzinfo=UTC)  # Monday 12.00 WIB
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the database and Django before any test is collected."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # each of the processes that test has a database of its own
     from setia.project.database import migrate, open_database
 
     os.environ["SETIA_LANG"] = "id"

@@ -1,5 +1,6 @@
 """Setia as a running thing: starts, serves, survives killed processes with nothing acknowledged lost, stops in order."""
 
+import contextlib
 import json
 import os
 import re
@@ -201,14 +202,23 @@ def _kill(home, up, victim):
         ]
         os.kill(backends[0], signal.SIGKILL)
         return
-    named = {
-        ("worker" if b"worker\0" in Path(f"/proc/{pid}/cmdline").read_bytes() else "server"): pid
-        for pid in _children(up.process.pid)
-        if Path(f"/proc/{pid}").exists()
-    }
+    until = time.monotonic() + 30
+    while victim not in (named := _named(up)):  # one that was killed is started again after a pause
+        assert time.monotonic() < until, f"no {victim}: {up.said()}"
+        time.sleep(0.1)
     helpers = _children(named[victim])
     os.kill(named[victim], signal.SIGKILL)
     assert all(_gone(pid) for pid in helpers), "what a killed process started doesn't outlive it"
+
+
+def _named(up):
+    """The processes of the parent that are up, by what they are."""
+    named = {}
+    for pid in _children(up.process.pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            said = Path(f"/proc/{pid}/cmdline").read_bytes()
+            named["worker" if b"worker\0" in said else "server"] = pid
+    return named
 
 
 def test_after_the_parent_is_killed_the_next_start_has_everything(home, shop_key):
