@@ -37,6 +37,7 @@ def refused(code, deed, *args, **named):
     for lang in ("id", "en"):
         assert found.value.message(lang)
     assert shop is None or _picture(shop) == before
+    return found.value
 
 
 def _picture(shop):

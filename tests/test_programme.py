@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from setia.intake import bulk, queries, replay, service
 from setia.kit import texts, time
 from setia.programs import service as programs
 from setia.programs.models import Version
@@ -24,7 +25,7 @@ tiers:
 rules:
   - id: dasar
     name: {id: Poin dasar, en: Base points}
-    on: purchase.made
+    on: [purchase.made, purchase.claimed]
     give: {asset: points, amount: {per: 10000, points: 1, of: net}}
 """
 
@@ -602,6 +603,68 @@ def test_each_sale_keeps_the_version_it_was_judged_by(plain):
     assert plain.points(rani) == 10 + 50
     plain.give_back("A")
     assert plain.points(rani) == 50
+
+
+# A trial at some outlets
+
+
+def tried(shop, text, *outlets, **more):
+    draft = programs.save_draft(shop.programme, text, "staff:a")
+    return programs.apply(shop.programme, draft.id, "staff:a", outlets=outlets, **more)
+
+
+def test_a_trial_judges_its_outlets_alone_until_the_next_version_for_all(plain):
+    rani = plain.member("081234567890", time.now() - timedelta(days=2))
+    tenancy.open_outlets(plain.programme.id, [("senayan", "Senayan")])
+    trial = tried(plain, changed(5), "kemang")
+    assert (trial.number, trial.outlets, trial.state) == (2, ["kemang"], "live")
+    assert [each.state for each in programs.versions(plain.programme)] == ["live", "live"]
+    sales = {"A": "kemang", "B": "senayan", "C": None}
+    gave = {order: plain.buy(order, 100_000, outlet=outlet).points for order, outlet in sales.items()}
+    assert gave == {"A": 50, "B": 10, "C": 10}
+    preview = service.preview(plain.caller, plain.sale("D", 100_000, outlet="kemang"))
+    assert preview.points == 50
+    report = bulk.accept_many(
+        plain.caller, [plain.sale("E", 100_000), plain.sale("F", 100_000, outlet="senayan")]
+    )
+    assert not report.refused and plain.points(rani) == 70 + 50 + 10
+    there, elsewhere = queries.sold_apart(plain.programme, ["kemang"], trial.effective_from, None)
+    assert (there.sales, there.net, there.points, there.permille) == (2, 200_000, 100, 500)
+    assert (elsewhere.sales, elsewhere.points) == (2, 20)
+    for order in "AE":
+        plain.give_back(order)
+    assert plain.points(rani) == 30, "a return takes what the trial gave"
+    programs.rollback(plain.programme, 2, "staff:a")
+    assert {plain.buy(f"G{outlet}", 100_000, outlet=outlet).points for outlet in ("kemang", "senayan")} == {
+        50
+    }
+    assert [each.state for each in programs.versions(plain.programme)] == ["live", "retired", "retired"]
+    assert replay.replay(plain.programme).faults == []
+    plain.sound()
+
+
+def test_a_trial_is_stopped_by_the_version_for_all_and_claims_are_of_their_outlet(plain):
+    plain.member("081234567890", time.now() - timedelta(days=2))
+    tried(plain, changed(5), "kemang")
+    plain.buy("A", 100_000, phone=None)
+    programs.rollback(plain.programme, 1, "staff:a")
+    assert plain.buy("B", 100_000).points == 10
+    claimed = plain.happens("purchase.claimed", "C", phone="081234567890", order_id="A")
+    assert claimed.points == 50
+    no = refused("unchanged", programs.rollback, plain.programme, 1, "staff:a")
+    assert "3" in no.message("en")
+    assert replay.replay(plain.programme).faults == []
+
+
+def test_only_rules_are_tried_and_only_at_outlets_that_there_are(plain):
+    draft = programs.save_draft(plain.programme, changed(5), "staff:a")
+    refused("not_found", programs.apply, plain.programme, draft.id, "staff:a", outlets=["bandung"])
+    text = changed(5).replace("12 months", "24 months")
+    assert text != changed(5)
+    draft = programs.save_draft(plain.programme, text, "staff:a", draft=draft.id)
+    no = refused("trial_of_rules", programs.apply, plain.programme, draft.id, "staff:a", outlets=["kemang"])
+    assert "'assets'" in no.message("id")
+    assert len(programs.versions(plain.programme)) == 1
 
 
 # What changes

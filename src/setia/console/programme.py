@@ -16,12 +16,12 @@ from setia.engine import sentences
 from setia.engine.decide import Book
 from setia.engine.nodes import OPS
 from setia.engine.vocabulary import JOINED, PERIODS, WEEKDAYS
-from setia.intake import loopholes
+from setia.intake import loopholes, queries
 from setia.kit import money, texts, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.programs import editing, templates
 from setia.programs import service as programs
-from setia.programs.types import Checked, Draft
+from setia.programs.types import Checked, Draft, Published
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -168,6 +168,8 @@ def _draft_page(
         "needs_second": checked.book is not None and programs.needs_approval(programme, found.text),
         "is_mine": _staff(request) in found.authors,
         "is_open": found.state in ("draft", "checked", "tried", "approved"),
+        "places": tenancy.outlets(programme.id),
+        "trials": [each for each in programs.versions(programme) if each.outlets and each.state == "live"],
         "tomorrow": programme.now().astimezone(time.zone(programme.zone)).date(),
     }
     if checked.book:
@@ -407,7 +409,7 @@ def decide(request: HttpRequest, programme: Programme, draft: str) -> HttpRespon
         if deed == "drop":
             programs.drop(programme, draft, by)
         elif deed == "publish":
-            programs.apply(programme, draft, by, _from(request, programme))
+            programs.apply(programme, draft, by, _from(request, programme), request.POST.getlist("outlets"))
     except Refusal as refusal:
         return _draft_page(request, programme, found, refusal)
     return redirect("console:programme")
@@ -435,14 +437,29 @@ def version(request: HttpRequest, programme: Programme, number: int) -> HttpResp
     book, before = programs.version(programme.id, number), programs.version(programme.id, number - 1)
     assert book
     names = tenancy.names(programme.merchant_id)
+    in_force = programs.refresh(programme.id).at(programme.now())
     values = {
         "version": found,
+        "live": in_force.version if in_force else None,
         "title": book.title[lang],
         "by": names.get(found.published_by, found.published_by),
         "changes": programs.diff(before, book, lang) if before else (),
         "rules": _rules(book, lang),
+        "outlets": _named(programme, found.outlets),
+        "counted": _counted(programme, found) if found.outlets and found.state != "ahead" else (),
     }
     return _show(request, "version", programme, values)
+
+
+def _named(programme: Programme, codes: Sequence[str]) -> list[str]:
+    """Outlets by name, as people know them."""
+    return [place.name for place in tenancy.outlets(programme.id) if place.code in codes]
+
+
+def _counted(programme: Programme, found: Published) -> list[tuple[str, queries.Sold]]:
+    """How it goes where a version is tried, beside all other outlets in the same time."""
+    apart = queries.sold_apart(programme, found.outlets, found.effective_from, found.retired_at)
+    return list(zip(("tried", "others"), apart, strict=True))
 
 
 @require_POST

@@ -264,7 +264,7 @@ class Batch:
         wanted: dict[sharing.Counter, Limit] = {}
         for told in run:
             assert told.at is not None
-            book = programs.shelf(self.program).at(told.at)
+            book = programs.shelf(self.program).at(told.at, told.outlet)
             if book and book.shares and told.member in self.members:
                 place = self.places.get(told.outlet or "")
                 needs = book.needs.get(told.kind, frozenset())
@@ -305,7 +305,7 @@ class Batch:
         now = programme.now()
         understand.not_to_come(told, now)
         service.in_time(self.caller, told)
-        book = programs.book(self.program, at)
+        book = programs.book(self.program, at, outlet=told.outlet)
         place = self.places.get(told.outlet or "")
         event = ids.new()
         kept: dict[str, Any] = {}

@@ -68,11 +68,11 @@ class Past(Names):
 
     # What the look-up says
 
-    def book(self, number: int, at: datetime) -> Book:
+    def book(self, number: int, at: datetime, outlet: str | None = None) -> Book:
         """A version of the rules. Refuses `no_program` where it is gone or wasn't in force at that instant."""
         if number not in self.shelves:
             self.shelves[number] = programs.shelf(self.program).until(number)
-        book = self.shelves[number].at(at)
+        book = self.shelves[number].at(at, outlet)
         if book is None or book.version != number:
             raise Refusal("no_program", status=409)
         return book

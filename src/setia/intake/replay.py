@@ -177,7 +177,7 @@ class _Again:
         try:
             case = Case(Caller(self.programme, row.actor, "", row.source, frozenset()), _told(row))
             case.event_id, case.now, case.at, case.counts_at = row.id, row.received_at, row.at, row.at
-            case.book = past.book(row.rule_version, row.at)
+            case.book = past.book(row.rule_version, row.at, case.told.outlet)
             plan, payload, kept = service.again(case, self._known(each, case))
             holders = {case.known.member} if case.known.member else set()
             holders |= case.versions.keys()

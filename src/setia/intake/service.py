@@ -449,7 +449,7 @@ def _book(case: Case) -> Book:
     return (
         case.book
         if case.is_again
-        else programs.book(case.caller.programme.id, case.told.by_book_of or case.at)
+        else programs.book(case.caller.programme.id, case.told.by_book_of or case.at, outlet=case.told.outlet)
     )
 
 

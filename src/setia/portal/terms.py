@@ -31,7 +31,7 @@ def _page(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     book = programs.version(programme.id, number)
     assert book
     lang = pages.lang(request)
-    soon = [each for each in versions if each.state == "ahead" and each.number != number]
+    soon = [each for each in versions if each.state == "ahead" and each.number != number and not each.outlets]
     values = {
         "programme": programme,
         "title": book.title[lang],

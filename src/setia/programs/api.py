@@ -75,6 +75,7 @@ def version(found: Published, with_document: bool = False) -> dict[str, Any]:
         "approved_by": found.approved_by or None,
         "restores": found.restores,
         "note": found.note,
+        "outlets": list(found.outlets),
         **({"document": found.document} if with_document else {}),
     }
 
@@ -128,10 +129,11 @@ class DraftBody(TextBody):
 
 
 class PublishBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Which draft to publish, and from when on it is to be in force (now)."""
+    """Which draft to publish, from when on it is to be in force (now), and the outlets where it is only tried (everywhere)."""
 
     draft: str
     effective_from: datetime | None = None
+    outlets: Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=200)] = []
 
 
 class RollbackBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -199,7 +201,9 @@ def drop(call: Call) -> tuple[int, Any]:
 def publish(call: Call) -> tuple[int, Any]:
     """Publish a draft as a new version."""
     body = call.body
-    found = service.apply(call.caller.programme, body.draft, call.caller.actor, _from(body.effective_from))
+    found = service.apply(
+        call.caller.programme, body.draft, call.caller.actor, _from(body.effective_from), body.outlets
+    )
     return 201, version(found)
 
 
@@ -233,6 +237,7 @@ _VERSION = {
     "approved_by": None,
     "restores": None,
     "note": "Poin ganda untuk kopi",
+    "outlets": [],
 }
 _DOCUMENT = "program: {id: Kartu Kopi Senja, en: Kopi Senja Card}\nassets: …\nrules: …\n"
 _DRAFT = {

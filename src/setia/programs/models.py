@@ -19,6 +19,11 @@ class Version(models.Model):
     approved_by = models.CharField(max_length=80, default="", db_default="")
     restores = models.PositiveIntegerField(null=True, help_text="the version whose text this one brings back")
     note = models.CharField(max_length=200, default="", db_default="", help_text="what changed and why")
+    outlets = ArrayField(
+        models.CharField(max_length=64),
+        default=list,
+        help_text="where it is tried; everywhere when none is named",
+    )
 
 
 class Draft(models.Model):

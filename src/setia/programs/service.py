@@ -5,7 +5,7 @@ new version.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -301,12 +301,20 @@ def drop(programme: Programme, id: str, by: str) -> Draft:
     return _draft(row)
 
 
-def apply(programme: Programme, id: str, by: str, effective_from: datetime | None = None) -> Published:
+def apply(
+    programme: Programme,
+    id: str,
+    by: str,
+    effective_from: datetime | None = None,
+    outlets: Sequence[str] = (),
+) -> Published:
     """Publish a draft as a new version, in force from an instant on (now when none is given; notice may be given).
 
-    A text that brings an old version back also takes the place of every version still to come. Refuses `bad_document`,
-    `examples_fail`, `unchanged`, `draft_closed`, `draft_outdated` when another version came meanwhile, `needs_approval`,
-    and `starts_in_past` for an instant at which other rules were in force already.
+    With `outlets` (codes) it is tried there alone, until the next version is in force everywhere: only its rules may differ
+    from those of all. A text that brings an old version back also takes the place of every version still to come. Refuses
+    `bad_document`, `examples_fail`, `unchanged`, `draft_closed`, `draft_outdated` when another version came meanwhile,
+    `needs_approval`, `starts_in_past` for an instant at which other rules were in force already, `not_found` for an outlet,
+    and `trial_of_rules` for a trial that changes more than rules.
     """
     with transaction.atomic():
         row = _open(programme, id)
@@ -315,7 +323,9 @@ def apply(programme: Programme, id: str, by: str, effective_from: datetime | Non
             raise Refusal("draft_outdated", number=newest(programme.id))
         if row.approved_by in ("", *row.authors) and needs_approval(programme, row.text):
             raise Refusal("needs_approval", status=403)
-        starts = _starts(programme, row, effective_from)
+        starts = _starts(programme, row, effective_from, outlets)
+        if outlets:
+            _must_be_a_trial(programme, row.text, starts[0], outlets)
         for start in starts:
             book = publish(
                 programme.id,
@@ -326,6 +336,7 @@ def apply(programme: Programme, id: str, by: str, effective_from: datetime | Non
                 approved_by=row.approved_by,
                 restores=row.restores,
                 note=row.note,
+                outlets=outlets,
             )
             row.version = row.version or book.version
         row.state, row.changed_at = "published", time.now()
@@ -334,17 +345,36 @@ def apply(programme: Programme, id: str, by: str, effective_from: datetime | Non
     return published(programme, row.version)
 
 
-def _starts(programme: Programme, row: Row, wished: datetime | None) -> list[datetime]:
+def _must_be_a_trial(programme: Programme, text: str, start: datetime, outlets: Sequence[str]) -> None:
+    """What members hold, tiers, rewards and returns are the same everywhere, so only rules can be tried at some outlets."""
+    known = {place.code for place in tenancy.outlets(programme.id)}
+    for code in outlets:
+        if code not in known:
+            raise NotFound("outlet", code, param="outlets")
+    everywhere = refresh(programme.id).at(start)
+    if everywhere is None:
+        raise Refusal("no_program", status=409)
+    mine, theirs = document.load(text), document.load(everywhere.document)
+    for key in dict.fromkeys([*mine, *theirs]):
+        if key not in _TOLD_APART and mine.get(key) != theirs.get(key):
+            raise Refusal("trial_of_rules", status=422, param="outlets", section=key)
+
+
+def _starts(
+    programme: Programme, row: Row, wished: datetime | None, outlets: Sequence[str]
+) -> list[datetime]:
     """The instants from which a draft is to be in force."""
     shelf, now = refresh(programme.id), programme.now()
     start = wished or now
     if start < now and shelf.at(start):
         raise Refusal("starts_in_past", status=422, param="from")
     starts = [start, *sorted({each for each in shelf.starts if each > start} if row.restores else ())]
-    replaced = [(each, shelf.at(each)) for each in starts]
-    changing = [each for each, book in replaced if book is None or book.document != row.text]
+    replaced = {each: shelf.all_at(each, outlets) for each in starts}
+    changing = [
+        each for each, books in replaced.items() if not books or any(b.document != row.text for b in books)
+    ]
     if not changing:
-        raise Refusal("unchanged", number=max(book.version for _, book in replaced if book))
+        raise Refusal("unchanged", number=max(book.version for books in replaced.values() for book in books))
     return changing
 
 
@@ -369,8 +399,7 @@ def versions(programme: Programme) -> list[Published]:
     """All versions, the newest first, each with when it was or will be in force."""
     shelf, now = refresh(programme.id), programme.now()
     books = {book.version: book for book in shelf.books}
-    order = [book.version for book in shelf.books]
-    ends = {number: shelf.starts[i + 1] for i, number in enumerate(order[:-1])}
+    ends = {book.version: shelf.end_of(place) for place, book in enumerate(shelf.books)}
     rows = Version.objects.filter(program_id=programme.id).order_by("-number")
     return [_published(row, books[row.number], ends.get(row.number), now) for row in rows]
 
@@ -403,6 +432,7 @@ def _published(row: Version, book: Book, end: datetime | None, now: datetime) ->
         row.restores,
         row.note,
         row.document,
+        row.outlets,
     )
 
 
@@ -454,6 +484,7 @@ def publish(
     approved_by: str = "",
     restores: int | None = None,
     note: str = "",
+    outlets: Sequence[str] = (),
 ) -> Book:
     """Put a text in force from an instant on (now on the programme's clock, when none is given), without a draft.
 
@@ -474,11 +505,14 @@ def publish(
                     approved_by=approved_by,
                     restores=restores,
                     note=note,
+                    outlets=list(outlets),
                 )
         except IntegrityError:
             continue
         action = "program.rolled_back" if restores else "program.published"
-        after = {"version": number, "restores": restores} if restores else number
+        after: Any = {"version": number, "restores": restores} if restores else number
+        if outlets:
+            after = {"version": number, "outlets": list(outlets)}
         tenancy.note(programme, by, action, programme.slug, before=number - 1, after=after, why=note)
         return check(text, zone, number)
     raise Refusal("busy", status=503, retryable=True)
@@ -489,21 +523,46 @@ def publish(
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """All published books of a programme, as known when `newest` was the last."""
+    """All published books of a programme, as known when `newest` was the last; `places` are the outlets where each is tried."""
 
     newest: int
     starts: tuple[datetime, ...]
     books: tuple[Book, ...]
+    places: tuple[frozenset[str], ...]
 
-    def at(self, instant: datetime) -> Book | None:
-        """The book in force at an instant: the last to have started by then, the newer of two that start together."""
+    def at(self, instant: datetime, outlet: str | None = None) -> Book | None:
+        """The book in force at an instant: the last to have started by then, the newer of two that start together.
+
+        What is tried at some outlets is in force at these alone, until the next that is for all.
+        """
         place = bisect_right(self.starts, instant)
+        while place and self.places[place - 1] and outlet not in self.places[place - 1]:
+            place -= 1
         return self.books[place - 1] if place else None
+
+    def all_at(self, instant: datetime, outlets: Sequence[str] = ()) -> list[Book]:
+        """The books in force at an instant at some outlets, or anywhere."""
+        tried = {code for place in self.places for code in place}
+        where: Sequence[str | None] = outlets or [None, *sorted(tried)]
+        return [book for book in dict.fromkeys(self.at(instant, code) for code in where) if book]
+
+    def end_of(self, place: int) -> datetime | None:
+        """When a book's time is over: when the next begins that is for all, or that is tried wherever it is."""
+        mine = self.places[place]
+        for start, theirs in zip(self.starts[place + 1 :], self.places[place + 1 :], strict=True):
+            if not theirs or (mine and mine <= theirs):
+                return start
+        return None
 
     def until(self, number: int) -> "Shelf":
         """The shelf as it was when this version was the newest."""
-        pairs = [pair for pair in zip(self.starts, self.books, strict=True) if pair[1].version <= number]
-        return Shelf(number, tuple(start for start, _ in pairs), tuple(book for _, book in pairs))
+        kept = [n for n, book in enumerate(self.books) if book.version <= number]
+        return Shelf(
+            number,
+            tuple(self.starts[n] for n in kept),
+            tuple(self.books[n] for n in kept),
+            tuple(self.places[n] for n in kept),
+        )
 
 
 _shelves: dict[UUID, Shelf] = {}
@@ -532,7 +591,8 @@ def _reload(program: UUID) -> Shelf:
     books = tuple(check(row.document, row.program.time_zone, row.number) for row in rows)
     newest = max((row.number for row in rows), default=0)
     with _lock:
-        _shelves[program] = Shelf(newest, tuple(row.effective_from for row in rows), books)
+        starts = tuple(row.effective_from for row in rows)
+        _shelves[program] = Shelf(newest, starts, books, tuple(frozenset(row.outlets) for row in rows))
         return _shelves[program]
 
 
@@ -541,7 +601,7 @@ def imagined(book: Book) -> Iterator[UUID]:
     """A programme that is in no database, where this book was always in force. It is forgotten in the end."""
     program = uuid4()
     with _lock:
-        _shelves[program] = Shelf(book.version, (datetime.min.replace(tzinfo=UTC),), (book,))
+        _shelves[program] = Shelf(book.version, (datetime.min.replace(tzinfo=UTC),), (book,), (frozenset(),))
     try:
         yield program
     finally:
@@ -549,9 +609,9 @@ def imagined(book: Book) -> Iterator[UUID]:
             del _shelves[program]
 
 
-def book(program: UUID, at: datetime, newest: int | None = None) -> Book:
-    """The book in force at an instant. Refuses `no_program` when nothing was published by then."""
-    found = shelf(program, newest).at(at)
+def book(program: UUID, at: datetime, newest: int | None = None, outlet: str | None = None) -> Book:
+    """The book in force at an instant, or at an outlet then. Refuses `no_program` when nothing was published by then."""
+    found = shelf(program, newest).at(at, outlet)
     if found is None:
         raise Refusal("no_program", status=409)
     return found

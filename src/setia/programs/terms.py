@@ -17,6 +17,7 @@ from setia.engine.vocabulary import CLAIMED
 from setia.kit import texts, time
 from setia.programs import service
 from setia.programs.types import Change, Published
+from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 
 _SOME_DAY = date(2026, 1, 15)  # an example of when something ends; any day that every month has
@@ -58,6 +59,7 @@ class Release:
     rules: Sequence[Change]
     wording: Sequence[Reworded]
     is_first: bool
+    outlets: str = ""  # where alone it is tried, by name
 
 
 def sections(book: Book, merchant: str, lang: str) -> list[Section]:
@@ -76,6 +78,7 @@ def releases(programme: Programme, lang: str) -> list[Release]:
     """Every version that was, is or will be in force, the newest first, with what it changed for members."""
     order = [each for each in service.versions(programme) if each.state != "replaced"]
     order.sort(key=lambda each: (each.effective_from, each.number))
+    names = {place.code: place.name for place in tenancy.outlets(programme.id)}
     found: list[Release] = []
     before: Sequence[Section] | None = None
     for version in order:
@@ -83,8 +86,11 @@ def releases(programme: Programme, lang: str) -> list[Release]:
         assert book
         parts = sections(book, programme.merchant, lang)
         changed = (_changed(before, parts), _reworded(before, parts)) if before is not None else ([], [])
-        found.append(Release(version, *changed, is_first=before is None))
-        before = parts
+        where = ", ".join(names.get(code, code) for code in version.outlets)
+        found.append(Release(version, *changed, is_first=before is None, outlets=where))
+        before = (
+            before if version.outlets else parts
+        )  # what is tried somewhere isn't what the next one changes
     return found[::-1]
 
 

@@ -109,7 +109,8 @@ class Draft:
 class Published:
     """A version as people see it. `retired_at` is when the next one takes over, None while none is to.
 
-    `state`: `ahead` (published, not in force yet), `live`, `retired`, or `replaced` before it was ever in force.
+    `state`: `ahead` (published, not in force yet), `live`, `retired`, or `replaced` before it was ever in force. `outlets` are
+    the codes of those where alone it is tried; none for one that is in force everywhere.
     """
 
     number: int
@@ -123,6 +124,7 @@ class Published:
     restores: int | None
     note: str
     document: str
+    outlets: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,10 @@ def apply(
     slug: Slug = None,
     data: Data = None,
     starts: From = None,
+    outlets: Annotated[
+        list[str] | None,
+        typer.Option("--outlet", help="Try it at this outlet alone (may be given several times)."),
+    ] = None,
     yes: Yes = False,
     why: Why = "",
     as_json: Json = False,
@@ -213,6 +217,7 @@ def apply(
     """Put a rule document in force as a new version, after its checks and examples; what changes is shown first.
 
     Examples:  setia program apply program.yaml    ·    setia program apply program.yaml --from 2026-12-01 --yes
+    Try it at one outlet:  setia program apply program.yaml --outlet kemang
     """
     from setia.programs import api
     from setia.programs import service as programs
@@ -234,7 +239,7 @@ def apply(
         draft = programs.save_draft(programme, text, "cli", draft=draft.id if draft else None, note=why)
     if programs.needs_approval(programme, text) and not draft.approved_by:
         note(texts.say("program.waits", lang(), id=draft.id))
-    version = programs.apply(programme, draft.id, "cli", at)
+    version = programs.apply(programme, draft.id, "cli", at, outlets or ())
     out(api.version(version)) if as_json else _show_version(version, programme)
 
 
@@ -338,7 +343,8 @@ def _show_version(found: "Published", programme: "Programme") -> None:
         texts.say(f"program.state.{found.state}", lang()),
     )
     restores = texts.say("program.restores", lang(), number=found.restores) if found.restores else ""
-    parts = [f"v{found.number}", state, starts, restores, found.note]
+    where = texts.say("program.only", lang(), outlets=", ".join(found.outlets)) if found.outlets else ""
+    parts = [f"v{found.number}", state, starts, where, restores, found.note]
     typer.echo("  ".join(part for part in parts if part))
 
 
