@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet, Sum
 
 from setia.engine import sentences
 from setia.engine.decide import IN_ANSWER, of_sales
-from setia.engine.vocabulary import CLAIMED, MADE, MERGED, RETURNED, UNMERGED, VOIDED
+from setia.engine.vocabulary import CLAIMED, MADE, MERGED, RETURNED, SPENT, UNMERGED, VOIDED
 from setia.intake import corrections, gather, offers, pools, receipts
 from setia.intake.deeds import can_be_voided
 from setia.intake.models import Event
@@ -321,6 +321,15 @@ def event(programme: Programme, public_id: str) -> Event:
     if row is None:
         raise NotFound("event", public_id[:40])
     return row
+
+
+def points_on(sale: Event) -> int:
+    """How many points were spent on a sale, as its teller said."""
+    spent = Event.objects.filter(
+        program_id=sale.program_id, source=sale.source, order_ref=sale.external_id, kind=SPENT
+    )
+    taken = Entry.objects.filter(event_id__in=spent.values("id"), asset="points", verb="take")
+    return taken.aggregate(n=Sum("amount"))["n"] or 0
 
 
 def of_kind(events: Iterable[UUID], kind: str) -> set[UUID]:

@@ -47,6 +47,11 @@
     if (near("[data-print]")) window.print();
     if (near("[data-help]")) $("help").showModal();
     if (near(".choice")) goOn = true;
+    const all = near("[data-all]");
+    if (all) {
+      $("points").value = all.dataset.all;
+      $("points").dispatchEvent(new Event("input", { bubbles: true }));
+    }
     const preset = near("[data-amount]");
     if (preset) {
       $("amount").value = preset.dataset.amount;
@@ -70,6 +75,7 @@
     else if (event.key === "?" && !typing && $("help")) { event.preventDefault(); $("help").showModal(); }
     else if (event.key === "z" && (event.ctrlKey || event.metaKey) && $("undo")) { event.preventDefault(); $("undo").requestSubmit(); }
     else if (event.key === "Enter" && $("finish") && !at.matches("a, button, summary, input, select")) { event.preventDefault(); $("finish").click(); }
+    else if (event.key === "Enter" && at.id === "points") { event.preventDefault(); ($("amount").value ? $("confirm") : $("amount")).focus(); }
     else if (event.key === "Enter" && at.id === "q" && $("sale")) {
       event.preventDefault();
       if (found()) ahead().focus();
