@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from setia.catalog import service as catalog
 from setia.console import catalogue_form as forms
 from setia.console.builder import slug, whole
-from setia.console.views import _show, allowed
+from setia.console.views import _show, allowed, attention
 from setia.engine.decide import Book
 from setia.engine.vocabulary import PERIODS, WEEKDAYS
 from setia.kit.refusals import NotFound, Refusal
@@ -105,6 +105,7 @@ def _list_page(
         "rewards": shown,
         "too_far": min(near) if near and min(near) > FAR else None,
         "most": FAR,
+        "attention": attention(programme, lang),
         "problems": problems,
     }
     if wrong:

@@ -26,6 +26,7 @@ from setia.members import service as members
 from setia.programs import service as programs
 from setia.proof import service as record
 from setia.proof import witnesses
+from setia.rewards import service as rewards
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -140,8 +141,28 @@ def overview(request: HttpRequest, programme: Programme) -> HttpResponse:
         "tiers": rungs,
         "most": max((count for _, count in rungs), default=0),
         "latest": queries.recent(programme, lang, limit=8).items,
+        "attention": attention(programme, lang),
     }
     return _show(request, "overview", programme, values)
+
+
+LOW = 10  # a tenth of a stock left is time to order more
+
+
+def attention(programme: Programme, lang: str) -> list[dict[str, Any]]:
+    """The rewards that members can still be offered and whose stock is gone or nearly so, the emptiest first."""
+    today = programme.now().astimezone(time.zone(programme.zone)).date().isoformat()
+    offered = [
+        each
+        for each in rewards.catalogue(programme)
+        if not any(part.code == "reward_over" and part.values["date"] < today for part in each.parts)
+    ]
+    found = [
+        {"reward": each, "label": each.label[lang], "left": left}
+        for each in offered
+        if each.stock is not None and (left := rewards.stock_left(programme, each) or 0) * LOW <= each.stock
+    ]
+    return sorted(found, key=lambda each: each["left"])
 
 
 # Members
