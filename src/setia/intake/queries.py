@@ -214,12 +214,24 @@ def _happening(
         place.name if place else "",
         row.total,
         points,
-        receipts.summary(receipt)[lang],
+        _summary(programme, row, receipt, entries, lang),
         [_row(entry, programme, lang, receives) for entry in entries if _is_shown(entry)],
         receipts.why_told(row.payload.get("note", ""), lang),
         undone,
         row.received_at - row.at > _LATE and not row.actor.startswith("import:"),
     )
+
+
+def _summary(
+    programme: Programme, row: Event, receipt: Receipt, entries: Sequence[Written], lang: str
+) -> str:
+    """What happened, in one sentence; with what it was about where the event has words for that."""
+    key = f"event.{row.kind}.said.what"
+    what = next((each for each in entries if each.asset != "points" and _is_shown(each)), None)
+    gift = next((each for each in entries if each.verb == "give" and _is_shown(each)), what)
+    if gift is None or not texts.has(key):
+        return receipts.summary(receipt)[lang]
+    return texts.say(key, lang, what=_named(programme, gift, lang))
 
 
 def _receives(row: Event, reader: UUID | None) -> bool:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from setia.engine.decide import Book
 from setia.intake import queries
+from setia.intake.models import Event
 from setia.intake.queries import Happening
 from setia.intake.types import Receipt
 from setia.journal import service as journal
@@ -191,6 +192,7 @@ def redeem(request: HttpRequest, caller: Caller, member: str, reward: str) -> Ht
         "reward": choice.reward,
         "label": choice.reward.label[lang],
         "price": words.price(_book(caller), choice.reward, lang),
+        "membership": words.membership(_book(caller), choice.reward, lang),
         "no": "" if refused else _no(caller, choice, lang),
         "left": choice.have - price[1] if price else None,
         "is_points": bool(price and price[0] == "points"),
@@ -222,7 +224,7 @@ def voucher(request: HttpRequest, caller: Caller, code: str) -> HttpResponse:
         "is_discount": bool(mine.reward and mine.reward.is_discount),
         "held_for": _seconds(caller, mine),
         "id": request.POST.get("id") or desk.new_key(),
-        "terms": words.terms(caller.programme, _book(caller), mine.reward, lang) if mine.reward else [],
+        "terms": words.use_terms(caller.programme, _book(caller), mine.reward, lang) if mine.reward else [],
         "sale": f"{reverse('till:main')}?m={ids.public('mem', mine.member)}&v={mine.code}",
     }
     return desk.show(request, caller, "voucher", values, refused)
@@ -257,12 +259,13 @@ def came_of(caller: Caller, happening: Happening, receipt: Receipt, lang: str) -
     catalogue = rules.rewards(_book(caller))
     is_redeemed = happening.kind == REDEEMED
     handed = counter.handed_over(event) if is_redeemed else event
-    name = _reward_name(receipt)
+    name = _reward_name(event, receipt)
     reward: Reward | None = catalogue.get(name)
     code = "" if handed else next(iter(service.given(caller.programme.id, receipt).values()), "")
     rupiah = max((int(entry.reason.get("rupiah", 0)) for entry in receipt.entries), default=0)
     return {
         "given": words.named(reward, name, lang),
+        "membership": words.membership(_book(caller), reward, lang) if reward else "",
         "is_given": handed is not None,
         "copay": rupiah,
         "voucher": codes.shown(code) if code else "",
@@ -273,7 +276,9 @@ def came_of(caller: Caller, happening: Happening, receipt: Receipt, lang: str) -
     }
 
 
-def _reward_name(receipt: Receipt) -> str:
-    """Which reward an event's entries speak of."""
+def _reward_name(event: Event, receipt: Receipt) -> str:
+    """Which reward an event speaks of: the one it was told with, or that of the voucher it used."""
+    if event.kind == REDEEMED:
+        return str(event.payload["said"]["reward"])
     found = (entry.asset for entry in receipt.entries if entry.asset.startswith(VOUCHER))
     return next(found, VOUCHER).removeprefix(VOUCHER)
