@@ -27,6 +27,14 @@ FREE = {
     "price": "free",
     "weekdays": ["monday"],
 }
+CLUB = {
+    "reward": "gold-setahun",
+    "name": "Gold setahun",
+    "kind": "priority",
+    "price": {"rupiah": 299000},
+    "membership": "gold",
+    "valid": "12 months",
+}
 
 
 def owner(shop):
@@ -53,7 +61,7 @@ def filled(form):
     return sent
 
 
-@pytest.mark.parametrize("item", [*ITEMS, FREE], ids=lambda each: each["reward"])
+@pytest.mark.parametrize("item", [*ITEMS, FREE, CLUB], ids=lambda each: each["reward"])
 def test_a_form_that_is_sent_back_unchanged_changes_nothing(item):
     assert forms.reward(forms.posted_reward(filled(forms.shown_reward(item))), item) == item
 

@@ -6,7 +6,7 @@ import pytest
 
 from setia.intake import queries
 from setia.kit import ids
-from setia.rewards import memberships, words
+from setia.rewards import memberships, rules, words
 from setia.rewards import service as rewards
 from setia.tiers import service as tiers
 from tests.conftest import NOON, found_shop
@@ -89,6 +89,37 @@ def test_a_member_reads_what_a_membership_is_and_buys_it_at_the_till(club):
     assert "Buy for Rp50,000 at the till" in page(Client(), f"{own}/hadiah/sebulan", "en")
 
 
+def test_an_owner_makes_a_membership_in_the_form(club):
+    from setia.programs import service as programs
+
+    owner = _signed_in(_staff(club, "owner", "sari"))
+    form = {
+        "name_id": "Gold tiga bulan", "name_en": "Gold for three months", "kind": "priority", "rupiah": "120000",
+        "use": "membership", "membership": "gold", "valid": "90", "life": "days",
+    }  # fmt: skip
+    said = owner.post("/console/hadiah/baru?lang=id", form)
+    assert said.status_code == 422 and "valid dalam bulan" in said.content.decode()
+    assert owner.post("/console/hadiah/baru", {**form, "valid": "3", "life": "months"}).status_code == 302
+    book = programs.refresh(club.programme.id).at(club.programme.now())
+    made = rules.rewards(book)["gold-tiga-bulan"]
+    assert (made.membership, made.months, made.rupiah) == ("gold", 3, 120_000)
+    shown = page(owner, "/console/hadiah/gold-tiga-bulan")
+    assert '<option value="membership" selected>' in shown and '<option value="months" selected>' in shown
+    assert '<option value="gold" selected>' in shown and '<option value="bronze"' not in shown
+    assert "Level Gold selama 3 bulan" in page(owner, "/console/hadiah")
+
+
+def test_the_form_names_outlets_tiers_and_prices_as_people_do(senja):
+    owner = _signed_in(_staff(senja, "owner", "sari"))
+    shown = page(owner, "/console/hadiah/dekat")
+    assert 'name="outlets" value="kemang" checked>Kemang</label>' in shown
+    assert 'name="tiers" value="gold">' in shown
+    assert '<option value="points" selected>poin</option>' in shown
+    assert '<option value="stamp/kopi">cap (Kartu kopi)</option>' in shown and "voucher/" not in shown
+    listed = page(owner, "/console/hadiah")
+    assert "30 poin + Rp25.000" in listed and "Di outlet Kemang." in listed and "Untuk level Gold." in listed
+
+
 def test_memberships_are_listed_with_their_end_and_renewal(club):
     now = club.programme.now()
     buy(club, "A", 250_000, at=now - timedelta(days=3))
@@ -126,7 +157,7 @@ def test_a_membership_that_ran_out_is_listed_as_over(club):
     for lang, said in (("id", "Tidak diperpanjang"), ("en", "Not renewed")):
         answer = owner.get("/console/keanggotaan", {"state": "over", "lang": lang})
         assert said in answer.content.decode()
-    answer = owner.get("/console/keanggotaan", {"state": "nonsense"})
+    answer = owner.get("/console/keanggotaan", {"state": "nonsense", "lang": "id"})
     assert "Belum ada yang membeli" in answer.content.decode()
 
 

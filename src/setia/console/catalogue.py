@@ -14,15 +14,17 @@ from setia.catalog import service as catalog
 from setia.console import catalogue_form as forms
 from setia.console.builder import slug, whole
 from setia.console.views import _show, allowed, attention
+from setia.engine import sentences
 from setia.engine.decide import Book
 from setia.engine.vocabulary import PERIODS, WEEKDAYS
+from setia.kit import texts
 from setia.kit.refusals import NotFound, Refusal
 from setia.programs import editing
 from setia.programs import service as programs
 from setia.programs.types import Checked
-from setia.rewards import pictures, rules, settling
+from setia.rewards import pictures, rules, settling, words
 from setia.rewards import service as rewards
-from setia.rewards.types import KINDS, STAMP, Reward
+from setia.rewards.types import KINDS, LADDER, STAMP, VOUCHER, Reward
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.web import pages
@@ -30,6 +32,8 @@ from setia.web import pages
 NEW = "baru"
 FAR = 5  # visits to the nearest reward: beyond that most members never redeem anything
 SUGGESTED = 200
+KIND_USES = {"discount": "percent", "code": "percent", "shipping": "benefit"}  # what a kind usually does
+BENEFITS = ("free_shipping", "fast_shipping", "priority_service")
 
 
 def _book(programme: Programme) -> Book:
@@ -59,7 +63,7 @@ def _publish(request: HttpRequest, programme: Programme, text: str, to: str) -> 
 _FIELDS = (
     "reward", "name", "kind", "price", "cost", "stock", "at_most", "outlets", "tiers", "hours", "weekdays", "from",
     "until", "valid", "use", "terms", "picture", "alt", "partner", "automatic", "for", "full", "head_start", "because",
-    "at_most_a_day", "share",
+    "at_most_a_day", "share", "membership",
 )  # fmt: skip
 _SAME_FIELD = {"limit": "at_most", "discount": "use", "free_item": "use", "benefit": "use", "id": "name"}
 
@@ -122,17 +126,15 @@ def _shown(
         "terms": each.terms[lang] if each.terms else "",
         "alt": each.alt[lang] if each.alt else "",
         "picture": pictures.path(programme, each.picture),
-        "is_stamps": bool(each.price and each.price[0].startswith(STAMP)),
-        "units": each.price[1] if each.price else 0,
+        "price": words.price(book, each, lang),
+        "is_priced": bool(each.price),
+        "membership": words.membership(book, each, lang),
         "left": rewards.stock_left(programme, each),
         "offered": each.rule in book.by_id,
         "visits": rewards.visits_to(each.price, median),
         "still": still,
         "partner": rules.partners_of(book)[each.partner].label[lang] if each.partner else "",
-        "parts": [(part.code, part.values) for part in each.parts],
-        "hours": next((part.values for part in each.parts if part.code == "outside_hours"), None),
-        "start": next((part.values["date"] for part in each.parts if part.code == "reward_not_yet"), ""),
-        "end": next((part.values["date"] for part in each.parts if part.code == "reward_over"), ""),
+        "asks": words.terms(programme, book, each, lang),
     }
 
 
@@ -196,12 +198,16 @@ def _reward_page(
         "wrongs": wrongs or {},
         "shot": pictures.path(programme, form.picture),
         "kinds": KINDS,
-        "assets": list(book.expires),
+        "assets": [(each, _called(book, each, lang)) for each in book.expires if _is_paid_with(each)],
         "uses": forms.USES,
+        "lives": forms.LIVES,
+        "kind_uses": KIND_USES,
         "periods": (*PERIODS, "ever"),
         "weekdays": WEEKDAYS,
-        "outlets": [place.code for place in tenancy.outlets(programme.id)],
-        "steps": [step.name for step in steps],
+        "outlets": _ticks(form.outlets, {place.code: place.name for place in tenancy.outlets(programme.id)}),
+        "tiers": _ticks(form.tiers, {step.name: step.label[lang] for step in steps}),
+        "steps": [(step.name, step.label[lang]) for step in steps if not step.is_base],
+        "benefits": [(each, texts.say(f"benefit.{each}", lang)) for each in BENEFITS],
         "skus": sorted(products)[:SUGGESTED],
         "partners": [(each.name, each.label[lang]) for each in rules.partners_of(book).values()],
         "needs_second": programs.needs_approval(programme, book.document),
@@ -209,6 +215,24 @@ def _reward_page(
     if wrong:
         values["wrong"] = _wrong(request, wrong)
     return _show(request, "reward", programme, values, status=422 if wrongs or wrong else 200)
+
+
+def _is_paid_with(asset: str) -> bool:
+    """Whether members pay with it: what is held is counted, not stood upon or handed in."""
+    return not asset.startswith((VOUCHER, LADDER))
+
+
+def _called(book: Book, asset: str, lang: str) -> str:
+    """What an asset is called; stamps by their card's name too, since there may be several."""
+    card = rules.stamp_cards(book).get(asset.removeprefix(STAMP))
+    units = sentences.units(book, asset, lang)
+    return f"{units} ({card.label[lang]})" if card else units
+
+
+def _ticks(on: Sequence[str], known: Mapping[str, str]) -> list[tuple[str, str, bool]]:
+    """What can be ticked: all there are, and what the text names although it isn't there any more."""
+    gone = {name: name for name in on if name not in known}
+    return [(name, label, name in on) for name, label in {**known, **gone}.items()]
 
 
 @require_POST

@@ -18,6 +18,21 @@
     }
   });
 
+  // Fields that say something only beside another field's choice; without this script all of them are there.
+  const chosen = (name) => document.querySelector(`select[name="${name}"], input[name="${name}"]:checked`)?.value;
+  const fit = () => {
+    for (const part of document.querySelectorAll("[data-when]")) {
+      const [name, values] = part.dataset.when.split(":");
+      part.hidden = !values.split(",").includes(chosen(name));
+    }
+  };
+  document.addEventListener("change", (event) => {
+    const set = event.target.selectedOptions?.[0]?.dataset.set, other = event.target.dataset.sets;
+    if (other && set) $(other).value = set;
+    fit();
+  });
+  fit();
+
   // A sale that did not get through keeps its number, so sending it again can't count twice.
   for (const failure of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
     document.addEventListener(failure, (event) => {
