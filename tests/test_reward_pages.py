@@ -6,6 +6,7 @@ import pytest
 
 from setia.intake import queries
 from setia.kit import ids
+from setia.programs import service as programs
 from setia.rewards import memberships, rules, words
 from setia.rewards import service as rewards
 from setia.tiers import service as tiers
@@ -56,8 +57,6 @@ def test_a_membership_is_activated_at_the_till_and_kept_as_no_voucher(club):
 def test_a_voucher_in_hand_states_only_what_using_it_asks_for(senja):
     reward = rewards.catalogue(senja.programme)[2]
     assert reward.name == "hemat"
-    from setia.programs import service as programs
-
     book = programs.book(senja.programme.id, senja.programme.now())
     assert words.use_terms(senja.programme, book, reward, "id") == ["Belanja minimal Rp50.000."]
     mug = next(each for each in rewards.catalogue(senja.programme) if each.name == "mug")
@@ -77,6 +76,12 @@ def test_a_members_story_names_the_reward(senja):
         assert [each.summary for each in story[:2]] == said
 
 
+def test_a_members_story_calls_a_membership_as_it_was_sold(club):
+    tell(club, "reward.redeemed", "M", {"reward": "sebulan"})
+    story = queries.timeline(club.programme, person(club).id, "id").items
+    assert story[0].summary == "Ditukar: Gold sebulan"
+
+
 def test_a_member_reads_what_a_membership_is_and_buys_it_at_the_till(club):
     from django.test import Client
 
@@ -90,8 +95,6 @@ def test_a_member_reads_what_a_membership_is_and_buys_it_at_the_till(club):
 
 
 def test_an_owner_makes_a_membership_in_the_form(club):
-    from setia.programs import service as programs
-
     owner = _signed_in(_staff(club, "owner", "sari"))
     form = {
         "name_id": "Gold tiga bulan", "name_en": "Gold for three months", "kind": "priority", "rupiah": "120000",
@@ -181,3 +184,38 @@ def test_the_console_says_where_a_stock_is_gone(senja):
         assert "Mug is out of stock." in page(owner, address, "en")
     accountant = _signed_in(_staff(senja, "accountant", "tono"))
     assert "/console/hadiah/mug" not in page(accountant, "/console/")
+
+
+def test_a_saved_reward_is_said_and_can_be_undone(senja):
+    owner = _signed_in(_staff(senja, "owner", "sari"))
+    form = {"name_id": "Topi", "name_en": "Cap", "units": "90", "asset": "points", "valid": "30"}
+    first = programs.newest(senja.programme.id)
+    assert owner.post("/console/hadiah/baru", form).status_code == 302
+    shown = page(owner, "/console/hadiah")
+    assert f"Terbit sebagai versi {first + 1}." in shown and "Topi" in shown
+    assert "Terbit sebagai" not in page(owner, "/console/hadiah")  # said once
+    undo = {"undoes": str(first + 1), "next": "rewards"}
+    said = owner.post(f"/console/program/versi/{first}/kembali", undo)
+    assert said.headers["Location"] == "/console/hadiah" and "Topi" not in page(owner, "/console/hadiah")
+    late = owner.post(f"/console/program/versi/{first}/kembali", undo)  # another version came meanwhile
+    assert late.status_code == 409 and programs.newest(senja.programme.id) == first + 2
+
+
+def test_an_empty_catalogue_suggests_rewards_that_a_few_visits_reach():
+    shop = found_shop(
+        """
+program: Senja
+assets: {points: {expire: 12 months}}
+rules:
+  - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
+"""
+    )
+    owner = _signed_in(_staff(shop, "owner", "sari"))
+    assert "/console/hadiah/baru?contoh=potongan" in page(owner, "/console/hadiah")
+    for which, units in (("kopi", "40"), ("potongan", "40"), ("ongkir", "40"), ("tiada", "")):
+        shown = owner.get("/console/hadiah/baru", {"contoh": which, "lang": "id"}).content.decode()
+        assert f'name="units" value="{units}"' in shown
+    shop.member(RANI, NOON - timedelta(days=90))
+    buy(shop, "A", 12_000, at=NOON - timedelta(hours=1))
+    shown = owner.get("/console/hadiah/baru", {"contoh": "potongan"}).content.decode()
+    assert 'name="units" value="48"' in shown and 'name="number" value="10000"' in shown

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from django.db import transaction
@@ -30,8 +31,10 @@ from setia.tenancy.types import Programme
 from setia.web import pages
 
 NEW = "baru"
+FIRST = 4  # visits to a first reward, which a suggestion is priced for
 FAR = 5  # visits to the nearest reward: beyond that most members never redeem anything
 SUGGESTED = 200
+SAVED = "published"  # of the session: the version that a form just put in force
 KIND_USES = {"discount": "percent", "code": "percent", "shipping": "benefit"}  # what a kind usually does
 BENEFITS = ("free_shipping", "fast_shipping", "priority_service")
 
@@ -57,7 +60,16 @@ def _publish(request: HttpRequest, programme: Programme, text: str, to: str) -> 
         if programs.needs_approval(programme, text):
             return redirect("console:draft", draft=made.id)
         programs.apply(programme, made.id, _staff(request))
+    request.session[SAVED] = programs.newest(programme.id)
     return redirect(to)
+
+
+def _list(
+    request: HttpRequest, page: str, programme: Programme, values: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    """A page that a saved form leads to: it says once which version came of it, with the way back."""
+    saved = request.session.pop(SAVED, 0)
+    return _show(request, page, programme, {**values, "saved": saved, "before": saved - 1}, status=status)
 
 
 _FIELDS = (
@@ -109,12 +121,13 @@ def _list_page(
         "rewards": shown,
         "too_far": min(near) if near and min(near) > FAR else None,
         "most": FAR,
+        "suggestions": list(forms.SUGGESTIONS),
         "attention": attention(programme, lang),
         "problems": problems,
     }
     if wrong:
         values["wrong"] = _wrong(request, wrong)
-    return _show(request, "catalogue", programme, values, status=422 if problems or wrong else 200)
+    return _list(request, "catalogue", programme, values, status=422 if problems or wrong else 200)
 
 
 def _shown(
@@ -147,7 +160,7 @@ def reward(request: HttpRequest, programme: Programme, name: str) -> HttpRespons
     place = _place(items, name)
     old = {} if place is None else items[place]
     if request.method == "GET":
-        form = forms.shown_reward(old) if old else forms.RewardForm()
+        form = forms.shown_reward(old) if old else _suggested(programme, request.GET.get("contoh", ""))
         return _reward_page(request, programme, name, form)
     form = forms.posted_reward(request.POST)
     if old:
@@ -168,6 +181,15 @@ def reward(request: HttpRequest, programme: Programme, name: str) -> HttpRespons
         return _publish(request, programme, changed, reverse("console:rewards"))
     except Refusal as refusal:
         return _reward_page(request, programme, name, form, wrong=refusal)
+
+
+def _suggested(programme: Programme, which: str) -> forms.RewardForm:
+    """A new reward's form: empty, or one of the suggestions at a price that a few visits reach."""
+    form = forms.SUGGESTIONS.get(which)
+    if form is None:
+        return forms.RewardForm()
+    brings = rewards.median_visit(programme, ["points"])["points"]
+    return replace(form, units=str(brings * FIRST)) if brings else form
 
 
 def _place(items: Sequence[Mapping[str, Any]], name: str) -> int | None:
@@ -279,7 +301,7 @@ def cards(request: HttpRequest, programme: Programme) -> HttpResponse:
         }
         for card in rules.stamp_cards(book).values()
     ]
-    return _show(request, "cards", programme, {"cards": shown})
+    return _list(request, "cards", programme, {"cards": shown})
 
 
 @require_http_methods(["GET", "POST"])
@@ -398,14 +420,14 @@ def _partners_page(
     lang, found = pages.lang(request), []
     for each in settling.partners(programme):
         lines = settling.statement(programme, each.name)
-        rows = [(line, line.label[lang]) for line in lines]
+        rows = [(line, line.label[lang], date.fromisoformat(f"{line.month}-01")) for line in lines]
         found.append(
             {"partner": each, "label": each.label[lang], "rows": rows, "total": settling.total(lines)}
         )
     values: dict[str, Any] = {"partners": found, "typed": typed or {}, "wrongs": wrongs or {}}
     if wrong:
         values["wrong"] = _wrong(request, wrong)
-    return _show(request, "partners", programme, values, status=422 if wrongs or wrong else 200)
+    return _list(request, "partners", programme, values, status=422 if wrongs or wrong else 200)
 
 
 @require_GET

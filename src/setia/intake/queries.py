@@ -227,11 +227,15 @@ def _summary(
 ) -> str:
     """What happened, in one sentence; with what it was about where the event has words for that."""
     key = f"event.{row.kind}.said.what"
-    what = next((each for each in entries if each.asset != "points" and _is_shown(each)), None)
-    gift = next((each for each in entries if each.verb == "give" and _is_shown(each)), what)
-    if gift is None or not texts.has(key):
+    if not texts.has(key):
         return receipts.summary(receipt)[lang]
-    return texts.say(key, lang, what=_named(programme, gift, lang))
+    gift = next((each for each in entries if each.verb == "give"), None)
+    what = next((each for each in entries if each.asset != "points"), None)
+    if gift:  # by what was asked for: a membership is called as it was sold, not as the tier that it gives
+        return texts.say(key, lang, what=receipts.reason(gift, programme, lang).name)
+    return (
+        texts.say(key, lang, what=_named(programme, what, lang)) if what else receipts.summary(receipt)[lang]
+    )
 
 
 def _receives(row: Event, reader: UUID | None) -> bool:
