@@ -53,6 +53,10 @@
   document.addEventListener("input", (event) => {
     if (event.target.id === "q" && $("who") && found()) { $("who").replaceChildren(); htmx.trigger(document.body, "who"); }
   });
+  // What is paid with points shows at once; a code that is half typed isn't looked up, since wrong ones are counted.
+  document.addEventListener("input", (event) => {
+    if (event.target.id === "points") htmx.trigger(document.body, "paying");
+  });
   document.addEventListener("who", () => {
     if (found() && (goOn || document.activeElement === document.body)) ahead().focus();
     goOn = false;
