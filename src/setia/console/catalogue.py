@@ -212,7 +212,6 @@ def _reward_page(
     wrong: Refusal | None = None,
 ) -> HttpResponse:
     book, lang = _book(programme), pages.lang(request)
-    products = catalog.categories(programme.id)
     steps = [step for ladder in book.ladders.values() for step in ladder]
     values: dict[str, Any] = {
         "name": name,
@@ -230,7 +229,7 @@ def _reward_page(
         "tiers": _ticks(form.tiers, {step.name: step.label[lang] for step in steps}),
         "steps": [(step.name, step.label[lang]) for step in steps if not step.is_base],
         "benefits": [(each, texts.say(f"benefit.{each}", lang)) for each in BENEFITS],
-        "skus": sorted(products)[:SUGGESTED],
+        "skus": catalog.some(programme.id, SUGGESTED),
         "partners": [(each.name, each.label[lang]) for each in rules.partners_of(book).values()],
         "needs_second": programs.needs_approval(programme, book.document),
     }
@@ -366,7 +365,6 @@ def _card_page(
     wrong: Refusal | None = None,
 ) -> HttpResponse:
     book, lang = _book(programme), pages.lang(request)
-    products = catalog.categories(programme.id)
     full, start = whole(form.full), whole(form.head_start)
     size = full if isinstance(full, int) and 1 <= full <= 100 else 0
     filled = start if isinstance(start, int) else 0
@@ -376,7 +374,8 @@ def _card_page(
         "wrongs": wrongs or {},
         "counts": forms.COUNTS,
         "starts": [str(n) for n in forms.HEAD_STARTS],
-        "known": [*sorted({each for each in products.values() if each}), *sorted(products)][:SUGGESTED],
+        "known": [(each, "") for each in catalog.category_names(programme.id, SUGGESTED)]
+        + catalog.some(programme.id, SUGGESTED),
         "rewards": [(each.name, each.label[lang]) for each in rules.rewards(book).values()],
         "marks": [place < filled for place in range(size)],
         "needs_second": programs.needs_approval(programme, book.document),
