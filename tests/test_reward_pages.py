@@ -219,3 +219,17 @@ rules:
     buy(shop, "A", 12_000, at=NOON - timedelta(hours=1))
     shown = owner.get("/console/hadiah/baru", {"contoh": "potongan"}).content.decode()
     assert 'name="units" value="48"' in shown and 'name="number" value="10000"' in shown
+
+
+def test_a_members_page_on_the_console_shows_what_they_can_use(senja):
+    rani, owner = person(senja), _signed_in(_staff(senja, "owner", "sari"))
+    address = f"/console/member/{rani.public_id}"
+    assert "Tidak ada kupon siap pakai." in page(owner, address)
+    buy(senja, "A", 200_000, at=NOON - timedelta(hours=1))
+    _, mug = redeem(senja, "mug")
+    _, used = redeem(senja, "mug", "R2")
+    tell(senja, "voucher.used", "U", {"voucher": used}, NOON + timedelta(minutes=1), phone=None)
+    shown = page(owner, address)
+    assert f"/console/kupon/cari?q={mug}" in shown and f"q={used}" not in shown
+    assert "1 kupon sudah dipakai" in shown and "Kartu kopi: 1 dari 5 cap" in shown
+    assert "1 voucher used" in page(owner, address, "en")

@@ -9,6 +9,7 @@ from setia.engine.decide import Book
 from setia.kit import money, texts, time
 from setia.kit.refusals import Refusal
 from setia.programs import service as programs
+from setia.rewards.service import Mine
 from setia.rewards.types import STAMP, Part, Reward
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
@@ -138,3 +139,12 @@ def until(programme: Programme, ends: datetime | None, lang: str) -> str:
 def named(reward: Reward | None, name: str, lang: str) -> str:
     """What a reward is called; one that is gone from the catalogue by its own name."""
     return reward.label[lang] if reward else name.replace("-", " ").capitalize()
+
+
+def said(programme: Programme, mine: Mine, lang: str) -> str:
+    """What is to be said of a voucher: until when it is good, when and where it was used, or why it can't be."""
+    if mine.state == "used" and mine.at:
+        return used(programme, mine.at, mine.where, lang)
+    if mine.state == "ready":
+        return until(programme, mine.ends, lang)
+    return texts.say(f"rewards.state.{mine.state}", lang)

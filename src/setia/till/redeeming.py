@@ -73,7 +73,7 @@ def _voucher(caller: Caller, mine: Mine, lang: str, on: Sequence[str], meant: st
     goes_along = bool(mine.reward and mine.reward.is_discount and mine.state == "ready")
     return Usable(
         words.named(mine.reward, mine.name, lang),
-        said(caller, mine, lang),
+        words.said(caller.programme, mine, lang),
         mine.code if goes_along else "",
         "" if goes_along else reverse("till:voucher", args=[mine.code]),
         goes_along and (mine.code in on or mine.code == meant),
@@ -87,15 +87,6 @@ def _reward(book: Book, person: Person, choice: Choice, lang: str, wanted: str, 
     says = texts.say("pos.redeem.for", lang, price=words.price(book, reward, lang))
     href = f"{address}?k={key}" if is_meant and key else address
     return Usable(reward.label[lang], says, "", href, False, is_meant)
-
-
-def said(caller: Caller, mine: Mine, lang: str) -> str:
-    """What is to be said of a voucher: until when it is good, or why it can't be used."""
-    if mine.state == "used" and mine.at:
-        return words.used(caller.programme, mine.at, mine.where, lang)
-    if mine.state == "ready":
-        return words.until(caller.programme, mine.ends, lang)
-    return texts.say(f"rewards.state.{mine.state}", lang)
 
 
 def stamps(caller: Caller, person: Person, lang: str) -> list[tuple[str, int, int]]:
@@ -136,7 +127,7 @@ def shelf(request: HttpRequest, caller: Caller, member: str) -> HttpResponse:
             (
                 each,
                 words.named(each.reward, each.name, lang),
-                said(caller, each, lang),
+                words.said(caller.programme, each, lang),
                 codes.shown(each.code),
             )
             for each in kept
@@ -220,7 +211,7 @@ def voucher(request: HttpRequest, caller: Caller, code: str) -> HttpResponse:
         "person": members.get(caller.programme.id, mine.member),
         "label": words.named(mine.reward, mine.name, lang),
         "code": codes.shown(mine.code),
-        "says": said(caller, mine, lang),
+        "says": words.said(caller.programme, mine, lang),
         "is_discount": bool(mine.reward and mine.reward.is_discount),
         "held_for": _seconds(caller, mine),
         "id": request.POST.get("id") or desk.new_key(),
