@@ -27,6 +27,14 @@ FREE = {
     "price": "free",
     "weekdays": ["monday"],
 }
+CLUB = {
+    "reward": "gold-setahun",
+    "name": "Gold setahun",
+    "kind": "priority",
+    "price": {"rupiah": 299000},
+    "membership": "gold",
+    "valid": "12 months",
+}
 
 
 def owner(shop):
@@ -53,7 +61,7 @@ def filled(form):
     return sent
 
 
-@pytest.mark.parametrize("item", [*ITEMS, FREE], ids=lambda each: each["reward"])
+@pytest.mark.parametrize("item", [*ITEMS, FREE, CLUB], ids=lambda each: each["reward"])
 def test_a_form_that_is_sent_back_unchanged_changes_nothing(item):
     assert forms.reward(forms.posted_reward(filled(forms.shown_reward(item))), item) == item
 
@@ -165,3 +173,19 @@ def test_every_example_of_the_guide_can_be_published():
     base = "program: Toko\nassets: {points: {expire: 12 months}}\nrules:\n  - {id: poin, on: purchase.made, give: {asset: points, amount: 1}}\n"
     checked = programs.examine(base + "\n".join(blocks("catalogue.md")), "Asia/Jakarta")
     assert [each.message("en") for each in checked.problems] == [] and len(rules.rewards(checked.book)) == 5
+
+
+PLAIN = """
+program: Senja
+assets: {points: {expire: 12 months}}
+rules:
+  - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
+"""
+
+
+@pytest.mark.parametrize("which", list(forms.SUGGESTIONS))
+def test_each_suggestion_can_be_published_as_it_is(which):
+    shop = found_shop(PLAIN)
+    said = owner(shop).post("/console/hadiah/baru", filled(forms.SUGGESTIONS[which]))
+    assert said.status_code == 302 and said["Location"] == "/console/hadiah"
+    assert len(rules.rewards(live(shop))) == 1

@@ -35,6 +35,7 @@ rewards:
   - {reward: hemat, name: {id: Diskon 10%, en: 10% off}, kind: discount, price: {points: 15}, valid: 1 months,
      use: {discount: {percent: 10, at_most: 15000}, minimum: 50000}}
   - {reward: kursi, name: {id: Kursi emas, en: Golden seat}, kind: seat, price: {points: 10}, tiers: [gold], weekdays: [saturday, sunday], hours: [8, 20]}
+  - {reward: gold-setahun, name: {id: Gold setahun, en: A year of Gold}, kind: priority, membership: gold, price: {rupiah: 299000}, valid: 12 months}
   - {reward: tas, name: {id: Tas kanvas, en: Canvas bag}, price: {points: 150}, terms: {id: Warna sesuai stok., en: Colours as in stock.}}
 """
 
@@ -51,6 +52,7 @@ def catalogue(served: Any) -> None:
     from tests.conftest import DEMO
 
     text = DEMO.read_text("utf-8").split("\nstamps:")[0].split("\nrewards:")[0] + CATALOGUE
+    text = text.replace("points: {expire: 12 months}", "points: {expire: 12 months, value: 100}")
     programme = served.shop.programme
     beside(lambda: programs.publish(programme.id, text, zone=programme.zone, by="test"))
 
@@ -182,6 +184,50 @@ def test_a_voucher_is_held_for_ten_minutes_and_let_go_by_its_member(page: Page, 
     expect(page.locator("#said")).to_have_text("Berikan: 1 Mug Senja")
 
 
+def test_part_of_a_sale_is_paid_with_points(page: Page, served: Any) -> None:
+    phone, _ = member(page, served)
+    till(page)
+    page.fill("#q", phone)
+    page.keyboard.press("Enter")
+    expect(page.locator("#points-hint")).to_contain_text("100 poin = Rp10.000")
+    page.fill("#points", "40")
+    page.keyboard.press("Enter")
+    expect(page.locator("#amount")).to_be_focused()
+    page.keyboard.type("50.000")
+    expect(page.locator(".by-points")).to_contain_text("40 poin dipakai membayar")
+    expect(page.locator(".pay strong")).to_have_text("Rp46.000")
+    page.click("text=Semua >> nth=0")
+    expect(page.locator(".pay strong")).to_have_text("Rp40.000")
+    page.fill("#points", "101")
+    expect(page.locator("#preview .wrong")).to_contain_text("ada 100, perlu 101")
+    assert page.locator("#confirm[data-ready]").count() == 0
+    page.fill("#points", "40")
+    expect(page.locator(".pay strong")).to_have_text("Rp46.000")
+    assert serious(page) == []
+    page.click("#confirm")
+    expect(page.locator("#said")).to_contain_text("poin masuk")
+    expect(page.locator("main")).to_contain_text("Rp4.000 dibayar dengan 40 poin.")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#said")).to_contain_text("Total 100.")
+
+
+def test_a_membership_is_bought_at_the_till_and_listed(page: Page, served: Any) -> None:
+    phone, own = member(page, served)
+    page.goto(f"{own}/hadiah")
+    page.click("text=Gold setahun")
+    expect(page.locator("main")).to_contain_text("Level Gold selama 12 bulan")
+    page.click("text=Beli Rp299.000 di kasir")
+    scan(page, page.locator(".digits").inner_text())
+    expect(page.locator("[data-go]")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Gold setahun")
+    expect(page.locator(".copay")).to_have_text("Minta Rp299.000")
+    page.click("text=Aktifkan")
+    expect(page.locator("#said")).to_have_text("Gold setahun")
+    page.goto("/console/keanggotaan")
+    expect(page.locator("tbody tr", has_text=phone[-4:])).to_contain_text("Gold setahun")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("lang", ["id", "en"])
 @pytest.mark.parametrize("size", list(SIZES))
@@ -203,10 +249,11 @@ def test_the_pages_of_rewards_shut_nobody_out(
     result = page.url
     id = str(page.locator("#finish").get_attribute("href")) and beside(lambda: _member_id(served, phone))
     context.add_cookies([{"name": "setia_lang", "value": lang, "url": served.url}])
-    mine = [own, *(f"{own}/{each}" for each in ("hadiah", "hadiah/mug", "hadiah/tas", "hadiah/kursi", "hadiah/hemat/tukar", "kupon", "kupon?lihat=terpakai", "kupon?lihat=hangus", f"kupon/{name}", "cap"))]  # fmt: skip
-    theirs = [f"/kasir/?m={id}", f"/kasir/hadiah/{id}", f"/kasir/tukar/{id}/mug", f"/kasir/tukar/{id}/tas", voucher, result]  # fmt: skip
+    mine = [own, *(f"{own}/{each}" for each in ("hadiah", "hadiah/mug", "hadiah/tas", "hadiah/kursi", "hadiah/gold-setahun", "hadiah/hemat/tukar", "kupon", "kupon?lihat=terpakai", "kupon?lihat=hangus", f"kupon/{name}", "cap"))]  # fmt: skip
+    theirs = [f"/kasir/?m={id}", f"/kasir/hadiah/{id}", f"/kasir/tukar/{id}/mug", f"/kasir/tukar/{id}/tas", f"/kasir/tukar/{id}/gold-setahun", voucher, result]  # fmt: skip
     found = []
-    for address in (*mine, *theirs):
+    owners = ["/console/hadiah", "/console/hadiah/gold-setahun", "/console/hadiah/hemat", "/console/keanggotaan", "/console/keanggotaan?state=over"]  # fmt: skip
+    for address in (*mine, *theirs, *owners):
         page.goto(address)
         page.wait_for_load_state("networkidle")  # what is being asked for is pale
         assert page.locator("html").get_attribute("lang") == lang, address

@@ -53,6 +53,18 @@ def names(program: UUID, skus: Iterable[str]) -> dict[str, str]:
     return dict(Product.objects.filter(program_id=program, sku__in=list(skus)).values_list("sku", "name"))
 
 
+def some(program: UUID, most: int) -> list[tuple[str, str]]:
+    """Some products by their names, each as code and name: hints for whoever types one."""
+    rows = Product.objects.filter(program_id=program, is_placeholder=False)
+    return list(rows.order_by("name", "sku").values_list("sku", "name")[:most])
+
+
+def category_names(program: UUID, most: int) -> list[str]:
+    """The categories that products have, in their order."""
+    rows = Product.objects.filter(program_id=program).exclude(category="")
+    return list(rows.order_by("category").values_list("category", flat=True).distinct()[:most])
+
+
 def count(program: UUID) -> tuple[int, int]:
     """How many products, and how many of them are placeholders."""
     rows = Product.objects.filter(program_id=program)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from django.db import transaction
@@ -13,23 +14,29 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from setia.catalog import service as catalog
 from setia.console import catalogue_form as forms
 from setia.console.builder import slug, whole
-from setia.console.views import _show, allowed
+from setia.console.views import _show, allowed, attention
+from setia.engine import sentences
 from setia.engine.decide import Book
 from setia.engine.vocabulary import PERIODS, WEEKDAYS
+from setia.kit import texts
 from setia.kit.refusals import NotFound, Refusal
 from setia.programs import editing
 from setia.programs import service as programs
 from setia.programs.types import Checked
-from setia.rewards import pictures, rules, settling
+from setia.rewards import pictures, rules, settling, words
 from setia.rewards import service as rewards
-from setia.rewards.types import KINDS, STAMP, Reward
+from setia.rewards.types import KINDS, LADDER, STAMP, VOUCHER, Reward
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.web import pages
 
 NEW = "baru"
+FIRST = 4  # visits to a first reward, which a suggestion is priced for
 FAR = 5  # visits to the nearest reward: beyond that most members never redeem anything
 SUGGESTED = 200
+SAVED = "published"  # of the session: the version that a form just put in force
+KIND_USES = {"discount": "percent", "code": "percent", "shipping": "benefit"}  # what a kind usually does
+BENEFITS = ("free_shipping", "fast_shipping", "priority_service")
 
 
 def _book(programme: Programme) -> Book:
@@ -53,13 +60,22 @@ def _publish(request: HttpRequest, programme: Programme, text: str, to: str) -> 
         if programs.needs_approval(programme, text):
             return redirect("console:draft", draft=made.id)
         programs.apply(programme, made.id, _staff(request))
+    request.session[SAVED] = programs.newest(programme.id)
     return redirect(to)
+
+
+def _list(
+    request: HttpRequest, page: str, programme: Programme, values: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    """A page that a saved form leads to: it says once which version came of it, with the way back."""
+    saved = request.session.pop(SAVED, 0)
+    return _show(request, page, programme, {**values, "saved": saved, "before": saved - 1}, status=status)
 
 
 _FIELDS = (
     "reward", "name", "kind", "price", "cost", "stock", "at_most", "outlets", "tiers", "hours", "weekdays", "from",
     "until", "valid", "use", "terms", "picture", "alt", "partner", "automatic", "for", "full", "head_start", "because",
-    "at_most_a_day", "share",
+    "at_most_a_day", "share", "membership",
 )  # fmt: skip
 _SAME_FIELD = {"limit": "at_most", "discount": "use", "free_item": "use", "benefit": "use", "id": "name"}
 
@@ -105,11 +121,13 @@ def _list_page(
         "rewards": shown,
         "too_far": min(near) if near and min(near) > FAR else None,
         "most": FAR,
+        "suggestions": list(forms.SUGGESTIONS),
+        "attention": attention(programme, lang),
         "problems": problems,
     }
     if wrong:
         values["wrong"] = _wrong(request, wrong)
-    return _show(request, "catalogue", programme, values, status=422 if problems or wrong else 200)
+    return _list(request, "catalogue", programme, values, status=422 if problems or wrong else 200)
 
 
 def _shown(
@@ -121,17 +139,15 @@ def _shown(
         "terms": each.terms[lang] if each.terms else "",
         "alt": each.alt[lang] if each.alt else "",
         "picture": pictures.path(programme, each.picture),
-        "is_stamps": bool(each.price and each.price[0].startswith(STAMP)),
-        "units": each.price[1] if each.price else 0,
+        "price": words.price(book, each, lang),
+        "is_priced": bool(each.price),
+        "membership": words.membership(book, each, lang),
         "left": rewards.stock_left(programme, each),
         "offered": each.rule in book.by_id,
         "visits": rewards.visits_to(each.price, median),
         "still": still,
         "partner": rules.partners_of(book)[each.partner].label[lang] if each.partner else "",
-        "parts": [(part.code, part.values) for part in each.parts],
-        "hours": next((part.values for part in each.parts if part.code == "outside_hours"), None),
-        "start": next((part.values["date"] for part in each.parts if part.code == "reward_not_yet"), ""),
-        "end": next((part.values["date"] for part in each.parts if part.code == "reward_over"), ""),
+        "asks": words.terms(programme, book, each, lang),
     }
 
 
@@ -144,7 +160,7 @@ def reward(request: HttpRequest, programme: Programme, name: str) -> HttpRespons
     place = _place(items, name)
     old = {} if place is None else items[place]
     if request.method == "GET":
-        form = forms.shown_reward(old) if old else forms.RewardForm()
+        form = forms.shown_reward(old) if old else _suggested(programme, request.GET.get("contoh", ""))
         return _reward_page(request, programme, name, form)
     form = forms.posted_reward(request.POST)
     if old:
@@ -167,6 +183,15 @@ def reward(request: HttpRequest, programme: Programme, name: str) -> HttpRespons
         return _reward_page(request, programme, name, form, wrong=refusal)
 
 
+def _suggested(programme: Programme, which: str) -> forms.RewardForm:
+    """A new reward's form: empty, or one of the suggestions at a price that a few visits reach."""
+    form = forms.SUGGESTIONS.get(which)
+    if form is None:
+        return forms.RewardForm()
+    brings = rewards.median_visit(programme, ["points"])["points"]
+    return replace(form, units=str(brings * FIRST)) if brings else form
+
+
 def _place(items: Sequence[Mapping[str, Any]], name: str) -> int | None:
     """Where a reward stands in its list; None for a new one. Refuses `not_found`."""
     if name == NEW:
@@ -187,7 +212,6 @@ def _reward_page(
     wrong: Refusal | None = None,
 ) -> HttpResponse:
     book, lang = _book(programme), pages.lang(request)
-    products = catalog.categories(programme.id)
     steps = [step for ladder in book.ladders.values() for step in ladder]
     values: dict[str, Any] = {
         "name": name,
@@ -195,19 +219,41 @@ def _reward_page(
         "wrongs": wrongs or {},
         "shot": pictures.path(programme, form.picture),
         "kinds": KINDS,
-        "assets": list(book.expires),
+        "assets": [(each, _called(book, each, lang)) for each in book.expires if _is_paid_with(each)],
         "uses": forms.USES,
+        "lives": forms.LIVES,
+        "kind_uses": KIND_USES,
         "periods": (*PERIODS, "ever"),
         "weekdays": WEEKDAYS,
-        "outlets": [place.code for place in tenancy.outlets(programme.id)],
-        "steps": [step.name for step in steps],
-        "skus": sorted(products)[:SUGGESTED],
+        "outlets": _ticks(form.outlets, {place.code: place.name for place in tenancy.outlets(programme.id)}),
+        "tiers": _ticks(form.tiers, {step.name: step.label[lang] for step in steps}),
+        "steps": [(step.name, step.label[lang]) for step in steps if not step.is_base],
+        "benefits": [(each, texts.say(f"benefit.{each}", lang)) for each in BENEFITS],
+        "skus": catalog.some(programme.id, SUGGESTED),
         "partners": [(each.name, each.label[lang]) for each in rules.partners_of(book).values()],
         "needs_second": programs.needs_approval(programme, book.document),
     }
     if wrong:
         values["wrong"] = _wrong(request, wrong)
     return _show(request, "reward", programme, values, status=422 if wrongs or wrong else 200)
+
+
+def _is_paid_with(asset: str) -> bool:
+    """Whether members pay with it: what is held is counted, not stood upon or handed in."""
+    return not asset.startswith((VOUCHER, LADDER))
+
+
+def _called(book: Book, asset: str, lang: str) -> str:
+    """What an asset is called; stamps by their card's name too, since there may be several."""
+    card = rules.stamp_cards(book).get(asset.removeprefix(STAMP))
+    units = sentences.units(book, asset, lang)
+    return f"{units} ({card.label[lang]})" if card else units
+
+
+def _ticks(on: Sequence[str], known: Mapping[str, str]) -> list[tuple[str, str, bool]]:
+    """What can be ticked: all there are, and what the text names although it isn't there any more."""
+    gone = {name: name for name in on if name not in known}
+    return [(name, label, name in on) for name, label in {**known, **gone}.items()]
 
 
 @require_POST
@@ -254,7 +300,7 @@ def cards(request: HttpRequest, programme: Programme) -> HttpResponse:
         }
         for card in rules.stamp_cards(book).values()
     ]
-    return _show(request, "cards", programme, {"cards": shown})
+    return _list(request, "cards", programme, {"cards": shown})
 
 
 @require_http_methods(["GET", "POST"])
@@ -319,7 +365,6 @@ def _card_page(
     wrong: Refusal | None = None,
 ) -> HttpResponse:
     book, lang = _book(programme), pages.lang(request)
-    products = catalog.categories(programme.id)
     full, start = whole(form.full), whole(form.head_start)
     size = full if isinstance(full, int) and 1 <= full <= 100 else 0
     filled = start if isinstance(start, int) else 0
@@ -329,7 +374,8 @@ def _card_page(
         "wrongs": wrongs or {},
         "counts": forms.COUNTS,
         "starts": [str(n) for n in forms.HEAD_STARTS],
-        "known": [*sorted({each for each in products.values() if each}), *sorted(products)][:SUGGESTED],
+        "known": [(each, "") for each in catalog.category_names(programme.id, SUGGESTED)]
+        + catalog.some(programme.id, SUGGESTED),
         "rewards": [(each.name, each.label[lang]) for each in rules.rewards(book).values()],
         "marks": [place < filled for place in range(size)],
         "needs_second": programs.needs_approval(programme, book.document),
@@ -373,14 +419,14 @@ def _partners_page(
     lang, found = pages.lang(request), []
     for each in settling.partners(programme):
         lines = settling.statement(programme, each.name)
-        rows = [(line, line.label[lang]) for line in lines]
+        rows = [(line, line.label[lang], date.fromisoformat(f"{line.month}-01")) for line in lines]
         found.append(
             {"partner": each, "label": each.label[lang], "rows": rows, "total": settling.total(lines)}
         )
     values: dict[str, Any] = {"partners": found, "typed": typed or {}, "wrongs": wrongs or {}}
     if wrong:
         values["wrong"] = _wrong(request, wrong)
-    return _show(request, "partners", programme, values, status=422 if wrongs or wrong else 200)
+    return _list(request, "partners", programme, values, status=422 if wrongs or wrong else 200)
 
 
 @require_GET

@@ -3,6 +3,7 @@
 What a form doesn't show (a condition of its own, a budget, limits in a list) stays as the text has it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from setia.console.builder import percentage, slug, whole
 from setia.rewards.types import STAMP
 
-USES = ("handed", "percent", "amount", "free_item", "benefit")
+USES = ("handed", "percent", "amount", "free_item", "benefit", "membership")
+LIVES = ("days", "months")
+_LIFE = re.compile(r"(\d+) (day|month)s?")
 COUNTS = ("visit", "category", "sku")
 HEAD_STARTS = range(4)
 FREE = "free"
@@ -31,19 +34,21 @@ class RewardForm:
     stock: str = ""
     times: str = ""
     every: str = "month"
-    outlets: str = ""
-    tiers: str = ""
+    outlets: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
     hour_from: str = ""
     hour_until: str = ""
     weekdays: tuple[str, ...] = ()
     start: str = ""
     end: str = ""
     valid: str = "30"
+    life: str = "days"
     use: str = "handed"
     number: str = ""
     most: str = ""
     sku: str = ""
     benefit: str = ""
+    membership: str = ""
     minimum: str = ""
     terms_id: str = ""
     terms_en: str = ""
@@ -56,13 +61,38 @@ class RewardForm:
     other_limit: bool = False
 
 
+# For a catalogue with nothing in it: what most shops begin with.
+SUGGESTIONS = {
+    "kopi": RewardForm(name_id="Kopi gratis", name_en="Free coffee", units="40", cost="8000"),
+    "potongan": RewardForm(
+        name_id="Potongan Rp10.000",
+        name_en="Rp10,000 off",
+        kind="discount",
+        units="40",
+        cost="10000",
+        use="amount",
+        number="10000",
+        minimum="50000",
+    ),
+    "ongkir": RewardForm(
+        name_id="Gratis ongkir",
+        name_en="Free shipping",
+        kind="shipping",
+        units="40",
+        use="benefit",
+        benefit="free_shipping",
+    ),
+}
+
+
 def posted_reward(data: Any) -> RewardForm:
     """The form as it was sent."""
     plain: dict[str, Any] = {name: str(data.get(name, "")).strip() for name in _REWARD if name in data}
-    return replace(RewardForm(), **plain, weekdays=tuple(data.getlist("weekdays")))
+    return replace(RewardForm(), **plain | {name: tuple(data.getlist(name)) for name in _MANY})
 
 
-_REWARD = [n for n in RewardForm.__dataclass_fields__ if n not in ("weekdays", "other_use", "other_limit")]
+_MANY = ("weekdays", "outlets", "tiers")
+_REWARD = [n for n in RewardForm.__dataclass_fields__ if n not in (*_MANY, "other_use", "other_limit")]
 
 
 def reward(form: RewardForm, old: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,13 +107,13 @@ def reward(form: RewardForm, old: Mapping[str, Any]) -> dict[str, Any]:
         "price": FREE if form.asset == FREE else price or None,
         "cost": _maybe(form.cost),
         "stock": _maybe(form.stock),
-        "outlets": _list(form.outlets),
-        "tiers": _list(form.tiers),
+        "outlets": list(form.outlets) or None,
+        "tiers": list(form.tiers) or None,
         "hours": hours if form.hour_from or form.hour_until else None,
         "weekdays": list(form.weekdays) or None,
         "from": form.start or None,
         "until": form.end or None,
-        "valid": f"{form.valid} days" if form.valid.isdecimal() else form.valid or None,
+        "valid": _valid(form, str(old.get("valid", ""))),
         "terms": _pair(form.terms_id, form.terms_en),
         "picture": form.picture or None,
         "alt": _pair(form.alt_id, form.alt_en),
@@ -95,7 +125,22 @@ def reward(form: RewardForm, old: Mapping[str, Any]) -> dict[str, Any]:
         shown["at_most"] = {"every": form.every, "times": whole(form.times)} if form.times else None
     if not now.other_use:
         shown["use"] = _use(form) or None
+        shown["membership"] = (form.membership or "-") if form.use == "membership" else None
     return _over(old, shown)
+
+
+def _valid(form: RewardForm, old: str) -> str | None:
+    """How long it is good; as the text had it where the form says the same."""
+    if not form.valid.isdecimal():
+        return form.valid or None
+    said = f"{form.valid} {form.life if form.life in LIVES else LIVES[0]}"
+    return old if _life(old) == (form.valid, form.life) else said
+
+
+def _life(text: str) -> tuple[str, str]:
+    """A length of time as the form shows it: how many, of what. What it can't show stays whole in the first."""
+    found = _LIFE.fullmatch(text)
+    return (found[1], f"{found[2]}s") if found else (text, LIVES[0])
 
 
 def _use(form: RewardForm) -> dict[str, Any]:
@@ -118,7 +163,8 @@ def shown_reward(item: Mapping[str, Any]) -> RewardForm:
     price: Mapping[str, Any] = said if isinstance(said, dict) else {}
     nothing = (FREE if said == FREE else "points", "")
     units = next(((key, value) for key, value in price.items() if key != "rupiah"), nothing)
-    hours, limit, valid = item.get("hours") or ["", ""], item.get("at_most"), str(item.get("valid", ""))
+    hours, limit = item.get("hours") or ["", ""], item.get("at_most")
+    valid, life = _life(str(item.get("valid", "")))
     form = RewardForm(
         reward=str(item.get("reward", "")),
         kind=item.get("kind", "item"),
@@ -127,14 +173,15 @@ def shown_reward(item: Mapping[str, Any]) -> RewardForm:
         rupiah=str(price.get("rupiah", "")),
         cost=str(item.get("cost", "")),
         stock=str(item.get("stock", "")),
-        outlets=_said(item.get("outlets")),
-        tiers=_said(item.get("tiers")),
+        outlets=tuple(map(str, item.get("outlets") or ())),
+        tiers=tuple(map(str, item.get("tiers") or ())),
         hour_from=str(hours[0]),
         hour_until=str(hours[-1]),
         weekdays=tuple(item.get("weekdays") or ()),
         start=str(item.get("from", "")),
         end=str(item.get("until", "")),
-        valid=valid.removesuffix("s").removesuffix(" day") if "day" in valid else valid,
+        valid=valid,
+        life=life,
         picture=str(item.get("picture", "")),
         partner=str(item.get("partner", "")),
         automatic="on" if item.get("automatic") else "",
@@ -146,6 +193,8 @@ def shown_reward(item: Mapping[str, Any]) -> RewardForm:
         form = replace(form, times=str(limit["times"]), every=limit.get("every", "month"))
     elif limit:
         form = replace(form, other_limit=True)
+    if "membership" in item:
+        return replace(form, use="membership", membership=str(item["membership"]))
     return _used(form, item.get("use") or {})
 
 

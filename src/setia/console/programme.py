@@ -465,8 +465,12 @@ def _counted(programme: Programme, found: Published) -> list[tuple[str, queries.
 @require_POST
 @allowed("programs")
 def rollback(request: HttpRequest, programme: Programme, number: int) -> HttpResponse:
-    """Bring an old version's rules back, as a new version."""
+    """Bring an old version's rules back, as a new version. Refuses `draft_outdated` to undo what isn't the newest any more."""
+    undoes, newest = request.POST.get("undoes", ""), programs.newest(programme.id)
+    if undoes and undoes != str(newest):
+        raise Refusal("draft_outdated", number=newest)
     made = programs.rollback(programme, number, _staff(request), note=request.POST.get("note", ""))
     if made.state == "published":
-        return redirect("console:programme")
+        to = request.POST.get("next", "")
+        return redirect(f"console:{to}" if to in ("rewards", "cards", "partners") else "console:programme")
     return redirect("console:draft", draft=made.id)

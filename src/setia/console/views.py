@@ -23,9 +23,12 @@ from setia.journal import service as journal
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
+from setia.members.service import Person
 from setia.programs import service as programs
 from setia.proof import service as record
 from setia.proof import witnesses
+from setia.rewards import service as rewards
+from setia.rewards import words
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -140,8 +143,28 @@ def overview(request: HttpRequest, programme: Programme) -> HttpResponse:
         "tiers": rungs,
         "most": max((count for _, count in rungs), default=0),
         "latest": queries.recent(programme, lang, limit=8).items,
+        "attention": attention(programme, lang),
     }
     return _show(request, "overview", programme, values)
+
+
+LOW = 10  # a tenth of a stock left is time to order more
+
+
+def attention(programme: Programme, lang: str) -> list[dict[str, Any]]:
+    """The rewards that members can still be offered and whose stock is gone or nearly so, the emptiest first."""
+    today = programme.now().astimezone(time.zone(programme.zone)).date().isoformat()
+    offered = [
+        each
+        for each in rewards.catalogue(programme)
+        if not any(part.code == "reward_over" and part.values["date"] < today for part in each.parts)
+    ]
+    found = [
+        {"reward": each, "label": each.label[lang], "left": left}
+        for each in offered
+        if each.stock is not None and (left := rewards.stock_left(programme, each) or 0) * LOW <= each.stock
+    ]
+    return sorted(found, key=lambda each: each["left"])
 
 
 # Members
@@ -184,8 +207,30 @@ def member(request: HttpRequest, programme: Programme, member: str) -> HttpRespo
         "agreed": members.agreed(programme.id, person.id).get("marketing"),
         "token": members.link_token(person),
         "timeline": queries.timeline(programme, person.id, lang, after=request.GET.get("after")),
+        **_holdings(programme, person, lang),
     }
     return _show(request, "member", programme, values)
+
+
+HELD_SHOWN = 5  # vouchers on a member's page; the till's page of theirs has all
+
+
+def _holdings(programme: Programme, person: Person, lang: str) -> dict[str, Any]:
+    """The vouchers that a member can use, soonest end first, how many they used, and their stamp cards."""
+    if not programs.shelf(programme.id).books or person.is_pool:
+        return {}
+    mine = rewards.mine(programme, person)
+    ready = [each for each in mine if each.state in ("ready", "held", "waiting")]
+    shown = [
+        (words.named(each.reward, each.name, lang), each.code, words.said(programme, each, lang))
+        for each in ready[:HELD_SHOWN]
+    ]
+    return {
+        "vouchers": shown,
+        "vouchers_more": len(ready) - len(shown),
+        "vouchers_used": sum(each.state == "used" for each in mine),
+        "stamps": [(card.label[lang], have, card.full) for card, have in rewards.stamps(programme, person)],
+    }
 
 
 @require_http_methods(["GET", "POST"])

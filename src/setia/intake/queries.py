@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet, Sum
 
 from setia.engine import sentences
 from setia.engine.decide import IN_ANSWER, of_sales
-from setia.engine.vocabulary import CLAIMED, MADE, MERGED, RETURNED, UNMERGED, VOIDED
+from setia.engine.vocabulary import CLAIMED, MADE, MERGED, RETURNED, SPENT, UNMERGED, VOIDED
 from setia.intake import corrections, gather, offers, pools, receipts
 from setia.intake.deeds import can_be_voided
 from setia.intake.models import Event
@@ -215,11 +215,27 @@ def _happening(
         place.name if place else "",
         row.total,
         points,
-        receipts.summary(receipt)[lang],
+        _summary(programme, row, receipt, entries, lang),
         [_row(entry, programme, lang, receives) for entry in entries if _is_shown(entry)],
         receipts.why_told(row.payload.get("note", ""), lang),
         undone,
         row.received_at - row.at > _LATE and not row.actor.startswith("import:"),
+    )
+
+
+def _summary(
+    programme: Programme, row: Event, receipt: Receipt, entries: Sequence[Written], lang: str
+) -> str:
+    """What happened, in one sentence; with what it was about where the event has words for that."""
+    key = f"event.{row.kind}.said.what"
+    if not texts.has(key):
+        return receipts.summary(receipt)[lang]
+    gift = next((each for each in entries if each.verb == "give"), None)
+    what = next((each for each in entries if each.asset != "points"), None)
+    if gift:  # by what was asked for: a membership is called as it was sold, not as the tier that it gives
+        return texts.say(key, lang, what=receipts.reason(gift, programme, lang).name)
+    return (
+        texts.say(key, lang, what=_named(programme, what, lang)) if what else receipts.summary(receipt)[lang]
     )
 
 
@@ -322,6 +338,15 @@ def event(programme: Programme, public_id: str) -> Event:
     if row is None:
         raise NotFound("event", public_id[:40])
     return row
+
+
+def points_on(sale: Event) -> int:
+    """How many points were spent on a sale, as its teller said."""
+    spent = Event.objects.filter(
+        program_id=sale.program_id, source=sale.source, order_ref=sale.external_id, kind=SPENT
+    )
+    taken = Entry.objects.filter(event_id__in=spent.values("id"), asset="points", verb="take")
+    return taken.aggregate(n=Sum("amount"))["n"] or 0
 
 
 def of_kind(events: Iterable[UUID], kind: str) -> set[UUID]:

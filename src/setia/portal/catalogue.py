@@ -23,11 +23,12 @@ NEAR = 2  # parts of the price: what takes less than half of it more is near
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A reward in a language: its price, and what keeps the member from it, in words."""
+    """A reward in a language: its price, what having it is called, and what keeps the member from it."""
 
     reward: Reward
     label: str
     price: str
+    deed: str
     choice: Choice
     why_not: str
     short: str
@@ -76,7 +77,10 @@ def _shown(programme: Programme, book: Book, choice: Choice, lang: str) -> Shown
     why = words.why_not(programme, choice.why_not, lang) if choice.why_not else ""
     unit = "stamps" if reward.price and reward.price[0].startswith(STAMP) else "points"
     short = texts.say(f"gifts.short.{unit}", lang, n=choice.missing) if choice.missing else ""
-    return Shown(reward, reward.label[lang], words.price(book, reward, lang), choice, why, short)
+    price = words.price(book, reward, lang)
+    paid = "redeem" if reward.price else "buy" if reward.rupiah else "take"
+    deed = texts.say(f"gifts.{paid}", lang, price=price)
+    return Shown(reward, reward.label[lang], price, deed, choice, why, short)
 
 
 def coupons(programme: Programme, person: Person, lang: str) -> list[Coupon]:

@@ -20,8 +20,10 @@ from setia.portal import catalogue
 from setia.portal.views import TRIES, WITHIN, of_member, private, show
 from setia.programs import service as programs
 from setia.rewards import counter, rotating, words
+from setia.rewards.types import Reward
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
+from setia.tiers import service as tiers
 from setia.web import pages
 
 
@@ -54,6 +56,8 @@ def detail(request: HttpRequest, programme: Programme, person: Person, token: st
         "one": one,
         "terms": words.terms(programme, book, reward, lang),
         "lasts": words.lasts(reward, lang),
+        "membership": words.membership(book, reward, lang),
+        "brings": _brings(programme, reward, lang),
         "own_terms": reward.terms[lang] if reward.terms else "",
         "alt": reward.alt[lang] if reward.alt else "",
         "others": [
@@ -65,6 +69,12 @@ def detail(request: HttpRequest, programme: Programme, person: Person, token: st
         else [],
     }
     return show(request, "reward", programme, person, token, values)
+
+
+def _brings(programme: Programme, reward: Reward, lang: str) -> list[str]:
+    """What the tier of a paid membership brings beside what rules give."""
+    steps = tiers.ladder(programme, programme.now())
+    return [each for step in steps if step.name == reward.membership for each in tiers.benefits(step, lang)]
 
 
 @of_member
@@ -141,7 +151,7 @@ def _voucher(
         "coupon": coupon,
         "turning": rotating.show(person, rotating.VOUCHER, mine.code) if mine.state == "ready" else None,
         "held_for": max(1, int((until - programme.now()) / timedelta(seconds=1))) if until else 0,
-        "terms": words.terms(programme, book, mine.reward, lang) if mine.reward else [],
+        "terms": words.use_terms(programme, book, mine.reward, lang) if mine.reward else [],
         "own_terms": mine.reward.terms[lang] if mine.reward and mine.reward.terms else "",
         "action": reverse("portal:voucher", args=[token, mine.code]),
     }

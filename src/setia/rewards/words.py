@@ -1,5 +1,6 @@
 """Rewards in words for people: what one costs, what it asks for, why it can't be had. It decides nothing."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from setia.engine.decide import Book
 from setia.kit import money, texts, time
 from setia.kit.refusals import Refusal
 from setia.programs import service as programs
+from setia.rewards.service import Mine
 from setia.rewards.types import STAMP, Part, Reward
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
@@ -33,8 +35,18 @@ def price(book: Book, reward: Reward, lang: str) -> str:
     return " + ".join(said) or texts.say("rewards.free", lang)
 
 
+def membership(book: Book, reward: Reward, lang: str) -> str:
+    """The tier that a paid membership brings, and for how long; empty for any other reward."""
+    if not reward.membership:
+        return ""
+    tier = sentences.shown(book, "member.tier", reward.membership, lang)
+    return texts.say("rewards.membership", lang, tier=tier, n=reward.months or 0)
+
+
 def lasts(reward: Reward, lang: str) -> str:
-    """How long a voucher of it can be used, once it is had."""
+    """How long a voucher of it can be used, once it is had; for a membership, that buying again goes on from its end."""
+    if reward.membership:
+        return texts.say("rewards.lasts.membership", lang)
     if reward.months:
         return texts.say("rewards.lasts.months", lang, n=reward.months)
     return (
@@ -51,10 +63,19 @@ def why_not(programme: Programme, refusal: Refusal, lang: str) -> str:
 
 def terms(programme: Programme, book: Book, reward: Reward, lang: str) -> list[str]:
     """What a reward asks for, in five sentences at most: whom, when, where, for how much, how often."""
-    parts = {part.code: part for part in (*reward.parts, *reward.use_parts)}
+    asked = _sentences(programme, book, (*reward.parts, *reward.use_parts), lang)
+    return [*asked, *_how_often(book, reward, lang)]
+
+
+def use_terms(programme: Programme, book: Book, reward: Reward, lang: str) -> list[str]:
+    """What a voucher asks for that somebody holds already: where, when and for how much it is used."""
+    return _sentences(programme, book, reward.use_parts, lang)
+
+
+def _sentences(programme: Programme, book: Book, asked: Iterable[Part], lang: str) -> list[str]:
+    parts = {part.code: part for part in asked}
     groups = ([parts[code] for code in codes if code in parts] for codes in (_WHO, _WHEN, _WHERE, _HOW_MUCH))
-    said = [" ".join(_term(programme, book, part, lang) for part in group) for group in groups if group]
-    return [*said, *_how_often(book, reward, lang)]
+    return [" ".join(_term(programme, book, part, lang) for part in group) for group in groups if group]
 
 
 def _term(programme: Programme, book: Book, part: Part, lang: str) -> str:
@@ -118,3 +139,12 @@ def until(programme: Programme, ends: datetime | None, lang: str) -> str:
 def named(reward: Reward | None, name: str, lang: str) -> str:
     """What a reward is called; one that is gone from the catalogue by its own name."""
     return reward.label[lang] if reward else name.replace("-", " ").capitalize()
+
+
+def said(programme: Programme, mine: Mine, lang: str) -> str:
+    """What is to be said of a voucher: until when it is good, when and where it was used, or why it can't be."""
+    if mine.state == "used" and mine.at:
+        return used(programme, mine.at, mine.where, lang)
+    if mine.state == "ready":
+        return until(programme, mine.ends, lang)
+    return texts.say(f"rewards.state.{mine.state}", lang)

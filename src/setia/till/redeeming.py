@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from setia.engine.decide import Book
 from setia.intake import queries
+from setia.intake.models import Event
 from setia.intake.queries import Happening
 from setia.intake.types import Receipt
 from setia.journal import service as journal
@@ -72,7 +73,7 @@ def _voucher(caller: Caller, mine: Mine, lang: str, on: Sequence[str], meant: st
     goes_along = bool(mine.reward and mine.reward.is_discount and mine.state == "ready")
     return Usable(
         words.named(mine.reward, mine.name, lang),
-        said(caller, mine, lang),
+        words.said(caller.programme, mine, lang),
         mine.code if goes_along else "",
         "" if goes_along else reverse("till:voucher", args=[mine.code]),
         goes_along and (mine.code in on or mine.code == meant),
@@ -86,15 +87,6 @@ def _reward(book: Book, person: Person, choice: Choice, lang: str, wanted: str, 
     says = texts.say("pos.redeem.for", lang, price=words.price(book, reward, lang))
     href = f"{address}?k={key}" if is_meant and key else address
     return Usable(reward.label[lang], says, "", href, False, is_meant)
-
-
-def said(caller: Caller, mine: Mine, lang: str) -> str:
-    """What is to be said of a voucher: until when it is good, or why it can't be used."""
-    if mine.state == "used" and mine.at:
-        return words.used(caller.programme, mine.at, mine.where, lang)
-    if mine.state == "ready":
-        return words.until(caller.programme, mine.ends, lang)
-    return texts.say(f"rewards.state.{mine.state}", lang)
 
 
 def stamps(caller: Caller, person: Person, lang: str) -> list[tuple[str, int, int]]:
@@ -135,7 +127,7 @@ def shelf(request: HttpRequest, caller: Caller, member: str) -> HttpResponse:
             (
                 each,
                 words.named(each.reward, each.name, lang),
-                said(caller, each, lang),
+                words.said(caller.programme, each, lang),
                 codes.shown(each.code),
             )
             for each in kept
@@ -191,6 +183,7 @@ def redeem(request: HttpRequest, caller: Caller, member: str, reward: str) -> Ht
         "reward": choice.reward,
         "label": choice.reward.label[lang],
         "price": words.price(_book(caller), choice.reward, lang),
+        "membership": words.membership(_book(caller), choice.reward, lang),
         "no": "" if refused else _no(caller, choice, lang),
         "left": choice.have - price[1] if price else None,
         "is_points": bool(price and price[0] == "points"),
@@ -218,11 +211,11 @@ def voucher(request: HttpRequest, caller: Caller, code: str) -> HttpResponse:
         "person": members.get(caller.programme.id, mine.member),
         "label": words.named(mine.reward, mine.name, lang),
         "code": codes.shown(mine.code),
-        "says": said(caller, mine, lang),
+        "says": words.said(caller.programme, mine, lang),
         "is_discount": bool(mine.reward and mine.reward.is_discount),
         "held_for": _seconds(caller, mine),
         "id": request.POST.get("id") or desk.new_key(),
-        "terms": words.terms(caller.programme, _book(caller), mine.reward, lang) if mine.reward else [],
+        "terms": words.use_terms(caller.programme, _book(caller), mine.reward, lang) if mine.reward else [],
         "sale": f"{reverse('till:main')}?m={ids.public('mem', mine.member)}&v={mine.code}",
     }
     return desk.show(request, caller, "voucher", values, refused)
@@ -257,12 +250,13 @@ def came_of(caller: Caller, happening: Happening, receipt: Receipt, lang: str) -
     catalogue = rules.rewards(_book(caller))
     is_redeemed = happening.kind == REDEEMED
     handed = counter.handed_over(event) if is_redeemed else event
-    name = _reward_name(receipt)
+    name = _reward_name(event, receipt)
     reward: Reward | None = catalogue.get(name)
     code = "" if handed else next(iter(service.given(caller.programme.id, receipt).values()), "")
     rupiah = max((int(entry.reason.get("rupiah", 0)) for entry in receipt.entries), default=0)
     return {
         "given": words.named(reward, name, lang),
+        "membership": words.membership(_book(caller), reward, lang) if reward else "",
         "is_given": handed is not None,
         "copay": rupiah,
         "voucher": codes.shown(code) if code else "",
@@ -273,7 +267,9 @@ def came_of(caller: Caller, happening: Happening, receipt: Receipt, lang: str) -
     }
 
 
-def _reward_name(receipt: Receipt) -> str:
-    """Which reward an event's entries speak of."""
+def _reward_name(event: Event, receipt: Receipt) -> str:
+    """Which reward an event speaks of: the one it was told with, or that of the voucher it used."""
+    if event.kind == REDEEMED:
+        return str(event.payload["said"]["reward"])
     found = (entry.asset for entry in receipt.entries if entry.asset.startswith(VOUCHER))
     return next(found, VOUCHER).removeprefix(VOUCHER)

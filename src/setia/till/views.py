@@ -17,7 +17,6 @@ from setia.engine.decide import DISCOUNT
 from setia.engine.vocabulary import MADE, RETURNED, VOIDED
 from setia.intake import by_hand, queries, receipts, understand
 from setia.intake import join as joining
-from setia.intake import service as intake
 from setia.intake.types import (
     MOST_APPLIED,
     MOST_VOUCHERS,
@@ -42,7 +41,7 @@ from setia.rewards.types import REDEEMED, STAMP, USED
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Place
 from setia.tiers import service as tiers
-from setia.till import desk, finding, redeeming
+from setia.till import desk, finding, paying, redeeming
 from setia.web import pages
 
 UNDO = timedelta(seconds=60)  # what the button counts down
@@ -68,6 +67,7 @@ def _new_sale(member: str, voucher: str) -> dict[str, Any]:
         "order": desk.new_key(),
         "member": member,
         "amount": "",
+        "points": "",
         "q": "",
         "apply": {},
         "vouchers": vouchers,
@@ -119,8 +119,10 @@ def _chosen_card(
     """The card of who is chosen, with what they can use now and their stamps."""
     place, lang = desk.places(request, caller)[1], pages.lang(request)
     outlet = place.code if place else None
+    card, worth = _card(request, caller, person), paying.worth(caller)
     return {
-        **_card(request, caller, person),
+        **card,
+        "points_rupiah": max(0, card["points"]) * worth,
         "usable": redeeming.usable(caller, person, outlet, lang, on, found),
         "stamps": redeeming.stamps(caller, person, lang),
         "has_shelf": redeeming.has_any(caller),
@@ -180,11 +182,15 @@ def _offered(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> dict
     sale["apply"] = _applied([offer["value"] for offer in offers if offer["is_on"]])
     if not all(offer["is_on"] for offer in offers):
         receipt = rewards.validate(caller, _told(request, caller, sale), is_offered=False).receipt
+    told = _told(request, caller, sale)
+    by_points = paying.part(caller, sale["points"], told.total)
+    paying.check(caller, told, by_points.points)
     return {
         "receipt": receipt,
         "offers": offers,
         "useless": [words.why_not(caller.programme, no, lang) for _, _, no in basket.vouchers if no],
-        "pay": (money.parse(sale["amount"]) or 0) - _off(sale),
+        "by_points": by_points,
+        "pay": told.total - by_points.rupiah,
         "lines": _lines(caller, receipt, lang),
     }
 
@@ -216,7 +222,7 @@ def _lines(caller: Caller, receipt: Receipt, lang: str) -> list[dict[str, Any]]:
 
 def _typed(data: Any) -> dict[str, Any]:
     typed: dict[str, Any] = {
-        name: str(data.get(name, ""))[:120] for name in ("order", "member", "amount", "q")
+        name: str(data.get(name, ""))[:120] for name in ("order", "member", "amount", "points", "q")
     }
     vouchers = [each.strip()[:40] for each in data.getlist("voucher")[:MOST_VOUCHERS] if each.strip()]
     return {**typed, "apply": _applied(data.getlist("apply")[:MOST_APPLIED]), "vouchers": vouchers}
@@ -250,7 +256,8 @@ def give(request: HttpRequest, caller: Caller) -> HttpResponse:
     try:
         if not sale["order"].startswith(desk.OWN):
             raise Refusal("stale_form", status=422)
-        receipt = intake.accept(caller, _told(request, caller, sale), sale["order"])
+        told = _told(request, caller, sale)
+        receipt = paying.sell(caller, told, paying.part(caller, sale["points"], told.total).points)
     except Refusal as refusal:
         response = _sale(request, caller, sale, refusal)
         response["HX-Push-Url"] = "false"
@@ -285,6 +292,8 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     if found.kind in (REDEEMED, USED):
         values |= redeeming.came_of(caller, found, receipt, lang)
         return desk.show(request, caller, "given", values)
+    if found.kind == MADE and not found.is_undone:
+        values["by_points"] = paying.paid_on(caller, found.id)
     return desk.show(request, caller, "result", values)
 
 

@@ -18,6 +18,21 @@
     }
   });
 
+  // Fields that say something only beside another field's choice; without this script all of them are there.
+  const chosen = (name) => document.querySelector(`select[name="${name}"], input[name="${name}"]:checked`)?.value;
+  const fit = () => {
+    for (const part of document.querySelectorAll("[data-when]")) {
+      const [name, values] = part.dataset.when.split(":");
+      part.hidden = !values.split(",").includes(chosen(name));
+    }
+  };
+  document.addEventListener("change", (event) => {
+    const set = event.target.selectedOptions?.[0]?.dataset.set, other = event.target.dataset.sets;
+    if (other && set) $(other).value = set;
+    fit();
+  });
+  fit();
+
   // A sale that did not get through keeps its number, so sending it again can't count twice.
   for (const failure of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
     document.addEventListener(failure, (event) => {
@@ -38,6 +53,10 @@
   document.addEventListener("input", (event) => {
     if (event.target.id === "q" && $("who") && found()) { $("who").replaceChildren(); htmx.trigger(document.body, "who"); }
   });
+  // What is paid with points shows at once; a code that is half typed isn't looked up, since wrong ones are counted.
+  document.addEventListener("input", (event) => {
+    if (event.target.id === "points") htmx.trigger(document.body, "paying");
+  });
   document.addEventListener("who", () => {
     if (found() && (goOn || document.activeElement === document.body)) ahead().focus();
     goOn = false;
@@ -47,6 +66,11 @@
     if (near("[data-print]")) window.print();
     if (near("[data-help]")) $("help").showModal();
     if (near(".choice")) goOn = true;
+    const all = near("[data-all]");
+    if (all) {
+      $("points").value = all.dataset.all;
+      $("points").dispatchEvent(new Event("input", { bubbles: true }));
+    }
     const preset = near("[data-amount]");
     if (preset) {
       $("amount").value = preset.dataset.amount;
@@ -70,6 +94,7 @@
     else if (event.key === "?" && !typing && $("help")) { event.preventDefault(); $("help").showModal(); }
     else if (event.key === "z" && (event.ctrlKey || event.metaKey) && $("undo")) { event.preventDefault(); $("undo").requestSubmit(); }
     else if (event.key === "Enter" && $("finish") && !at.matches("a, button, summary, input, select")) { event.preventDefault(); $("finish").click(); }
+    else if (event.key === "Enter" && at.id === "points") { event.preventDefault(); ($("amount").value ? $("confirm") : $("amount")).focus(); }
     else if (event.key === "Enter" && at.id === "q" && $("sale")) {
       event.preventDefault();
       if (found()) ahead().focus();
