@@ -1,20 +1,28 @@
 """Codes of vouchers: what they look like, batches of them, finding, blocking, guessing, and the life of one."""
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from hypothesis import given
 from hypothesis import strategies as st
 
+from setia.intake import understand
+from setia.intake.types import Money, Order, PurchaseBody
 from setia.kit import codes as letters
+from setia.kit import ids
 from setia.kit.refusals import Refusal
+from setia.proof import seals
+from setia.proof import service as proof
 from setia.rewards import codes, guessing, printing
+from setia.rewards import service as rewards
 from setia.rewards.codes import Wish
 from setia.rewards.models import Batch, Code
 from setia.tenancy import service as tenancy
 from tests.conftest import NOON, call, found_shop
-from tests.test_rewards import BUDI, RANI, RULES, buy, redeem, tell
+from tests.test_rewards import BUDI, RANI, RULES, buy, has, redeem, sound, tell
 
 bits = st.integers(0, (1 << 60) - 1)
 
@@ -343,3 +351,148 @@ def test_the_console_makes_prints_finds_and_blocks(senja, owner):
     assert "Ada yang menebak kode" in owner.get("/console/kupon").content.decode()
     trail = owner.get("/console/jejak").content.decode()
     assert "Batch kupon dibuat" in trail and "Kode kupon diunduh" in trail and "Kupon diblokir" in trail
+
+
+# Without a member
+
+
+OFF = [{"rule": "voucher.hemat", "amount": 8_000}]
+
+
+def validate(shop, total, vouchers):
+    """What a basket of nobody's comes to."""
+    body = PurchaseBody(order=Order(id="basket", total=Money(amount=total), vouchers=vouchers), at=NOON)
+    return rewards.validate(shop.caller, understand.purchase(body, "test"))
+
+
+def test_a_code_without_a_member_lowers_a_price_once_and_a_whole_return_gives_it_back(senja):
+    batch = codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=1))
+    code = next(codes.each(batch))[1]
+    first = buy(senja, "N1", 72_000, applied=OFF, vouchers=[code], phone=None)
+    (entry,) = first.entries
+    assert (entry.verb, entry.rule, entry.amount) == ("ask", "voucher.hemat", 8_000)
+    assert buy(senja, "N1", 72_000, applied=OFF, vouchers=[code], phone=None).entries == first.entries
+    for phone in (None, BUDI):
+        refused("voucher_used", buy, senja, "N2", 72_000, applied=OFF, vouchers=[code], phone=phone)
+    sound(senja)
+    senja.give_back("N1", NOON, id="part", refund=10_000)
+    assert codes.story(senja.programme, code).state == "used"
+    senja.give_back("N1", NOON)
+    found = codes.story(senja.programme, code)
+    assert (found.state, sorted(step.what for step in found.steps)) == ("ready", ["back", "made", "used"])
+    buy(senja, "N3", 72_000, applied=OFF, vouchers=[code], phone=None)
+    assert codes.story(senja.programme, code).state == "used"
+    sound(senja)
+
+
+def test_what_a_code_did_without_a_member_is_on_record_and_sealed(senja):
+    code = next(codes.each(codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=1))))[1]
+    body = {"order": {"id": "N1", "total": {"amount": 72_000}, "applied": OFF, "vouchers": [code]}}
+    made = call("POST", "/v1/purchases", body, senja.key, idempotency="N1")
+    assert made.status == 201 and made.body["member"] is None
+    assert [(each["rule"], each["amount"]) for each in made.body["offers"]] == [("voucher.hemat", 8_000)]
+    assert call("POST", "/v1/purchases", body, senja.key, idempotency="N1").body == made.body
+    entry = call("GET", "/v1/entries", key=senja.key).body["data"][0]
+    said = call("GET", f"/v1/entries/{entry['id']}/explain", key=senja.key)
+    assert said.status == 200 and "Diskon 10%" in str(said.body)
+    assert seals.seal(senja.programme) is not None
+    assert proof.audit(senja.programme).faults == [] and seals.audit(senja.programme).faults == []
+
+
+def test_a_sale_of_nobodys_that_used_a_code_can_be_claimed_and_then_returned(senja):
+    batch = codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=1))
+    code = next(codes.each(batch))[1]
+    buy(senja, "N1", 72_000, applied=OFF, vouchers=[code], phone=None)
+    claim = tell(senja, "purchase.claimed", "C1", {"order_id": "N1"})
+    assert claim.points == 72 and codes.story(senja.programme, code).state == "used"
+    sound(senja)
+    senja.give_back("N1", NOON)
+    assert codes.story(senja.programme, code).state == "ready"
+    sound(senja)
+
+
+def test_what_a_code_gives_over_the_counter_needs_no_member(senja):
+    batch = codes.make_batch(senja.caller, Wish("mug", "Kopi", count=1))
+    code = next(codes.each(batch))[1]
+    refused("code_not_held", tell, senja, "voucher.held", "H1", {"voucher": code}, phone=None)
+    receipt = tell(senja, "voucher.used", "U1", {"voucher": code}, phone=None)
+    assert [(entry.verb, entry.asset) for entry in receipt.entries] == [("ask", "benefit/mug")]
+    refused("voucher_used", tell, senja, "voucher.used", "U2", {"voucher": code}, phone=None)
+    event = {"event": ids.public("evt", receipt.event_id), "reason": "salah"}
+    tell(senja, "event.voided", "V1", event, phone=None)
+    assert codes.story(senja.programme, code).state == "ready"
+    refused("already_voided", tell, senja, "event.voided", "V2", event, phone=None)
+    sound(senja)
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "first_only: true",
+        "when: {fact: member.tier, is: gold}",
+        "when: {fact: member.city, is: Bandung}",
+        "at_most: {every: day, times: 1}",
+    ],
+)
+def test_a_code_that_asks_for_a_member_says_so(asks):
+    shop = found_shop(f"""
+program: Senja
+assets: {{points: {{expire: 12 months}}}}
+tiers: [{{tier: bronze}}, {{tier: gold, from_spend: 1000000, keep: 12 months}}]
+rewards:
+  - {{reward: hemat, name: Hemat, use: {{discount: {{amount: 8000}}, {asks}}}}}
+rules:
+  - {{id: poin, on: purchase.made, give: {{asset: points, amount: {{per: 1000, points: 1, of: net}}}}}}
+""")
+    code = next(codes.each(codes.make_batch(shop.caller, Wish("hemat", "Brosur", count=1))))[1]
+    refused("voucher_needs_member", buy, shop, "N1", 72_000, applied=OFF, vouchers=[code], phone=None)
+    assert codes.story(shop.programme, code).state == "ready"
+
+
+def test_only_what_the_code_does_counts_for_nobody(senja):
+    """The shop's own discounts and rules that speak to members stay silent; limits of the whole shop hold."""
+    shop = found_shop("""
+program: Senja
+assets: {points: {expire: 12 months}}
+rewards:
+  - {reward: hemat, name: Hemat, use: {discount: {amount: 8000}, at_most: {every: ever, times: 1, each: program}, when: {fact: outlet.city, is_not: Bali}}}
+rules:
+  - {id: semua, on: purchase.made, discount: {percent: 50}}
+  - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
+  - {id: dipakai, on: voucher.used, give: {asset: points, amount: 5}}
+  - {id: besar, on: purchase.made, when: {fact: gross, at_least: 80000}, give: {asset: points, amount: 100}}
+""")
+    one, two = (code for _, code in codes.each(codes.make_batch(shop.caller, Wish("hemat", "X", count=2))))
+    basket = validate(shop, 80_000, [one])
+    assert (basket.gross, basket.total) == (80_000, 72_000) and basket.vouchers == [(one, 8_000, None)]
+    both = [*OFF, {"rule": "semua", "amount": 1_000}]
+    refused("not_offered", buy, shop, "N0", 72_000, applied=both, vouchers=[one], phone=None)
+    buy(shop, "N1", 72_000, applied=OFF, vouchers=[one], phone=None)
+    refused("discount_too_large", buy, shop, "N2", 72_000, applied=OFF, vouchers=[two], phone=None)
+    assert validate(shop, 80_000, [two]).total == 80_000
+    shop.give_back("N1", NOON)
+    buy(shop, "N3", 72_000, applied=OFF, vouchers=[two], phone=None)
+    shop.member(RANI, NOON - timedelta(days=90))
+    assert (
+        tell(shop, "purchase.claimed", "C3", {"order_id": "N3"}).points == 172
+    )  # by its price before the code
+    shop.give_back("N3", NOON, id="part", refund=1_000)
+    sound(shop)
+    assert has(shop, "points") == 71  # what is left cost less than 80.000 before it
+
+
+def test_of_many_at_once_without_a_member_one_uses_the_code(senja):
+    code = next(codes.each(codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=1))))[1]
+
+    def one(n):
+        try:
+            return buy(senja, f"N{n}", 72_000, applied=OFF, vouchers=[code], phone=None).entries and "done"
+        except Refusal as no:
+            return no.code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(6) as pool:
+        came = sorted(pool.map(one, range(6)))
+    assert came == ["done"] + ["voucher_used"] * 5
+    sound(senja)

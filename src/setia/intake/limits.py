@@ -27,9 +27,11 @@ GROUP BY e.member_id, CASE %(every)s WHEN 'ever' THEN NULL
 HAVING bool_and(v.at_most IS NOT NULL)
   AND {given} > max(v.at_most) LIMIT 20"""
 _GIVES = "e.verb IN ('give', 'ask') AND e.reverses_event_id IS NULL"
+_UNDOES = "u.reverses_event_id = e.event_id AND u.reverses_n = e.n"
 _STANDS = f"""{_GIVES} AND e.amount > (SELECT coalesce(sum(u.wanted), 0) FROM journal_entry u WHERE u.program_id = e.program_id
-  AND u.member_id = e.member_id AND u.rule = e.rule AND u.counts_at = e.counts_at
-  AND u.reverses_event_id = e.event_id AND u.reverses_n = e.n)"""
+  AND u.member_id = e.member_id AND u.rule = e.rule AND u.counts_at = e.counts_at AND {_UNDOES})
+  AND NOT (e.member_id = e.program_id AND EXISTS (SELECT FROM intake_event c JOIN journal_entry u ON u.event_id = c.id
+    AND u.member_id <> e.member_id AND {_UNDOES} WHERE c.corrects_id = e.event_id))"""
 _GIVEN = {
     "units": f"sum(CASE WHEN {_GIVES} THEN e.amount ELSE -e.amount END)",
     "times": f"count(*) FILTER (WHERE {_STANDS})",

@@ -10,7 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from setia.engine.decide import IN_ANSWER, Effect
+from setia.engine.decide import IN_ANSWER, Book, Effect, asks_of_member, of_rules
 from setia.engine.vocabulary import RETURNED, VOIDED
 from setia.intake.types import Presented, Told, Written
 from setia.journal import rules as ledger
@@ -86,6 +86,11 @@ def rules_of(told: Told) -> tuple[str, ...]:
     return tuple(f"voucher.{each.reward}" for each in told.presented)
 
 
+def judging(case: "Case") -> Book:
+    """The book that judges an event. Rules speak to members: of an event of nobody's, only those of what was presented."""
+    return case.book if case.known.member else of_rules(case.book, rules_of(case.told))
+
+
 def usable(case: "Case") -> None:
     """Refuses `voucher_of_another`, `voucher_needs_member`, what `unit` does, and codes that can't be used now."""
     told = case.told
@@ -93,7 +98,8 @@ def usable(case: "Case") -> None:
         try:
             if each.no:
                 raise each.no
-            if case.known.member is None:
+            rule = case.book.by_id.get(f"voucher.{each.reward}")
+            if case.known.member is None and rule and asks_of_member(case.book, rule):
                 raise Refusal("voucher_needs_member", status=422, param="member")
             if each.holder and each.holder != case.known.member:
                 raise Refusal("voucher_of_another", param="member")

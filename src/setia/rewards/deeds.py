@@ -177,7 +177,7 @@ def _use(case: "Case", found: list[Standing]) -> list[Effect]:
         taken = vouchers.take(case, presented)
         taken.inputs = {**taken.inputs, **partner}
         return [taken]
-    effects = decide(case.book, USED, case.facts)
+    effects = decide(vouchers.judging(case), USED, case.facts)
     for effect in effects:
         if effect.rule == reward.use:
             effect.inputs = {**effect.inputs, **partner}
