@@ -5,15 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
+from setia.intake import service as intake
 from setia.intake import understand
 from setia.intake.types import Money, Order, PurchaseBody
+from setia.journal import sql
 from setia.kit import codes as letters
 from setia.kit import ids
 from setia.kit.refusals import Refusal
+from setia.members import service as members
 from setia.proof import seals
 from setia.proof import service as proof
 from setia.rewards import codes, guessing, printing
@@ -496,3 +500,128 @@ def test_of_many_at_once_without_a_member_one_uses_the_code(senja):
         came = sorted(pool.map(one, range(6)))
     assert came == ["done"] + ["voucher_used"] * 5
     sound(senja)
+
+
+# How one stands, and what it takes to say so
+
+
+def asked(monkeypatch, do, *args):
+    """How many questions to the database something takes, and its answer."""
+    count, run = [0], sql.run
+
+    def counting(text, params):
+        count[0] += 1
+        return run(text, params)
+
+    with monkeypatch.context() as patch, CaptureQueriesContext(connection) as seen:
+        patch.setattr(sql, "run", counting)
+        answer = do(*args)
+    return count[0] + len(seen), answer
+
+
+def test_vouchers_and_stock_take_as_many_questions_for_many_as_for_one(senja, monkeypatch):
+    tenancy.open_outlets(senja.programme.id, [("kemang", "Kemang")])
+    buy(senja, "A", 900_000, at=NOON - timedelta(hours=1))
+    rani = members.by_phone(senja.programme.id, "+6281234567890")
+
+    def use(n):
+        _, code = redeem(senja, "kaos", f"R{n}")
+        tell(senja, "voucher.used", f"U{n}", {"voucher": code}, phone=None, outlet="kemang")
+        return code
+
+    used = use(0)
+    _, held = redeem(senja, "hemat", "R-held")
+    tell(senja, "voucher.held", "H", {"voucher": held}, phone=None)
+    before, listed = asked(monkeypatch, rewards.mine, senja.programme, rani)
+    assert [each.state for each in listed] == ["held", "used", "over"]
+    assert listed[1].where.name == "Kemang" and listed[0].hold
+    first, _ = asked(monkeypatch, rewards.look, senja.caller, used)
+    for n in range(1, 20):
+        use(n)
+    after, listed = asked(monkeypatch, rewards.mine, senja.programme, rani)
+    assert after == before <= 9 and len(listed) == 22
+    again, found = asked(monkeypatch, rewards.look, senja.caller, used)
+    assert again == first <= 12 and (found.state, found.where.code) == ("used", "kemang")
+    counts = []
+    for many in (1, 30):
+        shop = found_shop(
+            f"program: Banyak\nassets: {{points: {{expire: 12 months}}}}\n{RULES[RULES.index('rules:') :].replace('hadiah', 'a0')}"
+            "rewards:\n"
+            + "".join(
+                f"  - {{reward: a{n}, name: A{n}, price: {{points: 9}}, stock: {n}}}\n" for n in range(many)
+            )
+        )
+        shop.member(RANI, NOON - timedelta(days=9))
+        person = members.by_phone(shop.programme.id, "+6281234567890")
+        rewards.choices(shop.programme, person)
+        count, found = asked(monkeypatch, rewards.choices, shop.programme, person)
+        counts.append(count)
+        assert all(each.left == each.reward.stock for each in found)
+    assert counts[0] == counts[1] <= 8
+
+
+def test_a_voucher_and_a_code_say_everywhere_how_they_stand(senja):
+    buy(senja, "A", 300_000, at=NOON - timedelta(hours=1))
+    receipt, code = redeem(senja, "mug")
+
+    def states(code):
+        shown = call("GET", f"/v1/vouchers/{code}", key=senja.key)
+        ask = {
+            "order": {"id": "B", "total": {"amount": 80_000}, "vouchers": [code]},
+            "member": {"phone": RANI},
+        }
+        said = call("POST", "/v1/validate", ask, senja.key).body["vouchers"][0]
+        return (
+            codes.story(senja.programme, code).state,
+            shown.body.get("state") or shown.body["code"],
+            said.get("reason", {}).get("code"),
+        )
+
+    assert states(code) == ("ready", "ready", "voucher_handed_over")
+    held = tell(senja, "voucher.held", "H", {"voucher": code}, phone=None)
+    evt = ids.public("evt", receipt.event_id)
+    taken_back = {"event": evt, "reason": "salah"}
+    assert states(code) == ("held", "held", "voucher_held")
+    refused("voucher_held", tell, senja, "event.voided", "V0", taken_back, phone=None)
+    tell(senja, "hold.released", "L", {"hold": ids.public("evt", held.event_id)}, phone=None)
+    assert states(code)[0] == "ready"
+    tell(senja, "event.voided", "V", taken_back, phone=None)
+    assert states(code) == ("gone", "voucher_gone", "voucher_gone")
+    assert [step.what for step in codes.story(senja.programme, code).steps] == [
+        "given",
+        "held",
+        "back",
+        "taken",
+    ]
+    _, other = redeem(senja, "kaos", "R2")
+    tell(senja, "voucher.used", "U2", {"voucher": other}, phone=None)
+    assert states(other) == ("used", "used", "voucher_used")
+
+    batch = codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=1))
+    one = next(codes.each(batch))[1]
+    buy(senja, "C", 72_000, applied=OFF, vouchers=[one])
+    assert states(one) == ("used", "used", "voucher_used")
+    codes.block(senja.caller, codes.find(senja.programme, one), "robek")
+    assert states(one) == ("blocked", "blocked", "code_blocked")
+
+
+def test_a_voucher_that_ran_out_is_not_said_to_be_used(senja):
+    buy(senja, "A", 600_000, at=NOON - timedelta(days=30))
+    mine = rewards.mine(senja.programme, members.by_phone(senja.programme.id, "+6281234567890"))
+    (hadiah,) = [each for each in mine if each.name == "hadiah"]
+    intake.expire_due()
+    assert codes.story(senja.programme, hadiah.code).state == "over"
+    refused("voucher_over", tell, senja, "voucher.used", "U", {"voucher": hadiah.code}, phone=None)
+
+
+def test_a_merged_members_voucher_is_the_survivors(senja):
+    buy(senja, "A", 300_000, at=NOON - timedelta(hours=1))
+    _, code = redeem(senja, "mug")
+    rani, budi = (members.by_phone(senja.programme.id, "+62" + phone[1:]) for phone in (RANI, BUDI))
+    tell(senja, "member.merged", "M", {"absorbed": {"phone": RANI}}, phone=BUDI)
+    assert [each.name for each in rewards.mine(senja.programme, budi)] == ["mug"]
+    assert rewards.mine(senja.programme, rani) == []
+    tell(senja, "voucher.used", "U", {"voucher": code}, phone=None)
+    (found,) = rewards.mine(senja.programme, budi)
+    assert (found.state, found.member) == ("used", budi.id)
+    assert [step.what for step in codes.story(senja.programme, code).steps] == ["given", "used"]

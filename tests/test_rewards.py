@@ -265,7 +265,7 @@ def test_a_voucher_set_aside_can_only_be_used_through_its_hold(senja):
     held = tell(senja, "voucher.held", "H", {"voucher": code}, phone=None)
     hold = ids.public("evt", held.event_id)
     applied = [{"rule": "voucher.hemat", "amount": 8_000}]
-    refused("voucher_used", buy, senja, "B", 72_000, applied=applied, vouchers=[code])
+    refused("voucher_held", buy, senja, "B", 72_000, applied=applied, vouchers=[code])
     assert [o["amount"] for o in offered(senja, "B", 80_000, vouchers=[hold])] == [8_000]
     buy(senja, "B", 72_000, applied=applied, vouchers=[hold], at=NOON + timedelta(minutes=1))
     refused(
@@ -344,7 +344,7 @@ def test_the_api_redeems_holds_confirms_uses_and_takes_back(senja):
     held = call("POST", f"/v1/vouchers/{code}/hold", {"id": "H"}, senja.key, idempotency="T3")
     assert held.status == 201
     used = call("POST", f"/v1/vouchers/{code}/use", {"id": "U"}, senja.key, idempotency="T4")
-    assert used.status == 409 and used.body["code"] == "voucher_used"
+    assert used.status == 409 and used.body["code"] == "voucher_held"
     used = call("POST", f"/v1/vouchers/{held.body['id']}/use", {"id": "U"}, senja.key, idempotency="T5")
     assert used.status == 201
     found = call("GET", f"/v1/vouchers/{code}", key=senja.key).body

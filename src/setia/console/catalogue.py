@@ -99,7 +99,11 @@ def _list_page(
     still: dict[str, int] = {}
     for (name, _), count in rewards.open_vouchers(programme).items():
         still[name] = still.get(name, 0) + count
-    shown = [_shown(programme, book, each, median, still.get(each.name, 0), lang) for each in found]
+    left = rewards.stock(programme, found)
+    shown = [
+        _shown(programme, book, each, median, left.get(each.name), still.get(each.name, 0), lang)
+        for each in found
+    ]
     near = [each["visits"] for each in shown if each["visits"] is not None and each["offered"]]
     values: dict[str, Any] = {
         "rewards": shown,
@@ -113,7 +117,13 @@ def _list_page(
 
 
 def _shown(
-    programme: Programme, book: Book, each: Reward, median: Mapping[str, int], still: int, lang: str
+    programme: Programme,
+    book: Book,
+    each: Reward,
+    median: Mapping[str, int],
+    left: int | None,
+    still: int,
+    lang: str,
 ) -> dict[str, Any]:
     return {
         "reward": each,
@@ -123,7 +133,7 @@ def _shown(
         "picture": pictures.path(programme, each.picture),
         "is_stamps": bool(each.price and each.price[0].startswith(STAMP)),
         "units": each.price[1] if each.price else 0,
-        "left": rewards.stock_left(programme, each),
+        "left": left,
         "offered": each.rule in book.by_id,
         "visits": rewards.visits_to(each.price, median),
         "still": still,

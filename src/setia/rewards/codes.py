@@ -14,18 +14,16 @@ from uuid import UUID
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Max
 
-from setia.intake import vouchers
 from setia.intake.types import Presented
-from setia.journal.models import Shared
 from setia.journal.types import AVAILABLE, EXPIRED, HELD, ISSUED, REDEEMED
 from setia.kit import codes as letters
 from setia.kit import ids, phones, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.programs import service as programs
-from setia.rewards import guessing, rules
+from setia.rewards import guessing, rules, states
 from setia.rewards.models import Batch, Code, Voucher
-from setia.rewards.types import VOUCHER, Reward
+from setia.rewards.types import Reward
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Programme
 
@@ -288,28 +286,13 @@ def presented(programme: Programme, given: Sequence[str]) -> dict[str, Presented
     """What codes as they are kept stand for, and why they can't be used now; those of no batch are left out."""
     if not given:
         return {}
-    rows = Code.objects.select_related("batch").filter(program_id=programme.id, code__in=given)
-    counters = {vouchers.counter(row.id): row.code for row in rows}
-    counted = Shared.objects.filter(program_id=programme.id, name__in=counters).values_list("name", "used")
-    used = {counters[name]: many for name, many in counted}
-    found = {}
+    rows = list(Code.objects.select_related("batch").filter(program_id=programme.id, code__in=given))
+    stand, found = states.of_codes(programme, rows), {}
     for row in rows:
-        batch, no = row.batch, _why_not(row, programme.now())
-        if no is None and used.get(row.code, 0) >= batch.uses:
-            no = Refusal("voucher_used", param="voucher")
+        no = states.why_not_code(row, stand[row.id])
+        batch = row.batch
         found[row.code] = Presented(batch.reward, holder=row.member_id, code=row.id, uses=batch.uses, no=no)
     return found
-
-
-def _why_not(code: Code, now: datetime) -> Refusal | None:
-    batch = code.batch
-    if code.blocked_at or batch.blocked_at:
-        return Refusal("code_blocked", param="voucher")
-    if batch.starts_at and now < batch.starts_at:
-        return Refusal("code_not_yet", param="voucher", at=batch.starts_at)
-    if batch.ends_at and now >= batch.ends_at:
-        return Refusal("voucher_over", param="voucher", at=batch.ends_at)
-    return None
 
 
 # Blocking
@@ -420,22 +403,15 @@ def _bearer(programme: Programme, code: Code) -> Story:
     steps = [Step("made", batch.made_at, known.get(batch.made_by, batch.made_by))]
     steps += _noted(programme, [_subject(batch), _subject(code)])
     steps += _events(programme, code, known)
-    counted = Shared.objects.filter(program_id=programme.id, name=vouchers.counter(code.id))
-    used = sum(counted.values_list("used", flat=True))
+    stands = states.of_codes(programme, [code])[code.id]
     if batch.ends_at and batch.ends_at <= now:
         steps.append(Step("over", batch.ends_at))
-    no = _why_not(code, now)
-    state = "ready"
-    if used >= batch.uses:
-        state = "used"
-    elif no:
-        state = {"code_blocked": "blocked", "code_not_yet": "waiting", "voucher_over": "over"}[no.code]
     steps.sort(key=lambda step: step.at)
     return Story(
         code.code,
         batch.reward,
-        state,
-        used,
+        stands.state,
+        stands.used,
         batch.uses,
         batch,
         code.serial,
@@ -476,14 +452,6 @@ def _events(programme: Programme, code: Code, known: dict[str, str]) -> list[Ste
     return steps
 
 
-_MOVES = """SELECT e.id, e.at, e.actor, e.outlet_id, p.from_kind, p.to_kind FROM journal_posting p
-    JOIN intake_event e ON e.id = p.event_id
-    JOIN journal_lot l ON l.event_id = p.lot_event_id AND l.n = p.lot_n AND l.k = p.lot_k
-  WHERE l.event_id = %s AND l.n = %s OR l.root_event_id = %s AND l.root_n = %s ORDER BY e.booked_at, p.n LIMIT 200"""
-_LOTS = """SELECT holder_id, remaining, available_from, expires_at, expired FROM journal_lot
-  WHERE event_id = %s AND n = %s OR root_event_id = %s AND root_n = %s ORDER BY remaining DESC, k DESC LIMIT 1"""
-
-
 _MOVE = {
     HELD: "held",
     REDEEMED: "used",
@@ -499,27 +467,16 @@ def _moved(before: str, after: str) -> str:
 
 def _held(programme: Programme, voucher: Voucher) -> Story:
     """The life of a voucher that a member holds: given, set aside, used, given back, run out."""
-    known, now = tenancy.names(programme.merchant_id), programme.now()
-    gift: tuple[UUID, int, UUID, int] = (voucher.event_id, voucher.n, voucher.event_id, voucher.n)
-    with connection.cursor() as cursor:
-        cursor.execute(_MOVES, gift)
-        moves = cursor.fetchall()
-        cursor.execute(_LOTS, gift)
-        lot = cursor.fetchone()
-        cursor.execute("SELECT asset FROM journal_lot WHERE event_id = %s AND n = %s AND k = 0", gift[:2])
-        reward = cursor.fetchone()[0].removeprefix(VOUCHER)
-    places = tenancy.outlet_names(programme.id, [row[3] for row in moves if row[3]])
+    known, gift = tenancy.names(programme.merchant_id), (voucher.event_id, voucher.n)
+    stands = states.of_vouchers(programme, [gift], all_moves=True)[gift]
+    places = tenancy.outlet_names(programme.id, [move.outlet for move in stands.moves if move.outlet])
     steps = []
-    for event, at, actor, outlet, before, after in moves:
-        where = places[outlet].name if outlet in places else ""
-        what = _moved(before, after)
-        steps.append(Step(what, at, known.get(actor, actor), where, ids.public("evt", event)))
-    holder, remaining, starts, ends, expired = lot
-    state = {"held": "held", "used": "used"}.get(steps[-1].what if steps else "", "gone")
-    if expired or (remaining and ends and ends <= now):
-        state = "over"
-    elif remaining:
-        state = "waiting" if starts > now else "ready"
-    if state == "over" and not any(step.what == "lapsed" for step in steps):
+    for move in stands.moves:
+        where = places[move.outlet].name if move.outlet in places else ""
+        what, who = _moved(move.before, move.after), known.get(move.actor, move.actor)
+        steps.append(Step(what, move.at, who, where, ids.public("evt", move.event)))
+    state, ends = stands.state, stands.ends
+    if state == states.OVER and ends and not any(step.what == "lapsed" for step in steps):
         steps.append(Step("over", ends))
-    return Story(voucher.code, reward, state, int(state == "used"), 1, None, None, holder, ends, steps)
+    used = int(state == states.USED)
+    return Story(voucher.code, stands.reward, state, used, 1, None, None, stands.holder, ends, steps)

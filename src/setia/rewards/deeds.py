@@ -18,7 +18,7 @@ from setia.journal.types import AVAILABLE, Standing
 from setia.journal.types import HELD as ON_HOLD
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
-from setia.rewards import rules, service
+from setia.rewards import rules, service, states
 from setia.rewards.types import CONFIRMED, HELD, REDEEMED, USED, VOUCHER, Reward
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ def _unredeem(case: "Case", found: list[Standing]) -> list[Effect]:
     lots = [lot for account in case.accounts.values() for lot in account.lots]
     for gift in gifts:
         if not any(lot.root == gift.key and lot.remaining for lot in lots):
-            raise Refusal("voucher_used", param="data.event")
+            no = states.why_not(service.standing(case.caller.programme, gift.key))
+            raise no or Refusal("busy", status=503, retryable=True)
     back = undo.restore(found, 0, 1, case.at, grace_ends(case))
     return back + undo.claw(found, [], case.accounts, case.book.returns, case.at)
 

@@ -155,7 +155,7 @@ def shown(found: service.Mine) -> dict[str, Any]:
         answer["member"] = ids.public("mem", found.member)
     if found.state in ("used", "held") and found.at:
         answer |= {f"{found.state}_at" if found.state == "used" else "held_until": time.iso(found.at)}
-        answer |= {"outlet": found.where} if found.where else {}
+        answer |= {"outlet": found.where.code} if found.where else {}
     return answer
 
 
