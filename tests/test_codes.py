@@ -418,7 +418,6 @@ def test_a_sale_of_nobodys_that_used_a_code_can_be_claimed_and_then_returned(sen
 def test_what_a_code_gives_over_the_counter_needs_no_member(senja):
     batch = codes.make_batch(senja.caller, Wish("mug", "Kopi", count=1))
     code = next(codes.each(batch))[1]
-    refused("code_not_held", tell, senja, "voucher.held", "H1", {"voucher": code}, phone=None)
     receipt = tell(senja, "voucher.used", "U1", {"voucher": code}, phone=None)
     assert [(entry.verb, entry.asset) for entry in receipt.entries] == [("ask", "benefit/mug")]
     refused("voucher_used", tell, senja, "voucher.used", "U2", {"voucher": code}, phone=None)
@@ -485,20 +484,91 @@ rules:
     assert has(shop, "points") == 71  # what is left cost less than 80.000 before it
 
 
-def test_of_many_at_once_without_a_member_one_uses_the_code(senja):
-    code = next(codes.each(codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=1))))[1]
+def at_once(one):
+    """What comes of six who do the same at the same moment, in order."""
 
-    def one(n):
+    def tried(n):
         try:
-            return buy(senja, f"N{n}", 72_000, applied=OFF, vouchers=[code], phone=None).entries and "done"
+            return one(n)
         except Refusal as no:
             return no.code
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(6) as pool:
-        came = sorted(pool.map(one, range(6)))
+        return sorted(pool.map(tried, range(6)))
+
+
+def test_of_many_at_once_without_a_member_one_uses_the_code(senja):
+    code = next(codes.each(codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=1))))[1]
+    came = at_once(lambda n: buy(senja, f"N{n}", 72_000, applied=OFF, vouchers=[code], phone=None) and "done")
     assert came == ["done"] + ["voucher_used"] * 5
+    sound(senja)
+
+
+# Set aside
+
+
+def hold(shop, code, id="H", **more):
+    receipt = tell(shop, "voucher.held", id, {"voucher": code, **more}, phone=None)
+    return ids.public("evt", receipt.event_id)
+
+
+def test_a_code_set_aside_is_used_by_its_hold_alone(senja):
+    one, two = (code for _, code in codes.each(codes.make_batch(senja.caller, Wish("hemat", "X", count=2))))
+    mug = next(codes.each(codes.make_batch(senja.caller, Wish("mug", "X", count=1))))[1]
+    kept = hold(senja, one)
+    assert hold(senja, one) == kept  # told again
+    refused("voucher_held", hold, senja, one, "H2")
+    refused("voucher_held", buy, senja, "A", 72_000, applied=OFF, vouchers=[one])
+    refused("bad_hold", hold, senja, two, "H3", until=(NOON + timedelta(days=8)).isoformat())
+    assert validate(senja, 80_000, [kept]).total == 72_000
+    buy(senja, "A", 72_000, applied=OFF, vouchers=[kept], phone=None)
+    refused("hold_resolved", buy, senja, "B", 72_000, applied=OFF, vouchers=[kept], phone=None)
+    refused("voucher_used", buy, senja, "B", 72_000, applied=OFF, vouchers=[one], phone=None)
+    found = codes.story(senja.programme, one)
+    assert sorted(step.what for step in found.steps) == ["back", "held", "made", "used"]
+    buy(senja, "C", 72_000, applied=OFF, vouchers=[hold(senja, two, "H4")])  # in a member's name
+    other = hold(senja, mug, "H5")
+    refused("hold_presented", tell, senja, "hold.captured", "K", {"hold": other}, phone=None)
+    tell(senja, "voucher.used", "U", {"voucher": other}, phone=None)
+    assert codes.story(senja.programme, mug).state == "used"
+    senja.give_back("A", NOON)
+    assert codes.story(senja.programme, one).state == "ready"
+    sound(senja)
+
+
+def test_a_code_set_aside_is_free_once_it_is_let_go_or_over(senja):
+    shared = codes.own_codes(senja.caller, Wish("hemat", "X", "shared", uses=2), ["HEMAT10"]).batch
+    first = hold(senja, "HEMAT10")
+    second = hold(senja, "HEMAT10", "H2", until=(NOON + timedelta(hours=2)).isoformat())
+    assert codes.story(senja.programme, "HEMAT10").state == "held" and shared.uses == 2
+    tell(senja, "hold.released", "L", {"hold": first}, phone=None)
+    refused("hold_resolved", tell, senja, "hold.released", "L2", {"hold": first}, phone=None)
+    assert codes.story(senja.programme, "HEMAT10").state == "ready"
+    rewards.lapse_due()
+    refused("hold_resolved", buy, senja, "A", 72_000, applied=OFF, vouchers=[second])
+    found = codes.story(senja.programme, "HEMAT10")
+    assert (found.state, found.used) == ("ready", 0)
+    assert sorted(step.what for step in found.steps) == ["back", "back", "held", "held", "made"]
+    sound(senja)
+
+
+def test_of_many_at_once_one_sets_the_last_use_aside(senja):
+    code = next(codes.each(codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=1))))[1]
+    assert at_once(lambda n: hold(senja, code, f"H{n}") and "done") == ["done"] + ["voucher_held"] * 5
+    sound(senja)
+
+
+def test_the_api_sets_a_code_aside_as_long_as_is_said(senja):
+    code = next(codes.each(codes.make_batch(senja.caller, Wish("mug", "Brosur", count=1))))[1]
+    until = (senja.programme.now() + timedelta(minutes=30)).isoformat()
+    made = call("POST", f"/v1/vouchers/{code}/hold", {"id": "H", "until": until}, senja.key, idempotency="H")
+    assert made.status == 201 and made.body["member"] is None
+    assert call("GET", f"/v1/vouchers/{code}", key=senja.key).body["state"] == "held"
+    used = call("POST", f"/v1/vouchers/{made.body['id']}/use", {"id": "U"}, senja.key, idempotency="U")
+    assert used.status == 201
+    assert call("GET", f"/v1/vouchers/{code}", key=senja.key).body["state"] == "used"
     sound(senja)
 
 

@@ -11,6 +11,7 @@ from django.db import connection
 
 from setia.engine.decide import Book
 from setia.engine.vocabulary import Shared
+from setia.intake import vouchers
 from setia.kit import ids
 from setia.programs import service as programs
 
@@ -49,9 +50,11 @@ _COUNTED = """SELECT %(name{n})s AS name, {place} AS place, {period}::date AS pe
   WHERE e.program_id = %(program)s AND e.rule = ANY(%(rules{n})s) AND e.verb IN ('give', 'take', 'ask')
     AND coalesce(nullif(e.rule_version, 0), (e.reason ->> 'version')::int) = %(version{n})s GROUP BY 2, 3"""
 
-# How often the codes of batches were used: each use is an entry that names its code.
+# How often the codes of batches were used, and are set aside: each is an entry that names its code.
 _CODES = f"""SELECT 'code.' || (e.reason ->> 'code'), '', '0001-01-01'::date, count(*) FILTER (WHERE {_STANDS})
-  FROM journal_entry e WHERE e.program_id = %(program)s AND e.verb = 'ask' AND e.reason ? 'code' GROUP BY 1"""
+  FROM journal_entry e WHERE e.program_id = %(program)s AND e.verb = 'ask' AND e.reason ? 'code' GROUP BY 1
+  UNION ALL SELECT 'hold.' || (e.reason ->> 'code'), '', '0001-01-01'::date, count(*) FILTER (WHERE {_STANDS})
+  FROM journal_entry e WHERE e.program_id = %(program)s AND e.rule = '{vouchers.SET_ASIDE}' AND e.reason ? 'code' GROUP BY 1"""
 
 # What is owed in rupiah, on gift cards and as store credit.
 _FLOAT = """SELECT 'float', '', '0001-01-01'::date, sum(b.amount)::bigint FROM journal_balance b

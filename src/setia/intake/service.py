@@ -508,8 +508,11 @@ def _resolved(case: Case) -> None:
         raise Refusal("is_pool", status=422, param="member")
     if case.second and case.second.is_pool and told.kind != POOL_JOINED:
         raise Refusal("is_pool", status=422, param="data.absorbed" if told.kind == MERGED else "data.to")
-    if told.member is None and told.kind not in (MADE, RETURNED, VOIDED) and not told.presented:
+    if told.member is None and told.kind not in _OF_NOBODY and not told.presented:
         raise Refusal("missing", status=422, param="member")
+
+
+_OF_NOBODY = (MADE, RETURNED, VOIDED, CAPTURED, RELEASED, LAPSED)  # kinds that may name no member
 
 
 def _decided(case: Case) -> Plan:

@@ -14,8 +14,10 @@ from uuid import UUID
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Max
 
+from setia.intake import vouchers
 from setia.intake.types import Presented
-from setia.journal.types import AVAILABLE, EXPIRED, HELD, ISSUED, REDEEMED
+from setia.journal.types import AVAILABLE, EXPIRED, ISSUED, REDEEMED
+from setia.journal.types import HELD as ON_HOLD
 from setia.kit import codes as letters
 from setia.kit import ids, phones, time
 from setia.kit.refusals import NotFound, Refusal
@@ -23,7 +25,7 @@ from setia.members import service as members
 from setia.programs import service as programs
 from setia.rewards import guessing, rules, states
 from setia.rewards.models import Batch, Code, Voucher
-from setia.rewards.types import Reward
+from setia.rewards.types import HELD, Reward
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Programme
 
@@ -432,7 +434,7 @@ def _noted(programme: Programme, subjects: Sequence[str]) -> list[Step]:
 
 _USES = """SELECT e.id, e.kind, e.at, e.actor, e.outlet_id, v.id, v.kind, v.at, v.actor
   FROM intake_event e LEFT JOIN intake_event v ON v.corrects_id = e.id AND EXISTS (SELECT 1 FROM journal_entry x
-    WHERE x.event_id = v.id AND x.verb = 'ask' AND x.rule = %s AND x.reverses_event_id IS NOT NULL)
+    WHERE x.event_id = v.id AND x.verb = 'ask' AND x.rule IN (%s, %s) AND x.reverses_event_id IS NOT NULL)
   WHERE e.program_id = %s AND e.payload ? 'vouchers' AND e.payload -> 'vouchers' @> %s::jsonb ORDER BY e.at LIMIT 200"""
 
 
@@ -440,20 +442,22 @@ def _events(programme: Programme, code: Code, known: dict[str, str]) -> list[Ste
     """When it was used, and when what used it was taken back."""
     with connection.cursor() as cursor:
         wanted = json.dumps([[str(code.id)]])
-        cursor.execute(_USES, [f"voucher.{code.batch.reward}", programme.id, wanted])
+        rules_of = f"voucher.{code.batch.reward}", vouchers.SET_ASIDE
+        cursor.execute(_USES, [*rules_of, programme.id, wanted])
         rows = cursor.fetchall()
     places = tenancy.outlet_names(programme.id, [row[4] for row in rows if row[4]])
     steps = []
-    for event, _, at, actor, outlet, back, _, back_at, back_by in rows:
+    for event, kind, at, actor, outlet, back, _, back_at, back_by in rows:
         where = places[outlet].name if outlet in places else ""
-        steps.append(Step("used", at, known.get(actor, actor), where, ids.public("evt", event)))
+        what = "held" if kind == HELD else "used"
+        steps.append(Step(what, at, known.get(actor, actor), where, ids.public("evt", event)))
         if back:
             steps.append(Step("back", back_at, known.get(back_by, back_by), where, ids.public("evt", back)))
     return steps
 
 
 _MOVE = {
-    HELD: "held",
+    ON_HOLD: "held",
     REDEEMED: "used",
     EXPIRED: "lapsed",
 }  # to which account; anywhere else it is taken back

@@ -201,15 +201,15 @@ def _unuse(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
-    """A voucher is set aside: nobody else can use it until it is used, released or over. Refuses `code_not_held`."""
+    """A voucher is set aside: nobody else can use it until it is used, released or over. Refuses `bad_hold`."""
     presented, told = case.told.presented[0], case.told
     vouchers.usable(case)
-    if presented.root is None:
-        raise Refusal("code_not_held", status=422, param="data.voucher")
     until = told.until or case.at + HOLD_FOR
     if not case.at < until <= case.at + LONGEST_HOLD:
         raise Refusal("bad_hold", status=422, param="data.until", days=LONGEST_HOLD.days)
     told.until = until
+    if presented.root is None:
+        return [vouchers.set_aside(presented, until)]
     lot, words = vouchers.unit(case, presented), {"until": time.iso(until)}
     to, pieces = (lot.holder, ON_HOLD), [(lot.key, 1)]
     return [ledger.moved("held", lot.asset, 1, to, -1, holder=lot.holder, pieces=pieces, inputs=words)]

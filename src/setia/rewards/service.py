@@ -12,6 +12,7 @@ from django.db.models import Sum
 
 from setia.engine.decide import DISCOUNT, Book
 from setia.engine.language import Problem
+from setia.engine.vocabulary import LAPSED, RELEASED, VOIDED
 from setia.intake import gather, queries, receipts, vouchers
 from setia.intake import service as intake
 from setia.intake.corrections import resolved
@@ -451,20 +452,27 @@ _FAR = datetime.max.replace(tzinfo=UTC)
 
 
 def lapse_due() -> int:
-    """Take redemptions back that were held and never confirmed. How many."""
+    """Take redemptions back that were held and never confirmed, and free codes whose hold ran out. How many."""
     count = 0
     for clock in intake.clocks():
         lately = clock.now - LATE  # a hold lasts a week at most, and news is told within a month
-        rows = Event.objects.filter(kind=REDEEMED, at__gte=lately, payload__has_key="until")
+        rows = Event.objects.filter(kind__in=(REDEEMED, HELD), at__gte=lately, payload__has_key="until")
         rows = rows.filter(program_id=clock.of) if clock.of else rows.exclude(program_id__in=clock.but)
-        ended = Event.objects.filter(kind__in=(CONFIRMED, "event.voided")).values("corrects_id")
+        ended = Event.objects.filter(kind__in=(CONFIRMED, RELEASED, LAPSED, VOIDED)).values("corrects_id")
         for row in rows.exclude(id__in=ended.filter(corrects_id__isnull=False)):
-            if time.parse(row.payload["until"]) <= clock.now:
+            if time.parse(row.payload["until"]) <= clock.now and (kind := _ends_by(row)):
                 count += 1
                 name = ids.public("evt", row.id)
-                told = Told("event.voided", "setia", name, fingerprint(name), corrects=name, note="lapsed")
+                told = Told(kind, "setia", name, fingerprint(name), corrects=name, note="lapsed")
                 intake.accept(intake.system(row.program_id), told, f"lapse:{name}")
     return count
+
+
+def _ends_by(row: Event) -> str:
+    """Which event ends a hold that ran out here; a member's voucher that is set aside intake frees, as all they hold."""
+    if row.kind == REDEEMED:
+        return VOIDED
+    return LAPSED if any(each.code for each in vouchers.read(row.payload["vouchers"])) else ""
 
 
 def stamps(programme: Programme, person: Person) -> list[tuple[Any, int]]:

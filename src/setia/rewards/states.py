@@ -148,7 +148,7 @@ def why_not(held: Held) -> Refusal | None:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A code as it stands, how often it is used, and how many of these only set it aside."""
+    """A code as it stands, and how often it is used, set aside or not."""
 
     state: str
     used: int
@@ -156,23 +156,24 @@ class Counted:
 
 def of_codes(programme: Programme, codes: Iterable[Code]) -> dict[UUID, Counted]:
     """How codes stand, read with their batches, in one question."""
-    listed = list(codes)
-    names = {vouchers.counter(code.id): code.id for code in listed}
-    rows = Shared.objects.filter(program_id=programme.id, name__in=names).values_list("name", "used")
-    used = {names[name]: many for name, many in rows}
-    return {
-        code.id: Counted(_stands(code, used.get(code.id, 0), programme.now()), used.get(code.id, 0))
-        for code in listed
-    }
+    listed, now = list(codes), programme.now()
+    names = [name for code in listed for name in (vouchers.counter(code.id), vouchers.aside(code.id))]
+    rows = Shared.objects.filter(program_id=programme.id, name__in=names)
+    used = dict(rows.values_list("name", "used"))
+    found = {}
+    for code in listed:
+        many, aside = used.get(vouchers.counter(code.id), 0), used.get(vouchers.aside(code.id), 0)
+        found[code.id] = Counted(_stands(code, many, aside, now), many)
+    return found
 
 
-def _stands(code: Code, used: int, now: datetime) -> str:
+def _stands(code: Code, used: int, aside: int, now: datetime) -> str:
     """What the shop blocked stays so, whatever else; what is used up has no days any more."""
     batch = code.batch
     if code.blocked_at or batch.blocked_at:
         return BLOCKED
     if used >= batch.uses:
-        return USED
+        return HELD if aside else USED
     if batch.starts_at and now < batch.starts_at:
         return WAITING
     return OVER if batch.ends_at and now >= batch.ends_at else READY
@@ -184,5 +185,5 @@ def why_not_code(code: Code, counted: Counted) -> Refusal | None:
         return Refusal("code_not_yet", param="voucher", at=code.batch.starts_at)
     if counted.state == OVER:
         return Refusal("voucher_over", param="voucher", at=code.batch.ends_at)
-    no = {BLOCKED: "code_blocked", USED: "voucher_used"}.get(counted.state)
+    no = {BLOCKED: "code_blocked", HELD: "voucher_held", USED: "voucher_used"}.get(counted.state)
     return Refusal(no, param="voucher") if no else None
