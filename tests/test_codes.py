@@ -28,6 +28,7 @@ from setia.tenancy import service as tenancy
 from tests.conftest import NOON, call, found_shop
 from tests.test_rewards import BUDI, RANI, RULES, buy, has, redeem, sound, tell
 
+OFF = [{"rule": "voucher.hemat", "amount": 8_000}]
 bits = st.integers(0, (1 << 60) - 1)
 
 
@@ -100,6 +101,22 @@ def test_a_shops_own_word_never_looks_like_a_unique_code():
     assert letters.shown("MERDEKAUNTUK1") == "MERDEKAUNTUK1"
 
 
+words = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=2, max_size=8)
+
+
+@given(bits, words, st.integers(0, 12), st.sampled_from(letters.ALPHABET))
+def test_a_prefix_leaves_the_check_as_it_is(number, word, place, letter):
+    code = word + letters.make(number)
+    assert letters.shown(code) == f"{word}-{letters.shown(code[-13:])}"
+    assert (
+        letters.prefixed(letters.shown(code).lower().replace("0", "o") if "0" not in word else code) == code
+    )
+    refused("bad_own_code", letters.own, code)
+    wrong = code[: len(word) + place] + letter + code[len(word) + place + 1 :]
+    if wrong != code:
+        refused("code_typo", letters.prefixed, wrong)
+
+
 # Batches
 
 
@@ -110,6 +127,35 @@ def test_a_batch_has_exactly_so_many_codes(senja):
     assert len({code for _, code in rows}) == 1_234 == batch.done
     assert all(letters.read(code) == code for _, code in rows)
     assert codes.make_batch(senja.caller, Wish("hemat", "Lagi", count=1)).number == batch.number + 1
+
+
+def test_a_batch_with_a_prefix(senja):
+    wish = Wish("hemat", "Kopi", count=codes.A_PIECE + 1, prefix="kopi-")
+    batch = codes.make_batch(senja.caller, wish)
+    codes.finish(batch)
+    every = [code for _, code in codes.each(batch)]
+    assert batch.prefix == "KOPI" and all(code[:4] == "KOPI" and letters.read(code[4:]) for code in every)
+    code = every[0]
+    buy(senja, "P1", 72_000, applied=OFF, vouchers=[f"kopi {code[4:].lower()}"])
+    assert codes.story(senja.programme, letters.shown(code)).state == "used"
+    wrong = code[:-1] + ("0" if code[-1] != "0" else "1")
+    for _ in range(guessing.MOST_EACH + 1):  # however often, it is no guess
+        refused("code_typo", buy, senja, "P2", 72_000, applied=OFF, vouchers=[wrong])
+    refused("code_typo", codes.asked, senja.caller, wrong)
+    refused("code_unknown", buy, senja, "P3", 72_000, applied=OFF, vouchers=[code[4:]])
+    refused("code_unknown", buy, senja, "P4", 72_000, applied=OFF, vouchers=["TEH" + wrong[4:]])
+    for no in ("K", "KOPIKOPIK", "KO PI", "ÉÉ"):
+        refused("bad_prefix", codes.make_batch, senja.caller, Wish("hemat", "X", count=1, prefix=no))
+    own = Wish("hemat", "X", "shared", prefix="KOPI")
+    refused("bad_prefix", codes.own_codes, senja.caller, own, ["HEMAT77"])
+    with_key = Wish("hemat", "X", count=1, prefix="kopi", key="k")
+    assert codes.make_batch(senja.caller, with_key).id == codes.make_batch(senja.caller, with_key).id
+    refused(
+        "idempotency_mismatch",
+        codes.make_batch,
+        senja.caller,
+        Wish("hemat", "X", count=1, prefix="teh", key="k"),
+    )
 
 
 def test_what_chance_has_made_before_is_drawn_again(senja, monkeypatch):
@@ -275,10 +321,10 @@ def test_codes_are_printed_in_every_layout(senja, layout, pages):
 
 def test_the_api_makes_reads_and_blocks(senja):
     key = tenancy.make_key(senja.programme.id, "boss", ["admin"], "test")
-    body = {"reward": "hemat", "name": "API", "count": 2}
+    body = {"reward": "hemat", "name": "API", "count": 2, "prefix": "api"}
     assert call("POST", "/v1/batches", body, senja.key, idempotency="b1").status == 403
     made = call("POST", "/v1/batches", body, key, idempotency="b1")
-    assert made.status == 201 and made.body["done"] == 2
+    assert made.status == 201 and (made.body["done"], made.body["prefix"]) == (2, "API")
     assert call("POST", "/v1/batches", body, key, idempotency="b1").body == made.body
     other = call("POST", "/v1/batches", {**body, "count": 3}, key, idempotency="b1")
     assert (other.status, other.body["code"]) == (422, "idempotency_mismatch")
@@ -323,6 +369,7 @@ def test_the_console_makes_prints_finds_and_blocks(senja, owner):
         "name": "Selebaran",
         "kind": "unique",
         "count": "1.000",
+        "prefix": "senja",
         "uses": "1",
         "until": "2027-01-31",
     }
@@ -337,7 +384,7 @@ def test_the_console_makes_prints_finds_and_blocks(senja, owner):
     lines = b"".join(owner.post(f"{at}.csv").streaming_content).decode("utf-8-sig").splitlines()
     assert len(lines) == 1_001
     _, code, about = lines[1].split(",", 2)
-    assert letters.read(code) and "31 Jan 2027" in about
+    assert code.startswith("SENJA-") and letters.prefixed(code) and "31 Jan 2027" in about
     paper = owner.post(f"{at}.pdf", {"layout": "sticker", "lang": "en", "first": "1", "last": "24"})
     assert paper["Content-Type"] == "application/pdf" and paper.content.count(b"/Type /Page\n") == 1
     page = owner.get("/console/kupon/cari", {"q": code.lower()}).content.decode()
@@ -347,7 +394,9 @@ def test_the_console_makes_prints_finds_and_blocks(senja, owner):
     assert codes.story(senja.programme, code).state == "blocked"
     assert owner.post(at, {"why": "salah cetak"}).status_code == 302
     assert owner.get("/console/kupon/cari", {"q": "0000-0000-00001"}).status_code == 422
-    shared = {**form, "kind": "shared", "count": "", "codes": "HEMAT10\nhemat10"}
+    refused_prefix = owner.post("/console/kupon", {**form, "prefix": "S!"}).content.decode()
+    assert "“S!” tidak bisa jadi awalan kode" in refused_prefix
+    shared = {**form, "kind": "shared", "count": "", "prefix": "", "codes": "HEMAT10\nhemat10"}
     page = owner.post("/console/kupon", shared).content.decode()
     assert "HEMAT10" in page and "1 kode tidak disimpan" in page
     for number in range(guessing.MOST_EACH):
@@ -358,9 +407,6 @@ def test_the_console_makes_prints_finds_and_blocks(senja, owner):
 
 
 # Without a member
-
-
-OFF = [{"rule": "voucher.hemat", "amount": 8_000}]
 
 
 def validate(shop, total, vouchers):

@@ -33,6 +33,7 @@ def create_batch(
     ] = None,
     kind: Annotated[str, typer.Option(help="unique, shared or personal.")] = "",
     uses: Annotated[int, typer.Option(help="How often each code can be used in all.")] = 1,
+    prefix: Annotated[str, typer.Option(help="A word before each code by chance, such as KOPI.")] = "",
     until: Annotated[str, typer.Option(help="The last day they are good, such as 2026-12-31.")] = "",
     slug: Slug = None,
     data: Data = None,
@@ -48,7 +49,7 @@ def create_batch(
     caller = _caller(slug)
     ends = _end(until, caller.programme.zone)
     kind = kind or (codes.SHARED if own else codes.UNIQUE)
-    wish = codes.Wish(reward, name or reward, kind, count, uses, None, ends)
+    wish = codes.Wish(reward, name or reward, kind, count, uses, None, ends, prefix=prefix)
     if own:
         made = codes.own_codes(caller, wish, _lines(own))
         for twice in made.twice:

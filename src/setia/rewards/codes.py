@@ -41,7 +41,7 @@ A_PIECE = (
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a batch is to be. `uses` is how often each of its codes can be used in all."""
+    """What a batch is to be. `uses` is how often each of its codes can be used in all, `prefix` what stands before it."""
 
     reward: str
     name: str
@@ -51,6 +51,7 @@ class Wish:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     note: str = ""
+    prefix: str = ""
     key: str = ""  # what its asker calls it: asked again under the same it is the same batch
 
 
@@ -68,7 +69,8 @@ class Made:
 def make_batch(caller: Caller, wish: Wish) -> Batch:
     """A batch of codes by chance, exactly so many; more than a page may wait for are the worker's.
 
-    Refuses `not_found` for a reward that isn't in force, `bad_batch_count`, `bad_code_uses` and `bad_validity`.
+    Refuses `not_found` for a reward that isn't in force, `bad_batch_count`, `bad_code_uses`, `bad_prefix` and
+    `bad_validity`.
     """
     if before := _before(caller, wish):
         return before
@@ -145,9 +147,8 @@ def _before(caller: Caller, wish: Wish) -> Batch | None:
     if row is None:
         return None
     same = ("reward", "kind", "uses", "starts_at", "ends_at")
-    is_same = row.note == wish.note.strip()[:200] and all(
-        getattr(row, name) == getattr(wish, name) for name in same
-    )
+    is_same = row.note == wish.note.strip()[:200] and row.prefix == _prefix(wish)
+    is_same = is_same and all(getattr(row, name) == getattr(wish, name) for name in same)
     if not is_same or (wish.count and wish.count != row.count):
         raise Refusal("idempotency_mismatch", status=422, param="Idempotency-Key")
     return row
@@ -163,6 +164,7 @@ def _founded(caller: Caller, wish: Wish, count: int) -> Batch:
         raise Refusal("bad_code_uses", status=422, param="uses", most=MOST_USES)
     if wish.starts_at and wish.ends_at and wish.starts_at >= wish.ends_at:
         raise Refusal("bad_validity", status=422, param="ends_at")
+    prefix = _prefix(wish)
     for _ in range(5):  # two people founding at once take successive numbers
         top = Batch.objects.filter(program_id=programme.id).aggregate(top=Max("number"))["top"] or 0
         try:
@@ -174,6 +176,7 @@ def _founded(caller: Caller, wish: Wish, count: int) -> Batch:
                     kind=wish.kind,
                     name=wish.name.strip()[:80] or wish.reward,
                     count=count,
+                    prefix=prefix,
                     uses=wish.uses,
                     starts_at=wish.starts_at,
                     ends_at=wish.ends_at,
@@ -188,6 +191,13 @@ def _founded(caller: Caller, wish: Wish, count: int) -> Batch:
         except IntegrityError:
             continue
     raise Refusal("busy", status=503, retryable=True)
+
+
+def _prefix(wish: Wish) -> str:
+    """What stands before the codes that chance makes; the shop's own words have none."""
+    if wish.prefix and wish.kind != UNIQUE:
+        raise Refusal("bad_prefix", status=422, param="prefix", value=wish.prefix[:40])
+    return letters.prefix(wish.prefix) if wish.prefix else ""
 
 
 def _piece(id: UUID | None = None) -> int:
@@ -219,7 +229,7 @@ def _copy(batch: Batch, many: int) -> None:
     for n, code in enumerate(drawn):
         end = chance[18 * n : 18 * n + 18]  # the id is a UUID of version 7, as `ids.new` makes it
         id = f"{front}7{end[:3]}8{end[3:]}"
-        lines.append(f"{id}\t{about}\t{batch.done + n + 1}\t{code}\t\t\n")
+        lines.append(f"{id}\t{about}\t{batch.done + n + 1}\t{batch.prefix}{code}\t\t\n")
     columns = "id, program_id, batch_id, serial, code, blocked_by, blocked_why"
     into = f"COPY rewards_code ({columns}) FROM STDIN"
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(into) as copy:
@@ -267,20 +277,28 @@ def each(batch: Batch, first: int = 1, last: int | None = None) -> Iterator[tupl
 
 def plain(text: str) -> str:
     """A code as it is kept, however it was typed. Refuses `code_typo`."""
-    try:
-        return letters.read(text)
-    except Refusal:
+    for read in (letters.read, letters.prefixed, letters.own):
         try:
-            return letters.own(text)
+            return read(text)
         except Refusal:
-            raise Refusal("code_typo", status=422, param="code") from None
+            continue
+    raise Refusal("code_typo", status=422, param="code")
+
+
+def unknown(programme: Programme, code: str, param: str) -> Refusal:
+    """That a code as it is kept is none: a typing error where it begins as those of a batch do, and a guess elsewhere."""
+    head = code[: -letters.LENGTH]
+    if head and Batch.objects.filter(program_id=programme.id, prefix=head).exists():
+        return Refusal("code_typo", status=422, param=param)
+    return Refusal("code_unknown", status=404, param=param)
 
 
 def find(programme: Programme, text: str) -> Code:
     """A code of a batch. Refuses `code_typo`, and `code_unknown` alike for what never was and what is another's."""
-    row = Code.objects.select_related("batch").filter(program_id=programme.id, code=plain(text)).first()
+    kept = plain(text)
+    row = Code.objects.select_related("batch").filter(program_id=programme.id, code=kept).first()
     if row is None:
-        raise Refusal("code_unknown", status=404, param="code")
+        raise unknown(programme, kept, "code")
     return row
 
 

@@ -106,13 +106,14 @@ def presented(caller: Caller, said: Sequence[str], outlet: str | None = None) ->
             found[text] = bearer[code]
             continue
         if row is None:
-            guessing.missed(caller, outlet)
-            found[text] = Refusal("code_unknown", status=404, param="voucher")
+            found[text] = why = batches.unknown(caller.programme, code, "voucher")
+            if why.code == "code_unknown":
+                guessing.missed(caller, outlet)
             continue
         event, n, holder, asset, live = (str(each, "ascii") if each is not None else "" for each in row[1:])
         gift = UUID(event), int(n)
-        why = None if live or asset == vouchers.CARD else states.why_not(standing(caller.programme, gift))
-        found[text] = Presented(asset.removeprefix(VOUCHER), gift, UUID(holder), no=why)
+        gone = None if live or asset == vouchers.CARD else states.why_not(standing(caller.programme, gift))
+        found[text] = Presented(asset.removeprefix(VOUCHER), gift, UUID(holder), no=gone)
     return [found[text] for text in said]
 
 
