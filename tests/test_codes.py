@@ -1,6 +1,9 @@
 """Codes of vouchers: what they look like, batches of them, finding, blocking, guessing, and the life of one."""
 
+import base64
+import re
 import secrets
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -317,6 +320,51 @@ def test_codes_are_printed_in_every_layout(senja, layout, pages):
     refused("bad_layout", printing.pdf, codes.each(batch), "Kopi Senja", about, "a5")
     many = ((n, "0" * 13) for n in range(printing.MOST + 1))
     refused("too_many_to_print", printing.pdf, many, "Kopi Senja", about, "sticker")
+
+
+def said_on(made):
+    """What a PDF says: each line with its type and its size."""
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", made, re.S)
+    said = b"".join(zlib.decompress(base64.a85decode(b"<~" + each.strip(), adobe=True)) for each in streams)
+    types = dict(re.findall(rb"/BaseFont /(\S+) .*?/Name /(F\d)", made))
+    names = {short: face.decode() for face, short in types.items()}
+    lines = re.findall(rb"/(F\d) ([\d.]+) Tf.*?\((.*?)\) Tj", said, re.S)
+    return [(text.replace(b"\\205", b"...").decode(), names[face], float(size)) for face, size, text in lines]
+
+
+@pytest.mark.parametrize("layout", printing.LAYOUTS)
+def test_what_is_printed_says_whose_it_is_and_what_for_in_bold(layout):
+    about = [
+        "Gratis satu kopi susu gula aren besar ☕ untuk kamu dan semua temanmu",
+        "Belanja minimal Rp50.000",
+    ]
+    code = "MERDEKASUPERHEMATBANGET1"
+    made = printing.pdf([(1, code)], "Warung Kopi & Roti Bakar Bu Siti Cabang Kemang", about, layout)
+    lines, size = said_on(made), printing.LAYOUTS[layout].size
+    place = next(at for at, line in enumerate(lines) if line[0] == code)
+    plain = [text for text, face, _ in lines[:place] if face == "Helvetica"]
+    bold = [text for text, face, big in lines[:place] if face == "Helvetica-Bold" and big > size]
+    assert " ".join(plain).startswith("Warung Kopi & Roti Bakar") and plain == [
+        text for text, _, _ in lines[: len(plain)]
+    ]
+    assert (
+        " ".join(bold).startswith("Gratis satu kopi susu gula aren")
+        and bold[-1].endswith("...")
+        and len(bold) == 2
+    )
+    assert " ".join(text for text, _, _ in lines[place + 1 :]) == about[1]
+
+
+def test_on_a_roll_a_page_is_as_high_as_its_words():
+    def high(*about):
+        made = printing.pdf([(1, "HEMAT10")], "Senja", [*about], "receipt58")
+        return float(re.search(rb"MediaBox \[ 0 0 [\d.]+ ([\d.]+)", made)[1])
+
+    assert (
+        high("Kopi")
+        < high("Kopi", "Belanja minimal Rp50.000")
+        < high("Kopi", "Minimal Rp50.000", "Sampai besok")
+    )
 
 
 def test_the_api_makes_reads_and_blocks(senja):
