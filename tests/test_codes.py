@@ -1,6 +1,7 @@
 """Codes of vouchers: what they look like, batches of them, finding, blocking, guessing, and the life of one."""
 
 import base64
+import json
 import re
 import secrets
 import zlib
@@ -29,6 +30,7 @@ from setia.rewards.codes import Wish
 from setia.rewards.models import Batch, Code
 from setia.tenancy import service as tenancy
 from tests.conftest import NOON, call, found_shop
+from tests.test_command import run
 from tests.test_rewards import BUDI, RANI, RULES, buy, has, redeem, sound, tell
 
 OFF = [{"rule": "voucher.hemat", "amount": 8_000}]
@@ -789,3 +791,115 @@ def test_a_merged_members_voucher_is_the_survivors(senja):
     (found,) = rewards.mine(senja.programme, budi)
     assert (found.state, found.member) == ("used", budi.id)
     assert [step.what for step in codes.story(senja.programme, code).steps] == ["given", "used"]
+
+
+# At a terminal
+
+
+def cli(shop, *args, exits=0):
+    """What `setia vouchers …` says; in English."""
+    said = run("vouchers", *map(str, args), "--program", shop.programme.slug, SETIA_LANG="en")
+    assert said.returncode == exits, said.stderr
+    return said.stdout if not exits else said.stderr
+
+
+def test_batches_are_made_at_a_terminal(senja, tmp_path):
+    said = cli(
+        senja,
+        "create-batch",
+        "hemat",
+        "--count",
+        3,
+        "--prefix",
+        "kopi",
+        "--from",
+        "2026-12-01",
+        "--until",
+        "2026-12-31",
+    )
+    batch = codes.listed(senja.programme)[0]
+    assert f"{batch.number}" in said and (batch.name, batch.done, batch.prefix) == ("hemat", 3, "KOPI")
+    assert (batch.starts_at.isoformat(), batch.ends_at.isoformat()) == (
+        "2026-11-30T17:00:00+00:00",
+        "2026-12-31T17:00:00+00:00",
+    )
+    words = tmp_path / "kata.txt"
+    words.write_text("HEMAT10\n\nhemat-10\nHEMAT20\n")
+    made = json.loads(
+        cli(senja, "create-batch", "hemat", "--codes", words, "--uses", 5, "--name", "Kata", "--json")
+    )
+    assert (made["kind"], made["count"], made["uses"], made["name"]) == ("shared", 2, 5, "Kata")
+    words.write_text(f"UNTUKRANI, {RANI}")
+    cli(senja, "create-batch", "hemat", "--codes", words, "--kind", "personal")
+    assert codes.find(senja.programme, "untukrani").member_id
+
+
+@pytest.mark.parametrize(
+    ("args", "exits", "says"),
+    [
+        (["tidak-ada", "--count", "1"], 3, "tidak-ada"),
+        (["hemat"], 5, "1,000,000"),
+        (["hemat", "--count", "1", "--prefix", "K"], 5, "“K”"),
+        (["hemat", "--count", "1", "--kind", "lain"], 5, "lain"),
+        (["hemat", "--count", "1", "--uses", "0"], 5, "1,000,000,000"),
+        (["hemat", "--count", "1", "--until", "besok"], 5, "besok"),
+        (["hemat", "--count", "1", "--until", "9999-12-31"], 5, "9999-12-31"),
+        (["hemat", "--count", "1", "--from", "2026-12-02", "--until", "2026-12-01"], 5, ""),
+        (["hemat", "--codes", "tidak-ada.txt"], 3, "tidak-ada.txt"),
+        (["hemat", "--codes", "tidak-ada.txt", "--count", "1"], 2, "--count | --codes"),
+    ],
+)
+def test_a_batch_that_makes_no_sense_is_refused_at_a_terminal(senja, args, exits, says):
+    assert says in cli(senja, "create-batch", *args, exits=exits)
+    assert codes.listed(senja.programme) == []
+
+
+def test_a_codes_life_is_told_at_a_terminal(senja):
+    code = next(codes.each(codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=1))))[1]
+    buy(senja, "A", 72_000, applied=OFF, vouchers=[code])
+    said = cli(senja, "get", letters.shown(code).lower()).splitlines()
+    assert said[0] == "hemat · Used · 1/1" and len(said) == 3
+    found = json.loads(cli(senja, "get", code, "--json"))
+    assert (found["state"], [step["what"] for step in found["steps"]][-1]) == ("used", "made")
+    assert "code" in cli(senja, "get", letters.make(1), exits=3)
+    assert "typing error" in cli(senja, "get", "0000-0000-00001", exits=5)
+
+
+def test_codes_are_printed_at_a_terminal(senja, tmp_path):
+    batch = codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=30))
+    cli(senja, "print", batch.number, tmp_path / "k.pdf", "--layout", "sticker", "--first", 2, "--last", 25)
+    assert (tmp_path / "k.pdf").read_bytes().count(b"/Type /Page\n") == 1
+    cli(senja, "print", batch.number, tmp_path / "k.CSV", "--first", 29)
+    lines = (tmp_path / "k.CSV").read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["number", "29", "30"]
+    assert "10% off" in lines[1]
+    forms = [
+        step.why
+        for step in codes.story(senja.programme, lines[1].split(",")[1]).steps
+        if step.what == "exported"
+    ]
+    assert sorted(forms) == ["csv", "sticker"]
+    assert "can't be written" in cli(senja, "print", batch.number, tmp_path / "no" / "k.pdf", exits=5)
+    assert ".csv" in cli(senja, "print", batch.number, tmp_path / "k.txt", exits=2)
+    assert "a5" in cli(senja, "print", batch.number, tmp_path / "k.pdf", "--layout", "a5", exits=5)
+    assert "no codes" in cli(senja, "print", batch.number, tmp_path / "k.pdf", "--first", 31, exits=5)
+    assert "99" in cli(senja, "print", 99, tmp_path / "k.pdf", exits=3)
+
+
+def test_codes_are_blocked_at_a_terminal(senja):
+    batch = codes.make_batch(senja.caller, Wish("hemat", "Brosur", count=2))
+    code = next(codes.each(batch))[1]
+    cli(senja, "block", code, "--why", "hilang")
+    assert codes.story(senja.programme, code).state == "blocked"
+    assert cli(senja, "block", code, "--why", "lagi", exits=5)
+    cli(senja, "block", code, "--why", "ada lagi", "--undo")
+    cli(senja, "block", "--batch", batch.number, "--why", "salah cetak")
+    assert codes.story(senja.programme, code).state == "blocked"
+    cli(senja, "block", "--batch", batch.number, "--why", "ternyata benar", "--undo")
+    assert codes.story(senja.programme, code).state == "ready"
+    assert cli(senja, "block", code, "--why", "x", exits=5)
+    assert "CODE | --batch" in cli(senja, "block", "--why", "apa", exits=2)
+    assert "CODE | --batch" in cli(senja, "block", code, "--batch", batch.number, "--why", "apa", exits=2)
+    buy(senja, "A", 100_000)
+    _, held = redeem(senja, "mug")
+    assert cli(senja, "block", held, "--why", "coba", exits=5)

@@ -447,7 +447,10 @@ _DONE = {"codes.exported": "exported", "codes.blocked": "blocked", "codes.unbloc
 def _noted(programme: Programme, subjects: Sequence[str]) -> list[Step]:
     """What was done to it by hand, from the audit trail."""
     found = tenancy.traces(programme.merchant_id, subjects, list(_DONE))
-    return [Step(_DONE[each.action], each.at, each.who, why=each.why or each.after) for each in found]
+    return [
+        Step(_DONE[each.action], each.at, each.who, why=each.why or each.after.removeprefix("form: "))
+        for each in found
+    ]
 
 
 _USES = """SELECT e.id, e.kind, e.at, e.actor, e.outlet_id, v.id, v.kind, v.at, v.actor

@@ -84,7 +84,7 @@ def _line(row: Iterable[Any]) -> str:
 
 
 def pdf(rows: Iterable[tuple[int, str]], merchant: str, about: list[str], layout: str) -> bytes:
-    """The codes as a PDF. Refuses `bad_layout`, and `too_many_to_print` beyond what one file may hold."""
+    """The codes as a PDF. Refuses `bad_layout`, `nothing_to_print`, and `too_many_to_print` beyond what one file may hold."""
     from reportlab.pdfgen import canvas  # loaded by whoever prints: a server that doesn't needs no drawing
 
     if layout not in LAYOUTS:
@@ -97,6 +97,7 @@ def pdf(rows: Iterable[tuple[int, str]], merchant: str, about: list[str], layout
     sheet = canvas.Canvas(out, pagesize=(width * _MM, height * _MM), invariant=1)
     sheet.setTitle(f"{merchant} · {about[0]}")
     each = shape.columns * shape.rows
+    place = -1
     for place, (_, code) in enumerate(rows):
         if place >= MOST:
             raise Refusal("too_many_to_print", status=422, param="last", most=MOST)
@@ -105,6 +106,8 @@ def pdf(rows: Iterable[tuple[int, str]], merchant: str, about: list[str], layout
         row, column = divmod(place % each, shape.columns)
         corner = side + column * box[0], height - top - (row + 1) * box[1]
         _box(sheet, shape, corner, box, code, [*above, _code(letters.shown(code), shape), *below])
+    if place < 0:
+        raise Refusal("nothing_to_print", status=422, param="first")
     sheet.save()
     return out.getvalue()
 
