@@ -602,6 +602,50 @@ def test_of_many_at_once_without_a_member_one_uses_the_code(senja):
     sound(senja)
 
 
+# Several at once
+
+
+def test_vouchers_of_different_rewards_work_together_and_of_one_reward_one_does(senja):
+    shop = found_shop("""
+program: Senja
+assets: {points: {expire: 12 months}}
+rewards:
+  - {reward: hemat, name: Hemat, use: {discount: {amount: 8000}}}
+  - {reward: persen, name: Persen, use: {discount: {percent: 10}}}
+  - {reward: kecil, name: Kecil, use: {discount: {amount: 1000}, group: {name: satu, choose: best}}}
+  - {reward: besar, name: Besar, use: {discount: {amount: 5000}, group: {name: satu, choose: best}}}
+  - {reward: kopi, name: Kopi}
+rules:
+  - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
+""")
+    made = {
+        name: [code for _, code in codes.each(codes.make_batch(shop.caller, Wish(name, name, count=2)))]
+        for name in ("hemat", "persen", "kecil", "besar", "kopi")
+    }
+    all_of = [made[name][0] for name in ("persen", "hemat", "kecil", "besar")]
+    basket = validate(shop, 80_000, [*all_of, made["hemat"][1]])
+    assert basket.total == 80_000 - 8_000 - 8_000 - 5_000
+    said = {code: (amount, no and no.code) for code, amount, no in basket.vouchers}
+    assert [said[code] for code in all_of] == [
+        (8_000, None),
+        (8_000, None),
+        (0, "voucher_lost"),
+        (5_000, None),
+    ]
+    assert said[made["hemat"][1]] == (0, "voucher_twice")
+    applied = [
+        {"rule": f"voucher.{name}", "amount": much}
+        for name, much in (("hemat", 8_000), ("persen", 8_000), ("besar", 5_000))
+    ]
+    refused("voucher_twice", buy, shop, "A", 59_000, applied=applied, vouchers=made["hemat"], phone=None)
+    buy(shop, "A", 59_000, applied=applied, vouchers=all_of, phone=None)
+    assert [codes.story(shop.programme, code).state for code in all_of] == ["used", "used", "ready", "used"]
+    assert codes.story(shop.programme, made["hemat"][1]).state == "ready"
+    for n, code in enumerate(made["kopi"]):
+        tell(shop, "voucher.used", f"K{n}", {"voucher": code}, phone=None)
+    sound(shop)
+
+
 # Set aside
 
 
