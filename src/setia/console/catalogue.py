@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from setia.catalog import service as catalog
 from setia.console import catalogue_form as forms
+from setia.console import suggestions
 from setia.console.builder import slug, whole
 from setia.console.views import _show, allowed
 from setia.engine.decide import Book
@@ -110,10 +111,19 @@ def _list_page(
         "too_far": min(near) if near and min(near) > FAR else None,
         "most": FAR,
         "problems": problems,
+        **({} if found else _ideas(request, programme, book)),
     }
     if wrong:
         values["wrong"] = _wrong(request, wrong)
     return _show(request, "catalogue", programme, values, status=422 if problems or wrong else 200)
+
+
+def _ideas(request: HttpRequest, programme: Programme, book: Book) -> dict[str, Any]:
+    """What a shop of the sort that is chosen might begin with."""
+    trade = request.GET.get("usaha", "")
+    trade = trade if trade in suggestions.TRADES else suggestions.TRADES[0]
+    listed = suggestions.ideas(programme, book, trade, pages.lang(request))
+    return {"ideas": listed, "trade": trade, "trades": suggestions.TRADES}
 
 
 def _shown(
@@ -154,7 +164,8 @@ def reward(request: HttpRequest, programme: Programme, name: str) -> HttpRespons
     place = _place(items, name)
     old = {} if place is None else items[place]
     if request.method == "GET":
-        form = forms.shown_reward(old) if old else forms.RewardForm()
+        example = suggestions.reward(programme, _book(programme), request.GET.get("contoh", ""))
+        form = forms.shown_reward(old) if old else example
         return _reward_page(request, programme, name, form)
     form = forms.posted_reward(request.POST)
     if old:
@@ -214,6 +225,8 @@ def _reward_page(
         "skus": sorted(products)[:SUGGESTED],
         "partners": [(each.name, each.label[lang]) for each in rules.partners_of(book).values()],
         "needs_second": programs.needs_approval(programme, book.document),
+        **(_ideas(request, programme, book) if name == NEW and request.method == "GET" else {}),
+        "looks_for_ideas": "usaha" in request.GET,
     }
     if wrong:
         values["wrong"] = _wrong(request, wrong)
@@ -264,7 +277,8 @@ def cards(request: HttpRequest, programme: Programme) -> HttpResponse:
         }
         for card in rules.stamp_cards(book).values()
     ]
-    return _show(request, "cards", programme, {"cards": shown})
+    ideas = [] if shown else suggestions.card_ideas(lang)
+    return _show(request, "cards", programme, {"cards": shown, "ideas": ideas})
 
 
 @require_http_methods(["GET", "POST"])
@@ -277,7 +291,8 @@ def card(request: HttpRequest, programme: Programme, name: str) -> HttpResponse:
         raise NotFound("card", name[:48])
     old = known.get(name, {})
     if request.method == "GET":
-        return _card_page(request, programme, name, forms.shown_card(name, old) if old else forms.CardForm())
+        example = suggestions.card(request.GET.get("contoh", ""))
+        return _card_page(request, programme, name, forms.shown_card(name, old) if old else example)
     form = forms.posted_card(request.POST)
     if old:
         form = replace(form, name=name, other_for=forms.shown_card(name, old).other_for)
@@ -343,6 +358,7 @@ def _card_page(
         "rewards": [(each.name, each.label[lang]) for each in rules.rewards(book).values()],
         "marks": [place < filled for place in range(size)],
         "needs_second": programs.needs_approval(programme, book.document),
+        "ideas": suggestions.card_ideas(lang) if name == NEW and request.method == "GET" else [],
     }
     if wrong:
         values["wrong"] = _wrong(request, wrong)

@@ -262,7 +262,7 @@ def of_sales(book: Book) -> Book:
     return book if len(kept) == len(book.rules) else replace(book, rules=kept)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def of_rules(book: Book, ids: tuple[str, ...]) -> Book:
     """The book with these of its rules alone."""
     return replace(book, rules=tuple(rule for rule in book.rules if rule.id in ids))
