@@ -32,7 +32,7 @@ from loyalty_conformance.protocol import (
     Programme,
 )
 
-MISSING = {"reserve", "confirm", "release_voucher"}  # Setia has no voucher codes
+REWARD = "suite"  # what the suite's codes are for: it is handed over
 KINDS = {
     "spend": "points.spent",
     "void": "event.voided",
@@ -56,6 +56,7 @@ class Shop:
     key: str
     programme: Programme
     members: dict[str, str] = field(default_factory=dict)  # Setia's id by the suite's name
+    holds: dict[str, str] = field(default_factory=dict)  # Setia's id of what each cart set aside
 
 
 class Adapter:
@@ -68,8 +69,8 @@ class Adapter:
         self._phones = itertools.count(81_100_000_000)
 
     def capabilities(self) -> set[str]:
-        """All but vouchers."""
-        return set(FEATURES) - MISSING
+        """All of them."""
+        return set(FEATURES)
 
     def new_shop(self, programme: Programme, at: datetime) -> Shop:
         """A sandbox of its own. Its rules are in force from now, which is before `at`."""
@@ -77,6 +78,12 @@ class Adapter:
         self._setia("program", "create", "Suite", slug, "--email", f"{slug}@suite.test", "--json")
         self._publish(slug, programme)
         scopes = [word for scope in ("earn", "spend", "read", "admin") for word in ("--scope", scope)]
+        for voucher in programme.vouchers:
+            with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+                file.write(voucher.code)
+                file.flush()
+                much = "--codes", file.name, "--uses", str(voucher.uses)
+                self._setia("vouchers", "create-batch", REWARD, *much, "--program", slug)
         key = self._setia("keys", "create", SOURCE, "--program", slug, "--source", SOURCE, *scopes)
         return Shop(slug, key.strip(), programme)
 
@@ -88,6 +95,8 @@ class Adapter:
             return Outcome("done")
         if kind == "join":
             return self._join(shop, event)
+        if kind in ("reserve", "confirm", "release_voucher"):
+            return self._voucher(shop, event)
         path, body = self._told(shop, event)
         status, said, headers = self._http(shop, "POST", path, body, event["key"])
         if status >= 400:
@@ -136,6 +145,26 @@ class Adapter:
             return Outcome("refused", code=said["code"])
         shop.members[event["member"]] = said["id"]
         return Outcome("done", said["points"], id=said["id"])
+
+    def _voucher(self, shop: Shop, event: Event) -> Outcome:
+        """A code is set aside under its cart's number, used by that hold, or let go. Setia's clock says when."""
+        cart = f"{event['code']}/{event['cart']}"
+        hold = shop.holds.get(cart, event["code"])  # a cart that holds nothing has nothing but the code
+        if event["kind"] == "reserve":
+            path, body = (
+                f"/v1/vouchers/{event['code']}/hold",
+                {"id": cart, "until": event["until"].isoformat()},
+            )
+        elif event["kind"] == "confirm":
+            path, body = f"/v1/vouchers/{hold}/use", {"id": event["id"]}
+        else:
+            path, body = "/v1/events", {"kind": "hold.released", "id": event["id"], "data": {"hold": hold}}
+        status, said, headers = self._http(shop, "POST", path, body, event["key"])
+        if status >= 400:
+            return Outcome("refused", code=said["code"])
+        if event["kind"] == "reserve":
+            shop.holds[cart] = said["id"]
+        return Outcome("done", id=said["id"], repeated=headers.get("Idempotent-Replayed") == "true")
 
     def _told(self, shop: Shop, event: Event) -> tuple[str, dict[str, Any]]:
         """The address and body for an event."""
@@ -232,6 +261,8 @@ def rules(programme: Programme) -> dict[str, Any]:
             "grace": f"{programme.grace_days} days",
         },
     }
+    if programme.vouchers:
+        document["rewards"] = [{"reward": REWARD, "name": "Suite"}]
     if programme.tiers:
         document["tiers"] = [
             {

@@ -1,5 +1,6 @@
 """The catalogue in the console: forms and texts say the same, nothing else of the text changes, and who must agree."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from django.http import QueryDict
 from django.test import Client
 
 from setia.console import catalogue_form as forms
+from setia.console import suggestions
 from setia.insights.backtest import files
 from setia.insights.backtest.run import run
 from setia.programs import document, editing
@@ -175,17 +177,64 @@ def test_every_example_of_the_guide_can_be_published():
     assert [each.message("en") for each in checked.problems] == [] and len(rules.rewards(checked.book)) == 5
 
 
-PLAIN = """
-program: Senja
+EMPTY = """
+program: Baru
 assets: {points: {expire: 12 months}}
 rules:
   - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
 """
+LINK = re.compile(r'href="(/console/(?:hadiah|kartu-cap)/baru\?contoh=[\w.]+)"')
 
 
-@pytest.mark.parametrize("which", list(forms.SUGGESTIONS))
-def test_each_suggestion_can_be_published_as_it_is(which):
-    shop = found_shop(PLAIN)
-    said = owner(shop).post("/console/hadiah/baru", filled(forms.SUGGESTIONS[which]))
-    assert said.status_code == 302 and said["Location"] == "/console/hadiah"
-    assert len(rules.rewards(live(shop))) == 1
+@pytest.mark.parametrize("trade", suggestions.TRADES)
+def test_an_empty_catalogue_suggests_three_rewards_that_can_be_saved_as_they_are(trade):
+    shop = found_shop(EMPTY)
+    client = owner(shop)
+    found = LINK.findall(client.get("/console/hadiah", {"usaha": trade}).content.decode())
+    assert len(set(found)) == 3 and all(f"={trade}." in link for link in found)
+    for link in found:
+        assert client.get(link).status_code == 200
+        form = suggestions.reward(shop.programme, live(shop), link.partition("=")[2])
+        assert client.post("/console/hadiah/baru", filled(form)).status_code == 302
+    listed = rules.rewards(live(shop)).values()
+    assert len(listed) == 3
+    for each in listed:
+        assert each.price[0] == "points" and each.label["id"] != each.label["en"]
+        assert (
+            each.cost
+            <= each.price[1] * shop.programme.point_value
+            < each.cost + 5 * shop.programme.point_value
+        )
+    page = client.get("/console/hadiah").content.decode()
+    assert (
+        not LINK.findall(page) and len(LINK.findall(client.get("/console/hadiah/baru").content.decode())) == 3
+    )
+
+
+def test_suggestions_say_how_many_visits_they_take():
+    shop = found_shop(EMPTY)
+    shop.member(RANI, NOON - timedelta(days=90))
+    buy(shop, "A", 60_000, at=NOON - timedelta(days=1))
+    page = owner(shop).get("/console/hadiah").content.decode()
+    assert "costs you Rp9,000 · 180 points · ± 3 visits" in page
+
+
+def test_stamp_cards_have_presets_that_can_be_saved_as_they_are():
+    shop = found_shop(EMPTY)
+    client = owner(shop)
+    found = LINK.findall(client.get("/console/kartu-cap").content.decode())
+    assert len(found) == 3
+    for link in found:
+        assert client.get(link).status_code == 200
+        said = client.post("/console/kartu-cap/baru", filled(suggestions.card(link.partition("=")[2])))
+        assert said.status_code == 302
+    cards = rules.stamp_cards(live(shop))
+    assert sorted((card.full, card.head_start) for card in cards.values()) == [(5, 0), (9, 0), (10, 2)]
+    assert not LINK.findall(client.get("/console/kartu-cap").content.decode())
+
+
+def test_an_unknown_example_is_an_empty_form():
+    shop = found_shop(EMPTY)
+    assert suggestions.reward(shop.programme, live(shop), "cafe.gold") == forms.RewardForm()
+    assert suggestions.card("gold") == forms.CardForm()
+    assert owner(shop).get("/console/hadiah/baru?contoh=x&usaha=y").status_code == 200

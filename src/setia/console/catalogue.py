@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from setia.catalog import service as catalog
 from setia.console import catalogue_form as forms
+from setia.console import suggestions
 from setia.console.builder import slug, whole
 from setia.console.views import _show, allowed, attention
 from setia.engine import sentences
@@ -31,7 +32,6 @@ from setia.tenancy.types import Programme
 from setia.web import pages
 
 NEW = "baru"
-FIRST = 4  # visits to a first reward, which a suggestion is priced for
 FAR = 5  # visits to the nearest reward: beyond that most members never redeem anything
 SUGGESTED = 200
 SAVED = "published"  # of the session: the version that a form just put in force
@@ -115,23 +115,41 @@ def _list_page(
     still: dict[str, int] = {}
     for (name, _), count in rewards.open_vouchers(programme).items():
         still[name] = still.get(name, 0) + count
-    shown = [_shown(programme, book, each, median, still.get(each.name, 0), lang) for each in found]
+    left = rewards.stock(programme, found)
+    shown = [
+        _shown(programme, book, each, median, left.get(each.name), still.get(each.name, 0), lang)
+        for each in found
+    ]
     near = [each["visits"] for each in shown if each["visits"] is not None and each["offered"]]
     values: dict[str, Any] = {
         "rewards": shown,
         "too_far": min(near) if near and min(near) > FAR else None,
         "most": FAR,
-        "suggestions": list(forms.SUGGESTIONS),
         "attention": attention(programme, lang),
         "problems": problems,
+        **({} if found else _ideas(request, programme, book)),
     }
     if wrong:
         values["wrong"] = _wrong(request, wrong)
     return _list(request, "catalogue", programme, values, status=422 if problems or wrong else 200)
 
 
+def _ideas(request: HttpRequest, programme: Programme, book: Book) -> dict[str, Any]:
+    """What a shop of the sort that is chosen might begin with."""
+    trade = request.GET.get("usaha", "")
+    trade = trade if trade in suggestions.TRADES else suggestions.TRADES[0]
+    listed = suggestions.ideas(programme, book, trade, pages.lang(request))
+    return {"ideas": listed, "trade": trade, "trades": suggestions.TRADES}
+
+
 def _shown(
-    programme: Programme, book: Book, each: Reward, median: Mapping[str, int], still: int, lang: str
+    programme: Programme,
+    book: Book,
+    each: Reward,
+    median: Mapping[str, int],
+    left: int | None,
+    still: int,
+    lang: str,
 ) -> dict[str, Any]:
     return {
         "reward": each,
@@ -142,7 +160,7 @@ def _shown(
         "price": words.price(book, each, lang),
         "is_priced": bool(each.price),
         "membership": words.membership(book, each, lang),
-        "left": rewards.stock_left(programme, each),
+        "left": left,
         "offered": each.rule in book.by_id,
         "visits": rewards.visits_to(each.price, median),
         "still": still,
@@ -160,7 +178,8 @@ def reward(request: HttpRequest, programme: Programme, name: str) -> HttpRespons
     place = _place(items, name)
     old = {} if place is None else items[place]
     if request.method == "GET":
-        form = forms.shown_reward(old) if old else _suggested(programme, request.GET.get("contoh", ""))
+        example = suggestions.reward(programme, _book(programme), request.GET.get("contoh", ""))
+        form = forms.shown_reward(old) if old else example
         return _reward_page(request, programme, name, form)
     form = forms.posted_reward(request.POST)
     if old:
@@ -181,15 +200,6 @@ def reward(request: HttpRequest, programme: Programme, name: str) -> HttpRespons
         return _publish(request, programme, changed, reverse("console:rewards"))
     except Refusal as refusal:
         return _reward_page(request, programme, name, form, wrong=refusal)
-
-
-def _suggested(programme: Programme, which: str) -> forms.RewardForm:
-    """A new reward's form: empty, or one of the suggestions at a price that a few visits reach."""
-    form = forms.SUGGESTIONS.get(which)
-    if form is None:
-        return forms.RewardForm()
-    brings = rewards.median_visit(programme, ["points"])["points"]
-    return replace(form, units=str(brings * FIRST)) if brings else form
 
 
 def _place(items: Sequence[Mapping[str, Any]], name: str) -> int | None:
@@ -232,6 +242,8 @@ def _reward_page(
         "skus": catalog.some(programme.id, SUGGESTED),
         "partners": [(each.name, each.label[lang]) for each in rules.partners_of(book).values()],
         "needs_second": programs.needs_approval(programme, book.document),
+        **(_ideas(request, programme, book) if name == NEW and request.method == "GET" else {}),
+        "looks_for_ideas": "usaha" in request.GET,
     }
     if wrong:
         values["wrong"] = _wrong(request, wrong)
@@ -300,7 +312,8 @@ def cards(request: HttpRequest, programme: Programme) -> HttpResponse:
         }
         for card in rules.stamp_cards(book).values()
     ]
-    return _list(request, "cards", programme, {"cards": shown})
+    ideas = [] if shown else suggestions.card_ideas(lang)
+    return _list(request, "cards", programme, {"cards": shown, "ideas": ideas})
 
 
 @require_http_methods(["GET", "POST"])
@@ -313,7 +326,8 @@ def card(request: HttpRequest, programme: Programme, name: str) -> HttpResponse:
         raise NotFound("card", name[:48])
     old = known.get(name, {})
     if request.method == "GET":
-        return _card_page(request, programme, name, forms.shown_card(name, old) if old else forms.CardForm())
+        example = suggestions.card(request.GET.get("contoh", ""))
+        return _card_page(request, programme, name, forms.shown_card(name, old) if old else example)
     form = forms.posted_card(request.POST)
     if old:
         form = replace(form, name=name, other_for=forms.shown_card(name, old).other_for)
@@ -379,6 +393,7 @@ def _card_page(
         "rewards": [(each.name, each.label[lang]) for each in rules.rewards(book).values()],
         "marks": [place < filled for place in range(size)],
         "needs_second": programs.needs_approval(programme, book.document),
+        "ideas": suggestions.card_ideas(lang) if name == NEW and request.method == "GET" else [],
     }
     if wrong:
         values["wrong"] = _wrong(request, wrong)

@@ -61,30 +61,6 @@ class RewardForm:
     other_limit: bool = False
 
 
-# For a catalogue with nothing in it: what most shops begin with.
-SUGGESTIONS = {
-    "kopi": RewardForm(name_id="Kopi gratis", name_en="Free coffee", units="40", cost="8000"),
-    "potongan": RewardForm(
-        name_id="Potongan Rp10.000",
-        name_en="Rp10,000 off",
-        kind="discount",
-        units="40",
-        cost="10000",
-        use="amount",
-        number="10000",
-        minimum="50000",
-    ),
-    "ongkir": RewardForm(
-        name_id="Gratis ongkir",
-        name_en="Free shipping",
-        kind="shipping",
-        units="40",
-        use="benefit",
-        benefit="free_shipping",
-    ),
-}
-
-
 def posted_reward(data: Any) -> RewardForm:
     """The form as it was sent."""
     plain: dict[str, Any] = {name: str(data.get(name, "")).strip() for name in _REWARD if name in data}

@@ -159,10 +159,11 @@ def attention(programme: Programme, lang: str) -> list[dict[str, Any]]:
         for each in rewards.catalogue(programme)
         if not any(part.code == "reward_over" and part.values["date"] < today for part in each.parts)
     ]
+    left = rewards.stock(programme, offered)
     found = [
-        {"reward": each, "label": each.label[lang], "left": left}
+        {"reward": each, "label": each.label[lang], "left": left[each.name]}
         for each in offered
-        if each.stock is not None and (left := rewards.stock_left(programme, each) or 0) * LOW <= each.stock
+        if each.stock is not None and left[each.name] * LOW <= each.stock
     ]
     return sorted(found, key=lambda each: each["left"])
 

@@ -21,7 +21,7 @@ from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.web import pages
 
-FIELDS = ("reward", "name", "kind", "count", "uses", "from", "until", "note", "codes")
+FIELDS = ("reward", "name", "kind", "count", "prefix", "uses", "from", "until", "note", "codes")
 
 
 @require_http_methods(["GET", "POST"])
@@ -58,6 +58,7 @@ def _made(request: HttpRequest, programme: Programme, typed: dict[str, str]) -> 
         _day(programme, "from", typed["from"], 0),
         _day(programme, "until", typed["until"], 1),
         typed["note"],
+        typed["prefix"].strip(),
     )
     given = [line for line in typed["codes"].splitlines() if line.strip()]
     caller = caller_of(request, programme)

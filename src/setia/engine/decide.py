@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from setia.engine.nodes import WHOLE, LineSum, Node, Value, inside
-from setia.engine.vocabulary import PHASES, Balance, Earned, Fold, Often, Shared, Sum, Used
+from setia.engine.vocabulary import PHASES, Balance, Earned, Fold, LookUp, Often, Shared, Sum, Used
 from setia.kit import time
 from setia.kit.refusals import Refusal
 
@@ -260,6 +260,21 @@ def of_sales(book: Book) -> Book:
         if rule.voucher is None and rule.phase != "pay" and (rule.ask is None or rule.ask in IN_ANSWER)
     )
     return book if len(kept) == len(book.rules) else replace(book, rules=kept)
+
+
+@lru_cache(maxsize=256)
+def of_rules(book: Book, ids: tuple[str, ...]) -> Book:
+    """The book with these of its rules alone."""
+    return replace(book, rules=tuple(rule for rule in book.rules if rule.id in ids))
+
+
+def asks_of_member(book: Book, rule: Rule) -> bool:
+    """Whether a rule speaks of who buys: by a fact of their history or of themselves, or a limit for each member."""
+    asked = (*rule.reads, *(name for name, _ in book.counters[rule.id]))
+    folds = [book.folds[name] for name in asked if name in book.folds]
+    return not all(
+        isinstance(fold, Shared) or (isinstance(fold, LookUp) and fold.of == "tenancy") for fold in folds
+    )
 
 
 def _counters(rule: Rule, budgets: Mapping[str, Limit]) -> Iterator[tuple[str, Limit]]:

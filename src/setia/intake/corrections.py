@@ -204,8 +204,8 @@ def gone(sale: Sale, told: Told) -> list[tuple[str, float, int, int, int]]:
 
 
 def chain(sale: Sale) -> list[UUID]:
-    """The event whose entries stand, its corrections, and what a later judgement added."""
-    return [sale.booked_under, *sale.corrections, *sale.rejudged]
+    """The events whose entries stand: the sale's own and its claim's, its corrections, and what a later judgement added."""
+    return [*dict.fromkeys((sale.booked_under, sale.id)), *sale.corrections, *sale.rejudged]
 
 
 def target(case: "Case", sale: Sale) -> list[Effect]:

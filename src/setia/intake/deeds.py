@@ -125,12 +125,14 @@ def _open_hold(case: "Case", found: list[Standing]) -> Standing:
 
 
 def _capture(case: "Case", found: list[Standing]) -> list[Effect]:
-    """The held points are spent, all or some; the rest can be spent again. Refuses a hold that ran out."""
+    """The held points are spent, all or some; the rest can be spent again. Refuses a hold that ran out, and a code's."""
     held = _open_hold(case, found)
     assert case.target is not None
     if time.parse(case.target.payload["until"]) <= case.at:
         raise Refusal("hold_over", param="data.hold", value=case.told.corrects)
     amount = case.told.amount or held.amount
+    if held.verb == "ask":
+        raise Refusal("hold_presented", status=422, param="data.hold", value=case.told.corrects)
     if amount > held.amount:
         raise Refusal("insufficient", have=held.amount, need=amount)
     case.told.amount, case.told.order = amount, case.target.order_ref
@@ -175,9 +177,9 @@ def _freed(case: "Case", held: Standing, pieces: list[tuple[LotKey, int]]) -> li
 
 
 def _release(case: "Case", found: list[Standing]) -> list[Effect]:
-    """The held points can be spent again, with the dates they had."""
+    """The held points can be spent again, with the dates they had; a code that was set aside is free."""
     held = _open_hold(case, found)
-    return _freed(case, held, held.pieces)
+    return _freed(case, held, held.pieces) + undo.offers(found)
 
 
 # Moving on

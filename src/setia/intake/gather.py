@@ -655,7 +655,7 @@ def carried(
         "channel": told.channel,
         "outlet": told.outlet or "",
         "net": told.net,
-        "gross": told.net,
+        "gross": told.net if told.gross is None else told.gross,
         "total": told.total,
         "visits": told.visits,
         "items": sum(line["items"] for line in lines),

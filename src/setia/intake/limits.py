@@ -11,6 +11,7 @@ from django.db import connection
 
 from setia.engine.decide import Book
 from setia.engine.vocabulary import Shared
+from setia.intake import vouchers
 from setia.kit import ids
 from setia.programs import service as programs
 
@@ -27,9 +28,11 @@ GROUP BY e.member_id, CASE %(every)s WHEN 'ever' THEN NULL
 HAVING bool_and(v.at_most IS NOT NULL)
   AND {given} > max(v.at_most) LIMIT 20"""
 _GIVES = "e.verb IN ('give', 'ask') AND e.reverses_event_id IS NULL"
+_UNDOES = "u.reverses_event_id = e.event_id AND u.reverses_n = e.n"
 _STANDS = f"""{_GIVES} AND e.amount > (SELECT coalesce(sum(u.wanted), 0) FROM journal_entry u WHERE u.program_id = e.program_id
-  AND u.member_id = e.member_id AND u.rule = e.rule AND u.counts_at = e.counts_at
-  AND u.reverses_event_id = e.event_id AND u.reverses_n = e.n)"""
+  AND u.member_id = e.member_id AND u.rule = e.rule AND u.counts_at = e.counts_at AND {_UNDOES})
+  AND NOT (e.member_id = e.program_id AND EXISTS (SELECT FROM intake_event c JOIN journal_entry u ON u.event_id = c.id
+    AND u.member_id <> e.member_id AND {_UNDOES} WHERE c.corrects_id = e.event_id))"""
 _GIVEN = {
     "units": f"sum(CASE WHEN {_GIVES} THEN e.amount ELSE -e.amount END)",
     "times": f"count(*) FILTER (WHERE {_STANDS})",
@@ -47,9 +50,11 @@ _COUNTED = """SELECT %(name{n})s AS name, {place} AS place, {period}::date AS pe
   WHERE e.program_id = %(program)s AND e.rule = ANY(%(rules{n})s) AND e.verb IN ('give', 'take', 'ask')
     AND coalesce(nullif(e.rule_version, 0), (e.reason ->> 'version')::int) = %(version{n})s GROUP BY 2, 3"""
 
-# How often the codes of batches were used: each use is an entry that names its code.
+# How often the codes of batches were used, and are set aside: each is an entry that names its code.
 _CODES = f"""SELECT 'code.' || (e.reason ->> 'code'), '', '0001-01-01'::date, count(*) FILTER (WHERE {_STANDS})
-  FROM journal_entry e WHERE e.program_id = %(program)s AND e.verb = 'ask' AND e.reason ? 'code' GROUP BY 1"""
+  FROM journal_entry e WHERE e.program_id = %(program)s AND e.verb = 'ask' AND e.reason ? 'code' GROUP BY 1
+  UNION ALL SELECT 'hold.' || (e.reason ->> 'code'), '', '0001-01-01'::date, count(*) FILTER (WHERE {_STANDS})
+  FROM journal_entry e WHERE e.program_id = %(program)s AND e.rule = '{vouchers.SET_ASIDE}' AND e.reason ? 'code' GROUP BY 1"""
 
 # What is owed in rupiah, on gift cards and as store credit.
 _FLOAT = """SELECT 'float', '', '0001-01-01'::date, sum(b.amount)::bigint FROM journal_balance b

@@ -342,7 +342,7 @@ def _differences(
         case.book.version, payload, kept,
     )  # fmt: skip
     was = tuple(getattr(row, name) for name in _EVENT)
-    beside = (case.known.named, programme.id)
+    beside = (case.known.named or programme.id, programme.id)
     entries = [(*entry[:-1], reason, *beside) for entry, reason in zip(plan.entries, reasons, strict=True)]
     postings = [(*posting, programme.id) for posting in postings]
     lots = [(*lot, programme.id) for lot in plan.lots]

@@ -403,7 +403,7 @@ def _claim(case: Case, sale: Sale) -> None:
         raise Refusal("already_returned", param="order_id", value=told.corrects)
     if sale.member_id:
         raise Refusal("already_claimed", param="order_id", value=told.corrects)
-    told.net, told.total, told.visits = sale.net, sale.total, sale.visits
+    told.net, told.total, told.visits, told.gross = sale.net, sale.total, sale.visits, sale.gross
     told.outlet, told.channel, told.lines = sale.outlet, sale.channel, sale.lines
     case.at = case.counts_at = sale.at
     case.book = _book(case)
@@ -411,16 +411,22 @@ def _claim(case: Case, sale: Sale) -> None:
 
 def _read_accounts(case: Case) -> None:
     """What stands of what the event corrects, and the accounts of all it touches, its first holder's first."""
-    deed, known = DEEDS.get(case.told.kind), case.known
+    deed, known, program = DEEDS.get(case.told.kind), case.known, case.caller.programme.id
     found, first, second = known.deed, known.member, case.second
-    if found is None or first is None:
+    if found is None:
         return
     if deed and deed.standing:
         case.standing = found.stood.of(deed.standing(case))
-        for entry, purse in zip(
-            case.standing, pools.purses(case.standing, _tied(case), known.names), strict=True
-        ):
+    nobodys = [entry for entry in case.standing if entry.member == program]
+    if first is None:
+        case.standing = nobodys  # what others paid for it stays theirs to take back
+        return
+    if case.standing:
+        whose = pools.purses(case.standing, _tied(case), known.names)
+        for entry, purse in zip(case.standing, whose, strict=True):
             entry.holder = purse
+        for entry in nobodys:  # before the sale was claimed
+            entry.holder = first
     others = (second.survivor, second.pool) if second else ()
     for holder in dict.fromkeys((first, known.pool, *others, *(entry.holder for entry in case.standing))):
         if row := found.holders.get(holder) if holder else None:
@@ -502,39 +508,44 @@ def _resolved(case: Case) -> None:
         raise Refusal("is_pool", status=422, param="member")
     if case.second and case.second.is_pool and told.kind != POOL_JOINED:
         raise Refusal("is_pool", status=422, param="data.absorbed" if told.kind == MERGED else "data.to")
-    if told.member is None and told.kind not in (MADE, RETURNED, VOIDED):
+    if told.member is None and told.kind not in _OF_NOBODY and not told.presented:
         raise Refusal("missing", status=422, param="member")
+
+
+_OF_NOBODY = (MADE, RETURNED, VOIDED, CAPTURED, RELEASED, LAPSED)  # kinds that may name no member
 
 
 def _decided(case: Case) -> Plan:
     """The consequences, as rows."""
     told, kind = case.told, programs.kind(case.told.kind)
     deed = DEEDS.get(told.kind)
-    account = case.known.account
+    account, book = case.known.account, vouchers.judging(case)
     if not deed:
         case.facts = gather.facts(told, case.at, case.book, case.known)
         vouchers.usable(case)
-        if account is None:
+        if account is None and not told.presented:
             offers.only_for_members(told)
         elif told.applied:
-            offers.take_off(told, case.book, case.facts)
-    if account is None:  # a sale nobody claimed: kept, earns nothing
+            offers.take_off(told, book, case.facts)
+    if account is None and not (told.presented or case.standing):  # nobody's: kept, and earns nothing
         return Plan()
     if deed:
         pools.permitted(case, deed.is_spending)
         effects = deed.decide(case, case.standing)
         if case.known.taken is not None and not case.known.taken:  # 0.1.0 took back from the first entry on
             effects.sort(key=lambda effect: effect.reverses[1] if effect.reverses else 1 << 15)
-    elif kind and kind.decide:
+    elif account and kind and kind.decide:
         if not case.is_again:
             account.lots = journal.lots(account.holder) if kind.needs_lots else []
         case.facts["lots"] = account.lots
         effects = list(kind.decide(case.book, case.facts))
     else:
-        effects = decide(case.book, MADE if told.kind == CLAIMED else told.kind, case.facts)
+        effects = decide(book, MADE if told.kind == CLAIMED else told.kind, case.facts)
         effects += vouchers.used(case, effects)
-    accounts = case.accounts or {account.holder: account}
-    return ledger.plan(case.caller.programme.id, accounts, case.event_id, case.at, case.book.version, effects)
+    program = case.caller.programme.id
+    first = account or Account(program)  # what an event of nobody's asks for is the programme's
+    accounts = case.accounts or {first.holder: first}
+    return ledger.plan(program, accounts, case.event_id, case.at, case.book.version, effects)
 
 
 def after_return(more: Callable[["Case", list[Effect]], list[Effect]]) -> None:
@@ -608,9 +619,9 @@ _EVENT = """event AS (INSERT INTO intake_event (id, program_id, kind, source, ex
   at, counts_at, received_at, net, total, visits, rule_version, actor, body_hash, payload, facts, other_id, order_ref)
   SELECT $1::uuid, $2::uuid, $7::text, $8::text, $9::text, $24::uuid, $10::uuid, $11::uuid, $5::timestamptz,
     $12::timestamptz, $13::timestamptz, $14::bigint, $15::bigint, $16::smallint, $17::int, $18::text,
-    decode($19::text, 'hex'), $6::jsonb -> 'payload', $6::jsonb -> 'facts', $22::uuid, $23::text{source})"""
+    decode($19::text, 'hex'), $6::jsonb -> 'payload', $6::jsonb -> 'facts', $22::uuid, $23::text FROM head)"""
 _KEY = """key AS (INSERT INTO intake_key (program_id, credential, key, body_hash, event_id)
-  SELECT $2::uuid, $20::text, $21::text, decode($19::text, 'hex'), $1::uuid{source})"""
+  SELECT $2::uuid, $20::text, $21::text, decode($19::text, 'hex'), $1::uuid FROM head)"""
 _ORDER = ("others", "entries", "postings", "lots", "draws", "gained", "lost", "promises", "codes", "shared")
 
 
@@ -666,13 +677,9 @@ def _b(value: Any) -> bytes | None:
 
 @cache
 def _statement(parts: tuple[str, ...], with_holder: bool) -> str:
-    source = " FROM head" if with_holder else " FROM (SELECT $3::uuid, $4::bigint) nobody"
-    head = sql.HEAD_OF_MANY if "others" in parts else sql.HEAD
-    pieces = [head] if with_holder else []
-    pieces += [_EVENT.replace("{source}", source), _KEY.replace("{source}", source)]
-    pieces += [sql.PARTS[name] for name in parts]
-    count = "SELECT count(*) FROM head" if with_holder else "SELECT 1"
-    return "WITH " + ",\n".join(pieces) + "\n" + count
+    head = sql.HEAD_OF_MANY if "others" in parts else sql.HEAD if with_holder else sql.HEAD_OF_NOBODY
+    pieces = [head, _EVENT, _KEY, *(sql.PARTS[name] for name in parts)]
+    return "WITH " + ",\n".join(pieces) + "\nSELECT count(*) FROM head"
 
 
 def other_of(case: Case) -> UUID | None:

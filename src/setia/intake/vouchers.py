@@ -6,17 +6,16 @@ may use is counted, and neither can be used twice: the unit's lot and the counte
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from setia.engine.decide import IN_ANSWER, Effect
-from setia.engine.vocabulary import RETURNED, VOIDED
+from setia.engine.decide import BENEFIT, IN_ANSWER, Book, Effect, asks_of_member, of_rules
 from setia.intake.types import Presented, Told, Written
 from setia.journal import rules as ledger
 from setia.journal import shared, sql
 from setia.journal.types import Lot, Plan
-from setia.kit import ids
+from setia.kit import ids, time
 from setia.kit.refusals import Refusal
 from setia.tenancy.types import Caller
 
@@ -86,6 +85,11 @@ def rules_of(told: Told) -> tuple[str, ...]:
     return tuple(f"voucher.{each.reward}" for each in told.presented)
 
 
+def judging(case: "Case") -> Book:
+    """The book that judges an event. Rules speak to members: of an event of nobody's, only those of what was presented."""
+    return case.book if case.known.member else of_rules(case.book, rules_of(case.told))
+
+
 def usable(case: "Case") -> None:
     """Refuses `voucher_of_another`, `voucher_needs_member`, what `unit` does, and codes that can't be used now."""
     told = case.told
@@ -93,7 +97,8 @@ def usable(case: "Case") -> None:
         try:
             if each.no:
                 raise each.no
-            if case.known.member is None:
+            rule = case.book.by_id.get(f"voucher.{each.reward}")
+            if case.known.member is None and rule and asks_of_member(case.book, rule):
                 raise Refusal("voucher_needs_member", status=422, param="member")
             if each.holder and each.holder != case.known.member:
                 raise Refusal("voucher_of_another", param="member")
@@ -148,6 +153,14 @@ def take(case: "Case", presented: Presented) -> Effect:
 
 # Codes that whoever has them may use: how often, as a counter
 
+SET_ASIDE = "code.held"  # the rule of the entry that keeps one aside until its hold ends
+
+
+def set_aside(presented: Presented, until: datetime) -> Effect:
+    """A code is used for as long as a hold lasts: nothing is taken, since nobody holds it."""
+    inputs = {"until": time.iso(until), "code": str(presented.code)}
+    return Effect("ask", f"{BENEFIT}/{presented.reward}", 1, 1, SET_ASIDE, -1, None, inputs, BENEFIT)
+
 
 def counts(case: "Case") -> bool:
     """Whether an event may use such a code, or give one back."""
@@ -157,33 +170,43 @@ def counts(case: "Case") -> bool:
 
 
 def counted(case: "Case", plan: Plan) -> list[dict[str, Any]]:
-    """What an event changes of how often codes were used: once more each, or less when all that they did is undone."""
-    if case.told.kind in (RETURNED, VOIDED) and case.target:
-        gone = {row[2] for row in plan.entries if row[4] == "ask" and row[11]}
-        before = read(case.target.payload.get("vouchers", ()))
-        return _rows((each for each in before if f"voucher.{each.reward}" in gone), -1)
-    worked = {row[2] for row in plan.entries if row[4] == "ask" and row[6] and not row[11]}
-    return _rows((each for each in case.told.presented if f"voucher.{each.reward}" in worked), 1)
+    """What an event changes of how often codes were used: once more each, or less when all that they did is undone.
+
+    One that is set aside is used as long as it is, and counted as such beside.
+    """
+    asks = [row for row in plan.entries if row[4] == "ask" and row[6]]
+    back = {row[2] for row in asks if row[11]}
+    done = {row[2] for row in asks if not row[11]}
+    if case.target and case.target.payload.get("vouchers"):
+        return _rows(_among(read(case.target.payload["vouchers"]), back), -1, SET_ASIDE in back)
+    return _rows(_among(case.told.presented, done), 1, SET_ASIDE in done)
 
 
-def _rows(presented: Iterable[Presented], change: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": counter(each.code),
-            "place": "",
-            "period": EVER,
-            "slice": 0,
-            "used": change,
-            "most": each.uses if change > 0 else shared.NO_MOST,
-        }
-        for each in sorted(presented, key=lambda each: str(each.code))
-        if each.code
-    ]
+def _among(presented: Iterable[Presented], rules: set[str]) -> list[Presented]:
+    return [each for each in presented if f"voucher.{each.reward}" in rules or SET_ASIDE in rules]
+
+
+def _rows(presented: Iterable[Presented], change: int, is_hold: bool) -> list[dict[str, Any]]:
+    found = []
+    for each in sorted(presented, key=lambda each: str(each.code)):
+        if each.code:
+            found.append(_row(counter(each.code), change, each.uses if change > 0 else shared.NO_MOST))
+            found += [_row(aside(each.code), change, shared.NO_MOST)] if is_hold else []
+    return found
+
+
+def _row(name: str, change: int, most: int) -> dict[str, Any]:
+    return {"name": name, "place": "", "period": EVER, "slice": 0, "used": change, "most": most}
 
 
 def counter(code: UUID) -> str:
     """What the counter of a code's uses is called."""
     return f"code.{code}"
+
+
+def aside(code: UUID) -> str:
+    """What the counter of those of its uses is called that only set it aside."""
+    return f"hold.{code}"
 
 
 # On record

@@ -26,7 +26,7 @@ class Entry(models.Model):
     event_id = models.UUIDField()
     n = models.SmallIntegerField()
     program = HotProgram()
-    member_id = models.UUIDField()
+    member_id = models.UUIDField()  # whom its event names; the programme where it names nobody
     rule_version = models.IntegerField(help_text="0 for built-in rules")
     rule = models.CharField(max_length=64)
     round = models.SmallIntegerField()

@@ -167,12 +167,15 @@ held AS (SELECT id, version FROM journal_holder WHERE id IN (SELECT id FROM want
 head AS (UPDATE journal_holder SET version = version + 1 WHERE id = $3::uuid AND version = $4::bigint
   AND (SELECT count(*) FROM held JOIN wanted USING (id, version)) = (SELECT count(*) FROM wanted) RETURNING id)"""
 
+# Nobody's account is touched, so that nothing is held.
+HEAD_OF_NOBODY = "head AS (SELECT $3::uuid AS id, $4::bigint AS version)"
+
 # PostgreSQL checks the row that an INSERT proposes before it sees the conflict that makes it an UPDATE: so what a slice
 # gives that corrections had brought below zero is proposed beyond any most, and held to its own in the UPDATE.
 PARTS = {
     "entries": """entries AS (INSERT INTO journal_entry (event_id, n, program_id, member_id, rule_version, rule, round,
   verb, asset, amount, wanted, balance_after, at, counts_at, reverses_event_id, reverses_n, reason)
-  SELECT $1::uuid, e.n, $2::uuid, $24::uuid, e.version, e.rule, e.round, e.verb, e.asset, e.amount, e.wanted, e.after,
+  SELECT $1::uuid, e.n, $2::uuid, coalesce($24::uuid, $2::uuid), e.version, e.rule, e.round, e.verb, e.asset, e.amount, e.wanted, e.after,
     $5::timestamptz, coalesce(e.counts_at, $5::timestamptz), e.reverses, e.reverses_n, e.reason
   FROM head, jsonb_to_recordset($6::jsonb -> 'entries') AS e(n smallint, version int, rule text, round smallint,
     verb text, asset text, amount bigint, wanted bigint, after bigint, counts_at timestamptz, reverses uuid,

@@ -79,6 +79,31 @@ def read(text: str) -> str:
     return code
 
 
+MOST_PREFIX = 8  # letters and digits before a code, such as a campaign's word
+_PREFIX = re.compile(rf"[A-Z0-9]{{2,{MOST_PREFIX}}}")
+
+
+def prefix(text: str) -> str:
+    """A word that stands before codes: 2 to 8 letters and digits. Refuses `bad_prefix`."""
+    word = text.strip().upper().rstrip("-")
+    if not _PREFIX.fullmatch(word):
+        raise Refusal("bad_prefix", status=422, param="prefix", value=text.strip()[:40])
+    return word
+
+
+def prefixed(text: str) -> str:
+    """A code with its word before it, as somebody typed both. Refuses `code_typo` for what no such code can be."""
+    word = _plain(text)
+    head, tail = word[:-LENGTH], word[-LENGTH:]
+    if not _PREFIX.fullmatch(head):
+        raise Refusal("code_typo", status=422, param="code")
+    return head + read(tail)
+
+
+def _plain(text: str) -> str:
+    return text.strip().upper().replace("-", "").replace(" ", "")
+
+
 _OWN = re.compile(r"[A-Z0-9]{3,24}")
 
 
@@ -87,14 +112,24 @@ def own(text: str) -> str:
 
     Refuses `bad_own_code` for anything else, and for what could be read as a code with a check.
     """
-    word = text.strip().upper().replace("-", "").replace(" ", "")
+    word = _plain(text)
     forgiven = word.translate(_FORGIVEN)
-    if not _OWN.fullmatch(word) or (len(word) == LENGTH and all(letter in _VALUE for letter in forgiven)):
+    is_like_one = len(word) == LENGTH and all(letter in _VALUE for letter in forgiven)
+    if not _OWN.fullmatch(word) or is_like_one or _is_prefixed(word):
         raise Refusal("bad_own_code", status=422, param="code", value=text.strip()[:40])
     return word
 
 
+def _is_prefixed(word: str) -> bool:
+    try:
+        return bool(prefixed(word))
+    except Refusal:
+        return False
+
+
 def shown(code: str) -> str:
     """A code as people read it."""
+    if _is_prefixed(code):
+        return f"{code[:-LENGTH]}-{shown(code[-LENGTH:])}"
     is_own = len(code) != LENGTH or any(letter not in _VALUE for letter in code)
     return code if is_own else f"{code[:4]}-{code[4:8]}-{code[8:]}"

@@ -1,13 +1,13 @@
 """`setia vouchers`: batches of codes, made, printed, looked up and blocked at a terminal."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from setia.kit import texts, time
-from setia.kit.refusals import NotFound, Refusal
+from setia.kit.refusals import Refusal
 from setia.project.cli import Data, Json, Slug, _programme, app, command, lang, note, out
 
 vouchers = typer.Typer(no_args_is_help=True, help="Codes of vouchers, in batches.")
@@ -33,6 +33,8 @@ def create_batch(
     ] = None,
     kind: Annotated[str, typer.Option(help="unique, shared or personal.")] = "",
     uses: Annotated[int, typer.Option(help="How often each code can be used in all.")] = 1,
+    prefix: Annotated[str, typer.Option(help="A word before each code by chance, such as KOPI.")] = "",
+    since: Annotated[str, typer.Option("--from", help="The first day they are good.")] = "",
     until: Annotated[str, typer.Option(help="The last day they are good, such as 2026-12-31.")] = "",
     slug: Slug = None,
     data: Data = None,
@@ -46,9 +48,11 @@ def create_batch(
     from setia.rewards.api import shown
 
     caller = _caller(slug)
-    ends = _end(until, caller.programme.zone)
+    starts, ends = (_day(caller.programme, *each) for each in (("from", since, 0), ("until", until, 1)))
+    if own and count:
+        raise typer.BadParameter("--count | --codes")
     kind = kind or (codes.SHARED if own else codes.UNIQUE)
-    wish = codes.Wish(reward, name or reward, kind, count, uses, None, ends)
+    wish = codes.Wish(reward, name or reward, kind, count, uses, starts, ends, prefix=prefix)
     if own:
         made = codes.own_codes(caller, wish, _lines(own))
         for twice in made.twice:
@@ -70,14 +74,14 @@ def _lines(file: Path) -> list[str]:
         raise Refusal("no_file", status=404, param="codes", value=str(file)) from error
 
 
-def _end(text: str, zone: str) -> datetime | None:
+def _day(programme: Any, param: str, text: str, later: int) -> datetime | None:
+    """The beginning of a day, or of the one after it. Refuses `bad_day`."""
     if not text:
         return None
     try:
-        day = datetime.fromisoformat(text[:10])
-    except ValueError as error:
-        raise Refusal("bad_day", status=422, param="until", value=text[:40]) from error
-    return (day + timedelta(days=1)).replace(tzinfo=time.zone(zone))
+        return time.midnight(date.fromisoformat(text) + timedelta(days=later), programme.zone)
+    except (ValueError, OverflowError) as error:
+        raise Refusal("bad_day", status=422, param=param, value=text[:40]) from error
 
 
 @command(vouchers, "get")
@@ -120,14 +124,21 @@ def print_codes(
 
     caller = _caller(slug)
     batch = codes.get(caller.programme, number)
+    as_csv = to.suffix.lower() == ".csv"
+    if to.suffix.lower() not in (".csv", ".pdf"):
+        raise typer.BadParameter(f"{to}: .pdf, .csv")
     rows = codes.each(batch, first, last)
     about = printing.words(caller.programme, batch, codes.rewards(caller.programme).get(batch.reward), lang())
-    if to.suffix.lower() == ".csv":
-        with to.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(printing.csv_of(rows, about))
-    else:
-        to.write_bytes(printing.pdf(rows, caller.programme.merchant, about, layout))
-    codes.exported(caller, batch, "csv" if to.suffix.lower() == ".csv" else layout)
+    made = None if as_csv else printing.pdf(rows, caller.programme.merchant, about, layout)
+    try:
+        if made is None:
+            with to.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(printing.csv_of(rows, about))
+        else:
+            to.write_bytes(made)
+    except OSError as error:
+        raise Refusal("not_written", status=422, param="to", value=str(to)) from error
+    codes.exported(caller, batch, "csv" if as_csv else layout)
     note(str(to))
 
 
@@ -147,8 +158,8 @@ def block(
     from setia.rewards import codes
 
     caller = _caller(slug)
-    if not code and not batch:
-        raise NotFound("code", param="code")
+    if bool(code) == bool(batch):
+        raise typer.BadParameter("CODE | --batch")
     thing = codes.get(caller.programme, batch) if batch else codes.blockable(caller.programme, code)
     (codes.unblock if undo else codes.block)(caller, thing, why)
     note(texts.say("codes.unblocked" if undo else "codes.blocked", lang()))

@@ -16,7 +16,10 @@ from setia.web.api import Call, Route
 
 
 class BatchBody(Body):
-    """A batch: so many codes by chance, or `codes` of the shop's own; for personal ones `CODE, phone`."""
+    """A batch: so many codes by chance, or `codes` of the shop's own; for personal ones `CODE, phone`.
+
+    `prefix` is a word that stands before each code by chance, such as KOPI.
+    """
 
     reward: Name
     name: Name
@@ -27,6 +30,7 @@ class BatchBody(Body):
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     note: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    prefix: Annotated[str, msgspec.Meta(max_length=40)] = ""
 
 
 class BlockBody(Body):
@@ -51,6 +55,7 @@ def make(call: Call) -> tuple[int, Any]:
         body.starts_at,
         body.ends_at,
         body.note,
+        body.prefix,
         f"{call.caller.actor}:{call.key}"[:255] if call.key else "",
     )
     if body.codes:
@@ -107,6 +112,7 @@ def shown(batch: Batch) -> dict[str, Any]:
         "name": batch.name,
         "reward": batch.reward,
         "kind": batch.kind,
+        "prefix": batch.prefix,
         "count": batch.count,
         "done": batch.done,
         "uses": batch.uses,

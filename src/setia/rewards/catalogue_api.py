@@ -39,7 +39,8 @@ def listed(call: Call) -> tuple[int, Any]:
     """The rewards that can be redeemed by the rules in force, with how many are left where there is an end of it."""
     programme = call.caller.programme
     found = service.catalogue(programme)
-    return 200, {"data": [shown(programme, each, service.stock_left(programme, each)) for each in found]}
+    left = service.stock(programme, found)
+    return 200, {"data": [shown(programme, each, left.get(each.name)) for each in found]}
 
 
 def one(call: Call) -> tuple[int, Any]:
@@ -48,7 +49,7 @@ def one(call: Call) -> tuple[int, Any]:
     found = rules.rewards(programs.book(programme.id, programme.now())).get(name)
     if found is None:
         raise NotFound("reward", name[:48])
-    return 200, shown(programme, found, service.stock_left(programme, found))
+    return 200, shown(programme, found, service.stock(programme, [found]).get(name))
 
 
 def choices(call: Call) -> tuple[int, Any]:

@@ -16,16 +16,16 @@ from django.db.models import F, Max
 
 from setia.intake import vouchers
 from setia.intake.types import Presented
-from setia.journal.models import Shared
-from setia.journal.types import AVAILABLE, EXPIRED, HELD, ISSUED, REDEEMED
+from setia.journal.types import AVAILABLE, EXPIRED, ISSUED, REDEEMED
+from setia.journal.types import HELD as ON_HOLD
 from setia.kit import codes as letters
 from setia.kit import ids, phones, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.programs import service as programs
-from setia.rewards import guessing, rules
+from setia.rewards import guessing, rules, states
 from setia.rewards.models import Batch, Code, Voucher
-from setia.rewards.types import VOUCHER, Reward
+from setia.rewards.types import HELD, Reward
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Programme
 
@@ -41,7 +41,7 @@ A_PIECE = (
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a batch is to be. `uses` is how often each of its codes can be used in all."""
+    """What a batch is to be. `uses` is how often each of its codes can be used in all, `prefix` what stands before it."""
 
     reward: str
     name: str
@@ -51,6 +51,7 @@ class Wish:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     note: str = ""
+    prefix: str = ""
     key: str = ""  # what its asker calls it: asked again under the same it is the same batch
 
 
@@ -68,7 +69,8 @@ class Made:
 def make_batch(caller: Caller, wish: Wish) -> Batch:
     """A batch of codes by chance, exactly so many; more than a page may wait for are the worker's.
 
-    Refuses `not_found` for a reward that isn't in force, `bad_batch_count`, `bad_code_uses` and `bad_validity`.
+    Refuses `not_found` for a reward that isn't in force, `bad_batch_count`, `bad_code_uses`, `bad_prefix` and
+    `bad_validity`.
     """
     if before := _before(caller, wish):
         return before
@@ -145,9 +147,8 @@ def _before(caller: Caller, wish: Wish) -> Batch | None:
     if row is None:
         return None
     same = ("reward", "kind", "uses", "starts_at", "ends_at")
-    is_same = row.note == wish.note.strip()[:200] and all(
-        getattr(row, name) == getattr(wish, name) for name in same
-    )
+    is_same = row.note == wish.note.strip()[:200] and row.prefix == _prefix(wish)
+    is_same = is_same and all(getattr(row, name) == getattr(wish, name) for name in same)
     if not is_same or (wish.count and wish.count != row.count):
         raise Refusal("idempotency_mismatch", status=422, param="Idempotency-Key")
     return row
@@ -163,6 +164,7 @@ def _founded(caller: Caller, wish: Wish, count: int) -> Batch:
         raise Refusal("bad_code_uses", status=422, param="uses", most=MOST_USES)
     if wish.starts_at and wish.ends_at and wish.starts_at >= wish.ends_at:
         raise Refusal("bad_validity", status=422, param="ends_at")
+    prefix = _prefix(wish)
     for _ in range(5):  # two people founding at once take successive numbers
         top = Batch.objects.filter(program_id=programme.id).aggregate(top=Max("number"))["top"] or 0
         try:
@@ -174,6 +176,7 @@ def _founded(caller: Caller, wish: Wish, count: int) -> Batch:
                     kind=wish.kind,
                     name=wish.name.strip()[:80] or wish.reward,
                     count=count,
+                    prefix=prefix,
                     uses=wish.uses,
                     starts_at=wish.starts_at,
                     ends_at=wish.ends_at,
@@ -188,6 +191,13 @@ def _founded(caller: Caller, wish: Wish, count: int) -> Batch:
         except IntegrityError:
             continue
     raise Refusal("busy", status=503, retryable=True)
+
+
+def _prefix(wish: Wish) -> str:
+    """What stands before the codes that chance makes; the shop's own words have none."""
+    if wish.prefix and wish.kind != UNIQUE:
+        raise Refusal("bad_prefix", status=422, param="prefix", value=wish.prefix[:40])
+    return letters.prefix(wish.prefix) if wish.prefix else ""
 
 
 def _piece(id: UUID | None = None) -> int:
@@ -219,7 +229,7 @@ def _copy(batch: Batch, many: int) -> None:
     for n, code in enumerate(drawn):
         end = chance[18 * n : 18 * n + 18]  # the id is a UUID of version 7, as `ids.new` makes it
         id = f"{front}7{end[:3]}8{end[3:]}"
-        lines.append(f"{id}\t{about}\t{batch.done + n + 1}\t{code}\t\t\n")
+        lines.append(f"{id}\t{about}\t{batch.done + n + 1}\t{batch.prefix}{code}\t\t\n")
     columns = "id, program_id, batch_id, serial, code, blocked_by, blocked_why"
     into = f"COPY rewards_code ({columns}) FROM STDIN"
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(into) as copy:
@@ -267,20 +277,28 @@ def each(batch: Batch, first: int = 1, last: int | None = None) -> Iterator[tupl
 
 def plain(text: str) -> str:
     """A code as it is kept, however it was typed. Refuses `code_typo`."""
-    try:
-        return letters.read(text)
-    except Refusal:
+    for read in (letters.read, letters.prefixed, letters.own):
         try:
-            return letters.own(text)
+            return read(text)
         except Refusal:
-            raise Refusal("code_typo", status=422, param="code") from None
+            continue
+    raise Refusal("code_typo", status=422, param="code")
+
+
+def unknown(programme: Programme, code: str, param: str) -> Refusal:
+    """That a code as it is kept is none: a typing error where it begins as those of a batch do, and a guess elsewhere."""
+    head = code[: -letters.LENGTH]
+    if head and Batch.objects.filter(program_id=programme.id, prefix=head).exists():
+        return Refusal("code_typo", status=422, param=param)
+    return Refusal("code_unknown", status=404, param=param)
 
 
 def find(programme: Programme, text: str) -> Code:
     """A code of a batch. Refuses `code_typo`, and `code_unknown` alike for what never was and what is another's."""
-    row = Code.objects.select_related("batch").filter(program_id=programme.id, code=plain(text)).first()
+    kept = plain(text)
+    row = Code.objects.select_related("batch").filter(program_id=programme.id, code=kept).first()
     if row is None:
-        raise Refusal("code_unknown", status=404, param="code")
+        raise unknown(programme, kept, "code")
     return row
 
 
@@ -288,28 +306,13 @@ def presented(programme: Programme, given: Sequence[str]) -> dict[str, Presented
     """What codes as they are kept stand for, and why they can't be used now; those of no batch are left out."""
     if not given:
         return {}
-    rows = Code.objects.select_related("batch").filter(program_id=programme.id, code__in=given)
-    counters = {vouchers.counter(row.id): row.code for row in rows}
-    counted = Shared.objects.filter(program_id=programme.id, name__in=counters).values_list("name", "used")
-    used = {counters[name]: many for name, many in counted}
-    found = {}
+    rows = list(Code.objects.select_related("batch").filter(program_id=programme.id, code__in=given))
+    stand, found = states.of_codes(programme, rows), {}
     for row in rows:
-        batch, no = row.batch, _why_not(row, programme.now())
-        if no is None and used.get(row.code, 0) >= batch.uses:
-            no = Refusal("voucher_used", param="voucher")
+        no = states.why_not_code(row, stand[row.id])
+        batch = row.batch
         found[row.code] = Presented(batch.reward, holder=row.member_id, code=row.id, uses=batch.uses, no=no)
     return found
-
-
-def _why_not(code: Code, now: datetime) -> Refusal | None:
-    batch = code.batch
-    if code.blocked_at or batch.blocked_at:
-        return Refusal("code_blocked", param="voucher")
-    if batch.starts_at and now < batch.starts_at:
-        return Refusal("code_not_yet", param="voucher", at=batch.starts_at)
-    if batch.ends_at and now >= batch.ends_at:
-        return Refusal("voucher_over", param="voucher", at=batch.ends_at)
-    return None
 
 
 # Blocking
@@ -420,22 +423,15 @@ def _bearer(programme: Programme, code: Code) -> Story:
     steps = [Step("made", batch.made_at, known.get(batch.made_by, batch.made_by))]
     steps += _noted(programme, [_subject(batch), _subject(code)])
     steps += _events(programme, code, known)
-    counted = Shared.objects.filter(program_id=programme.id, name=vouchers.counter(code.id))
-    used = sum(counted.values_list("used", flat=True))
+    stands = states.of_codes(programme, [code])[code.id]
     if batch.ends_at and batch.ends_at <= now:
         steps.append(Step("over", batch.ends_at))
-    no = _why_not(code, now)
-    state = "ready"
-    if used >= batch.uses:
-        state = "used"
-    elif no:
-        state = {"code_blocked": "blocked", "code_not_yet": "waiting", "voucher_over": "over"}[no.code]
     steps.sort(key=lambda step: step.at)
     return Story(
         code.code,
         batch.reward,
-        state,
-        used,
+        stands.state,
+        stands.used,
         batch.uses,
         batch,
         code.serial,
@@ -451,12 +447,15 @@ _DONE = {"codes.exported": "exported", "codes.blocked": "blocked", "codes.unbloc
 def _noted(programme: Programme, subjects: Sequence[str]) -> list[Step]:
     """What was done to it by hand, from the audit trail."""
     found = tenancy.traces(programme.merchant_id, subjects, list(_DONE))
-    return [Step(_DONE[each.action], each.at, each.who, why=each.why or each.after) for each in found]
+    return [
+        Step(_DONE[each.action], each.at, each.who, why=each.why or each.after.removeprefix("form: "))
+        for each in found
+    ]
 
 
 _USES = """SELECT e.id, e.kind, e.at, e.actor, e.outlet_id, v.id, v.kind, v.at, v.actor
   FROM intake_event e LEFT JOIN intake_event v ON v.corrects_id = e.id AND EXISTS (SELECT 1 FROM journal_entry x
-    WHERE x.event_id = v.id AND x.verb = 'ask' AND x.rule = %s AND x.reverses_event_id IS NOT NULL)
+    WHERE x.event_id = v.id AND x.verb = 'ask' AND x.rule IN (%s, %s) AND x.reverses_event_id IS NOT NULL)
   WHERE e.program_id = %s AND e.payload ? 'vouchers' AND e.payload -> 'vouchers' @> %s::jsonb ORDER BY e.at LIMIT 200"""
 
 
@@ -464,28 +463,22 @@ def _events(programme: Programme, code: Code, known: dict[str, str]) -> list[Ste
     """When it was used, and when what used it was taken back."""
     with connection.cursor() as cursor:
         wanted = json.dumps([[str(code.id)]])
-        cursor.execute(_USES, [f"voucher.{code.batch.reward}", programme.id, wanted])
+        rules_of = f"voucher.{code.batch.reward}", vouchers.SET_ASIDE
+        cursor.execute(_USES, [*rules_of, programme.id, wanted])
         rows = cursor.fetchall()
     places = tenancy.outlet_names(programme.id, [row[4] for row in rows if row[4]])
     steps = []
-    for event, _, at, actor, outlet, back, _, back_at, back_by in rows:
+    for event, kind, at, actor, outlet, back, _, back_at, back_by in rows:
         where = places[outlet].name if outlet in places else ""
-        steps.append(Step("used", at, known.get(actor, actor), where, ids.public("evt", event)))
+        what = "held" if kind == HELD else "used"
+        steps.append(Step(what, at, known.get(actor, actor), where, ids.public("evt", event)))
         if back:
             steps.append(Step("back", back_at, known.get(back_by, back_by), where, ids.public("evt", back)))
     return steps
 
 
-_MOVES = """SELECT e.id, e.at, e.actor, e.outlet_id, p.from_kind, p.to_kind FROM journal_posting p
-    JOIN intake_event e ON e.id = p.event_id
-    JOIN journal_lot l ON l.event_id = p.lot_event_id AND l.n = p.lot_n AND l.k = p.lot_k
-  WHERE l.event_id = %s AND l.n = %s OR l.root_event_id = %s AND l.root_n = %s ORDER BY e.booked_at, p.n LIMIT 200"""
-_LOTS = """SELECT holder_id, remaining, available_from, expires_at, expired FROM journal_lot
-  WHERE event_id = %s AND n = %s OR root_event_id = %s AND root_n = %s ORDER BY remaining DESC, k DESC LIMIT 1"""
-
-
 _MOVE = {
-    HELD: "held",
+    ON_HOLD: "held",
     REDEEMED: "used",
     EXPIRED: "lapsed",
 }  # to which account; anywhere else it is taken back
@@ -499,27 +492,16 @@ def _moved(before: str, after: str) -> str:
 
 def _held(programme: Programme, voucher: Voucher) -> Story:
     """The life of a voucher that a member holds: given, set aside, used, given back, run out."""
-    known, now = tenancy.names(programme.merchant_id), programme.now()
-    gift: tuple[UUID, int, UUID, int] = (voucher.event_id, voucher.n, voucher.event_id, voucher.n)
-    with connection.cursor() as cursor:
-        cursor.execute(_MOVES, gift)
-        moves = cursor.fetchall()
-        cursor.execute(_LOTS, gift)
-        lot = cursor.fetchone()
-        cursor.execute("SELECT asset FROM journal_lot WHERE event_id = %s AND n = %s AND k = 0", gift[:2])
-        reward = cursor.fetchone()[0].removeprefix(VOUCHER)
-    places = tenancy.outlet_names(programme.id, [row[3] for row in moves if row[3]])
+    known, gift = tenancy.names(programme.merchant_id), (voucher.event_id, voucher.n)
+    stands = states.of_vouchers(programme, [gift], all_moves=True)[gift]
+    places = tenancy.outlet_names(programme.id, [move.outlet for move in stands.moves if move.outlet])
     steps = []
-    for event, at, actor, outlet, before, after in moves:
-        where = places[outlet].name if outlet in places else ""
-        what = _moved(before, after)
-        steps.append(Step(what, at, known.get(actor, actor), where, ids.public("evt", event)))
-    holder, remaining, starts, ends, expired = lot
-    state = {"held": "held", "used": "used"}.get(steps[-1].what if steps else "", "gone")
-    if expired or (remaining and ends and ends <= now):
-        state = "over"
-    elif remaining:
-        state = "waiting" if starts > now else "ready"
-    if state == "over" and not any(step.what == "lapsed" for step in steps):
+    for move in stands.moves:
+        where = places[move.outlet].name if move.outlet in places else ""
+        what, who = _moved(move.before, move.after), known.get(move.actor, move.actor)
+        steps.append(Step(what, move.at, who, where, ids.public("evt", move.event)))
+    state, ends = stands.state, stands.ends
+    if state == states.OVER and ends and not any(step.what == "lapsed" for step in steps):
         steps.append(Step("over", ends))
-    return Story(voucher.code, reward, state, int(state == "used"), 1, None, None, holder, ends, steps)
+    used = int(state == states.USED)
+    return Story(voucher.code, stands.reward, state, used, 1, None, None, stands.holder, ends, steps)

@@ -18,7 +18,7 @@ from setia.journal.types import AVAILABLE, Standing
 from setia.journal.types import HELD as ON_HOLD
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
-from setia.rewards import rules, service
+from setia.rewards import rules, service, states
 from setia.rewards.types import CONFIRMED, HELD, REDEEMED, USED, VOUCHER, Reward
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ def _unredeem(case: "Case", found: list[Standing]) -> list[Effect]:
     lots = [lot for account in case.accounts.values() for lot in account.lots]
     for gift in gifts:
         if not any(lot.root == gift.key and lot.remaining for lot in lots):
-            raise Refusal("voucher_used", param="data.event")
+            no = states.why_not(service.standing(case.caller.programme, gift.key))
+            raise no or Refusal("busy", status=503, retryable=True)
     back = undo.restore(found, 0, 1, case.at, grace_ends(case))
     return back + undo.claw(found, [], case.accounts, case.book.returns, case.at)
 
@@ -177,7 +178,7 @@ def _use(case: "Case", found: list[Standing]) -> list[Effect]:
         taken = vouchers.take(case, presented)
         taken.inputs = {**taken.inputs, **partner}
         return [taken]
-    effects = decide(case.book, USED, case.facts)
+    effects = decide(vouchers.judging(case), USED, case.facts)
     for effect in effects:
         if effect.rule == reward.use:
             effect.inputs = {**effect.inputs, **partner}
@@ -200,15 +201,15 @@ def _unuse(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
-    """A voucher is set aside: nobody else can use it until it is used, released or over. Refuses `code_not_held`."""
+    """A voucher is set aside: nobody else can use it until it is used, released or over. Refuses `bad_hold`."""
     presented, told = case.told.presented[0], case.told
     vouchers.usable(case)
-    if presented.root is None:
-        raise Refusal("code_not_held", status=422, param="data.voucher")
     until = told.until or case.at + HOLD_FOR
     if not case.at < until <= case.at + LONGEST_HOLD:
         raise Refusal("bad_hold", status=422, param="data.until", days=LONGEST_HOLD.days)
     told.until = until
+    if presented.root is None:
+        return [vouchers.set_aside(presented, until)]
     lot, words = vouchers.unit(case, presented), {"until": time.iso(until)}
     to, pieces = (lot.holder, ON_HOLD), [(lot.key, 1)]
     return [ledger.moved("held", lot.asset, 1, to, -1, holder=lot.holder, pieces=pieces, inputs=words)]

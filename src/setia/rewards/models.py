@@ -33,6 +33,7 @@ class Batch(models.Model):
     kind = models.CharField(max_length=8, choices=KINDS)
     name = models.CharField(max_length=80)
     count = models.PositiveIntegerField(help_text="how many codes it is to have")
+    prefix = models.CharField(max_length=8, blank=True, help_text="what stands before each of its codes")
     done = models.PositiveIntegerField(default=0, help_text="how many of them are made")
     uses = models.PositiveIntegerField(default=1, help_text="how often each can be used in all")
     starts_at = models.DateTimeField(null=True)

@@ -1,5 +1,6 @@
 """The API of redeeming: a reward for its price, held or at once; a voucher looked at, set aside, used; a basket validated."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -32,6 +33,12 @@ class VoucherBody(Body):
     id: Name
     outlet: Name | None = None
     order_id: Name | None = None
+
+
+class HoldBody(VoucherBody):
+    """A voucher is set aside `until` then, for ten minutes where nothing is said; at most seven days."""
+
+    until: datetime | None = None
 
 
 Rupiah = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
@@ -104,6 +111,8 @@ def _voucher(call: Call, kind: str) -> tuple[int, Any]:
     data = {"voucher": call.path["id"]}
     if kind == USED and body.order_id:
         data["order_id"] = body.order_id
+    if kind == HELD and body.until:
+        data["until"] = body.until
     event = EventBody(kind=kind, id=body.id, outlet=body.outlet, data=data)
     return _accept(call, understand.event(event, call.caller.source))
 
@@ -114,7 +123,7 @@ def use(call: Call) -> tuple[int, Any]:
 
 
 def hold(call: Call) -> tuple[int, Any]:
-    """Set a voucher aside for 10 minutes. The answer's `id` is presented in its place when it is used."""
+    """Set a voucher or a code aside for 10 minutes, or as long as is said. The answer's `id` is presented in its place when it is used."""
     return _voucher(call, HELD)
 
 
@@ -155,7 +164,7 @@ def shown(found: service.Mine) -> dict[str, Any]:
         answer["member"] = ids.public("mem", found.member)
     if found.state in ("used", "held") and found.at:
         answer |= {f"{found.state}_at" if found.state == "used" else "held_until": time.iso(found.at)}
-        answer |= {"outlet": found.where} if found.where else {}
+        answer |= {"outlet": found.where.code} if found.where else {}
     return answer
 
 
@@ -329,13 +338,13 @@ ROUTES = [
         "/vouchers/{id}/hold",
         hold,
         "spend",
-        "Set a voucher aside for 10 minutes",
-        VoucherBody,
+        "Set a voucher or a code aside",
+        HoldBody,
         True,
         {},
         {"id": "kunci-1", "outlet": "kemang"},
         {"id": "evt_01JD2", "kind": "voucher.held", "member": "mem_01J9"},
-        (*_BAD, "voucher_used", "voucher_over", "code_typo", "code_unknown"),
+        (*_BAD, "voucher_used", "voucher_held", "voucher_over", "bad_hold", "code_typo", "code_unknown"),
     ),
     Route(
         "cards.create",

@@ -8,12 +8,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Sum
 
 from setia.engine.decide import DISCOUNT, Book
 from setia.engine.language import Problem
-from setia.engine.vocabulary import MADE, RELEASED
+from setia.engine.vocabulary import LAPSED, RELEASED, VOIDED
 from setia.intake import gather, queries, receipts, vouchers
 from setia.intake import service as intake
+from setia.intake.corrections import resolved
 from setia.intake.models import Event
 from setia.intake.types import Presented, Receipt, Told, Written
 from setia.intake.understand import fingerprint
@@ -26,10 +28,11 @@ from setia.members import service as members
 from setia.members.service import Person
 from setia.programs import service as programs
 from setia.rewards import codes as batches
-from setia.rewards import guessing, rules
+from setia.rewards import guessing, rules, states
 from setia.rewards.models import Voucher
-from setia.rewards.types import CONFIRMED, HELD, REDEEMED, STAMP, USED, VOUCHER, Reward
-from setia.tenancy.types import Caller, Programme
+from setia.rewards.types import CONFIRMED, HELD, REDEEMED, STAMP, VOUCHER, Reward
+from setia.tenancy import service as tenancy
+from setia.tenancy.types import Caller, Place, Programme
 
 if TYPE_CHECKING:
     from setia.intake.service import Case
@@ -62,7 +65,8 @@ def codes_for(program: UUID, gifts: Iterable[tuple[UUID, int]]) -> dict[tuple[UU
 
 
 # $1 program, $2 codes
-_LOOK_UP = """SELECT asked.code, v.event_id, v.n, coalesce(live.holder_id, m.merged_into_id, born.holder_id), born.asset
+_LOOK_UP = """SELECT asked.code, v.event_id, v.n, coalesce(live.holder_id, m.merged_into_id, born.holder_id), born.asset,
+    live.holder_id
   FROM unnest($2::text[]) asked(code) JOIN rewards_voucher v ON v.program_id = $1::uuid AND v.code = asked.code
   JOIN journal_lot born ON born.event_id = v.event_id AND born.n = v.n AND born.k = 0
   JOIN members_member m ON m.id = born.holder_id
@@ -102,12 +106,20 @@ def presented(caller: Caller, said: Sequence[str], outlet: str | None = None) ->
             found[text] = bearer[code]
             continue
         if row is None:
-            guessing.missed(caller, outlet)
-            found[text] = Refusal("code_unknown", status=404, param="voucher")
+            found[text] = why = batches.unknown(caller.programme, code, "voucher")
+            if why.code == "code_unknown":
+                guessing.missed(caller, outlet)
             continue
-        event, n, holder, asset = (str(each, "ascii") for each in row[1:] if each is not None)
-        found[text] = Presented(asset.removeprefix(VOUCHER), (UUID(event), int(n)), UUID(holder))
+        event, n, holder, asset, live = (str(each, "ascii") if each is not None else "" for each in row[1:])
+        gift = UUID(event), int(n)
+        gone = None if live or asset == vouchers.CARD else states.why_not(standing(caller.programme, gift))
+        found[text] = Presented(asset.removeprefix(VOUCHER), gift, UUID(holder), no=gone)
     return [found[text] for text in said]
+
+
+def standing(programme: Programme, gift: tuple[UUID, int]) -> states.Held:
+    """How one voucher stands."""
+    return states.of_vouchers(programme, [gift])[gift]
 
 
 def _held(program: UUID, text: str, hold: UUID) -> Presented | Refusal:
@@ -115,25 +127,9 @@ def _held(program: UUID, text: str, hold: UUID) -> Presented | Refusal:
     kept = vouchers.read(row.payload.get("vouchers", ())) if row else []
     if not kept:
         return NotFound("hold", text, param="voucher")
-    no, root = None, kept[0].root
-    last = last_of(program, root) if root else None
-    if last is None or last.id != hold:
-        no = Refusal("hold_resolved", param="voucher", value=text, kind=last.kind if last else RELEASED)
+    last = resolved(hold, list(Event.objects.filter(corrects_id=hold)))
+    no = Refusal("hold_resolved", param="voucher", value=text, kind=last.kind) if last else None
     return replace(kept[0], hold=text, no=no)
-
-
-def last_of(program: UUID, gift: tuple[UUID, int]) -> Event | None:
-    """The event that used the voucher an entry gave, or holds it aside; None while it is there."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT p.event_id, p.to_kind FROM journal_posting p JOIN intake_event e ON e.id = p.event_id
-               JOIN journal_lot l ON l.event_id = p.lot_event_id AND l.n = p.lot_n AND l.k = p.lot_k
-               WHERE (l.event_id = %s AND l.n = %s OR l.root_event_id = %s AND l.root_n = %s)
-                 AND p.from_kind IN ('available', 'held') ORDER BY e.booked_at DESC, p.n DESC LIMIT 1""",
-            [*gift, *gift],
-        )
-        found = cursor.fetchone()
-    return Event.objects.filter(id=found[0]).first() if found and found[1] != "available" else None
 
 
 def terms(programme: Programme, root: tuple[UUID, int] | None) -> Book | None:
@@ -216,12 +212,14 @@ def choices(programme: Programme, person: Person, outlet: str | None = None) -> 
     told = Told(REDEEMED, "setia", "", b"", outlet=outlet, channel="portal")
     facts = gather.carried(told, now, book.zone, book.zone, {})
     facts |= queries.facts(programme, person.id, now, needs)
-    assets = {each.price[0] for each in listed if each.price}
+    holders = {person.id, person.purse}
+    accounts = {holder: journal.account(holder, now) for holder in holders}
     have = {
-        asset: journal.spendable(person.purse if asset == "points" else person.id, asset, now)
-        for asset in assets
+        asset: accounts[person.purse if asset == "points" else person.id].spendable(asset)
+        for asset in {each.price[0] for each in listed if each.price}
     }
-    found = [_choice(programme, book, each, facts, have, outlet) for each in listed]
+    left = stock(programme, listed)
+    found = [_choice(book, each, facts, have, left.get(each.name), outlet) for each in listed]
     return sorted(found, key=lambda each: (not each.can, each.why_not is not None, each.missing))
 
 
@@ -229,16 +227,15 @@ _BY_PLACE = {"reward_elsewhere", "outside_hours", "outside_days"}
 
 
 def _choice(
-    programme: Programme,
     book: Book,
     reward: Reward,
     facts: Mapping[str, Any],
     have: Mapping[str, int],
+    left: int | None,
     outlet: str | None,
 ) -> Choice:
     parts = [part for part in reward.parts if outlet or part.code not in _BY_PLACE]
     mine = have[reward.price[0]] if reward.price else 0
-    left = stock_left(programme, reward)
     reasons = rules.unmet(parts, {**facts, "reward": reward.name})
     if left == 0:
         reasons.insert(0, Refusal("out_of_stock"))
@@ -250,12 +247,12 @@ def _choice(
     return Choice(reward, mine, short, left, reasons[0] if reasons else None)
 
 
-def stock_left(programme: Programme, reward: Reward) -> int | None:
-    """How many of a reward are left; None where there is no end of it."""
-    if reward.stock is None:
-        return None
-    rows = Shared.objects.filter(program_id=programme.id, name=f"used.{reward.rule}")
-    return max(0, reward.stock - sum(rows.values_list("used", flat=True)))
+def stock(programme: Programme, rewards: Iterable[Reward]) -> dict[str, int]:
+    """How many of each reward are left, of those that there is an end of."""
+    ends = {f"used.{each.rule}": each for each in rewards if each.stock is not None}
+    rows = Shared.objects.filter(program_id=programme.id, name__in=ends).values("name")
+    used = dict(rows.annotate(used=Sum("used")).values_list("name", "used")) if ends else {}
+    return {each.name: max(0, (each.stock or 0) - used.get(name, 0)) for name, each in ends.items()}
 
 
 # What a member has
@@ -263,7 +260,10 @@ def stock_left(programme: Programme, reward: Reward) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Mine:
-    """A voucher that somebody holds. `state`: ready, waiting, held, used or over; `at` is when that was, or until when it is."""
+    """A voucher that somebody holds. `state`: ready, waiting, held, used or over; `at` is when that was, or until when it is.
+
+    `where` is the outlet where it was used or set aside, `hold` the hold that keeps it aside, `evt_…`.
+    """
 
     gift: tuple[UUID, int]
     code: str
@@ -273,88 +273,81 @@ class Mine:
     given_at: datetime
     ends: datetime | None
     at: datetime | None
-    where: str
+    where: Place | None
     hold: str | None
     member: UUID
 
 
 def look(caller: Caller, text: str) -> Mine:
-    """The voucher that a member holds under a code. Refuses `code_typo`, `code_unknown`, and `code_of_batch`."""
+    """The voucher that a member holds under a code.
+
+    Refuses `code_typo`, `code_unknown`, `code_of_batch`, and `voucher_gone` for one that was taken back.
+    """
     each = presented(caller, [text])[0]
     if isinstance(each, Refusal):
         raise each
-    if each.root is None or each.holder is None:
+    if each.root is None:
         raise Refusal("code_of_batch", param="voucher")
-    person = members.get(caller.programme.id, each.holder)
-    found = next((one for one in mine(caller.programme, person) if one.gift == each.root), None)
-    if found is None:  # its redemption was taken back
+    if each.reward == vouchers.CARD:
         raise Refusal("code_unknown", status=404, param="voucher")
-    return found
+    found = _mine(caller.programme, {each.root: standing(caller.programme, each.root)})
+    if not found:
+        raise Refusal("voucher_gone", param="voucher")
+    return found[0]
 
 
 def mine(programme: Programme, person: Person) -> list[Mine]:
-    """All vouchers a member was ever given, those that can be used first, soonest end first."""
-    now = programme.now()
-    catalogue = rules.rewards(programs.book(programme.id, now))
+    """All vouchers a member was ever given, those that can be used first, soonest end first.
+
+    In as many questions for a hundred of them as for one.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT e.event_id, e.n, l.asset, l.available_from, l.expires_at, l.remaining, l.expired, e.rule_version
-               FROM journal_lot l JOIN journal_entry e ON e.event_id = coalesce(l.root_event_id, l.event_id)
-                AND e.n = coalesce(l.root_n, l.n)
-               WHERE l.holder_id = %s AND l.asset LIKE 'voucher/%%' ORDER BY l.expires_at""",
+            """SELECT DISTINCT coalesce(root_event_id, event_id), coalesce(root_n, n) FROM journal_lot
+               WHERE holder_id = %s AND asset LIKE 'voucher/%%'""",
             [person.id],
         )
-        lots = cursor.fetchall()
-    made: dict[tuple[UUID, int], list[Any]] = {}
-    for event, n, *rest in lots:
-        made.setdefault((event, n), []).append(rest)
-    codes_by = codes_for(programme.id, made)
+        gifts = cursor.fetchall()
+    stand = states.of_vouchers(programme, gifts)
+    return _mine(programme, {gift: each for gift, each in stand.items() if each.holder == person.id})
+
+
+_ORDER = (states.READY, states.HELD, states.WAITING, states.USED, states.OVER)
+
+
+def _mine(programme: Programme, stand: Mapping[tuple[UUID, int], states.Held]) -> list[Mine]:
+    """Vouchers as their holders see them; those that were taken back are nobody's."""
+    catalogue = rules.rewards(programs.book(programme.id, programme.now()))
+    stand = {gift: each for gift, each in stand.items() if each.state != states.GONE}
+    codes_by = codes_for(programme.id, stand)
+    lasts = {gift: each.last for gift, each in stand.items() if each.state in (states.USED, states.HELD)}
+    at_outlets = {last.outlet for last in lasts.values() if last and last.outlet}
+    places = tenancy.outlet_names(programme.id, at_outlets) if at_outlets else {}
     found = []
-    for gift, all_of in made.items():
-        asset, starts, ends, remaining, expired, version = next((lot for lot in all_of if lot[3]), all_of[-1])
-        state, at, where, hold = "ready", ends, "", None
-        if (remaining and ends and ends <= now) or expired:
-            state = "over"
-        elif remaining and starts > now:
-            state, at = "waiting", starts
-        elif not remaining:
-            state, at, where, hold = _gone(programme, gift)
-        name = asset.removeprefix(VOUCHER)
-        if state != "gone":
-            found.append(
-                Mine(
-                    gift,
-                    codes_by[gift],
-                    catalogue.get(name) or _old(programme, version, name),
-                    name,
-                    state,
-                    starts,
-                    ends,
-                    at,
-                    where,
-                    hold,
-                    person.id,
-                )
+    for gift, each in stand.items():
+        last = lasts.get(gift)
+        found.append(
+            Mine(
+                gift,
+                codes_by[gift],
+                catalogue.get(each.reward) or _old(programme, each.version, each.reward),
+                each.reward,
+                each.state,
+                each.starts,
+                each.ends,
+                each.at,
+                places.get(last.outlet) if last and last.outlet else None,
+                ids.public("evt", last.event) if last and each.state == states.HELD else None,
+                each.holder,
             )
-    order = ("ready", "held", "waiting", "used", "over")
-    return sorted(found, key=lambda each: (order.index(each.state), each.ends or _FAR, each.code))
+        )
+    return sorted(found, key=lambda each: (_ORDER.index(each.state), each.ends or _FAR, each.code))
 
 
 def _old(programme: Programme, version: int, name: str) -> Reward | None:
     """A reward that has left the catalogue, as the version has it that gave it."""
     book = programs.version(programme.id, version)
     return rules.rewards(book).get(name) if book else None
-
-
-def _gone(programme: Programme, gift: tuple[UUID, int]) -> tuple[str, datetime | None, str, str | None]:
-    """What became of a voucher that isn't there: used, held aside, or taken back."""
-    event = last_of(programme.id, gift)
-    if event is None:
-        return "gone", None, "", None
-    where = event.payload.get("outlet", "")
-    if event.kind == HELD:
-        return "held", time.parse(event.payload["until"]), where, ids.public("evt", event.id)
-    return ("used" if event.kind in (USED, MADE, "hold.captured") else "gone"), event.at, where, None
 
 
 # A basket
@@ -460,20 +453,27 @@ _FAR = datetime.max.replace(tzinfo=UTC)
 
 
 def lapse_due() -> int:
-    """Take redemptions back that were held and never confirmed. How many."""
+    """Take redemptions back that were held and never confirmed, and free codes whose hold ran out. How many."""
     count = 0
     for clock in intake.clocks():
         lately = clock.now - LATE  # a hold lasts a week at most, and news is told within a month
-        rows = Event.objects.filter(kind=REDEEMED, at__gte=lately, payload__has_key="until")
+        rows = Event.objects.filter(kind__in=(REDEEMED, HELD), at__gte=lately, payload__has_key="until")
         rows = rows.filter(program_id=clock.of) if clock.of else rows.exclude(program_id__in=clock.but)
-        ended = Event.objects.filter(kind__in=(CONFIRMED, "event.voided")).values("corrects_id")
+        ended = Event.objects.filter(kind__in=(CONFIRMED, RELEASED, LAPSED, VOIDED)).values("corrects_id")
         for row in rows.exclude(id__in=ended.filter(corrects_id__isnull=False)):
-            if time.parse(row.payload["until"]) <= clock.now:
+            if time.parse(row.payload["until"]) <= clock.now and (kind := _ends_by(row)):
                 count += 1
                 name = ids.public("evt", row.id)
-                told = Told("event.voided", "setia", name, fingerprint(name), corrects=name, note="lapsed")
+                told = Told(kind, "setia", name, fingerprint(name), corrects=name, note="lapsed")
                 intake.accept(intake.system(row.program_id), told, f"lapse:{name}")
     return count
+
+
+def _ends_by(row: Event) -> str:
+    """Which event ends a hold that ran out here; a member's voucher that is set aside intake frees, as all they hold."""
+    if row.kind == REDEEMED:
+        return VOIDED
+    return LAPSED if any(each.code for each in vouchers.read(row.payload["vouchers"])) else ""
 
 
 def stamps(programme: Programme, person: Person) -> list[tuple[Any, int]]:

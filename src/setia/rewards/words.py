@@ -12,7 +12,7 @@ from setia.programs import service as programs
 from setia.rewards.service import Mine
 from setia.rewards.types import STAMP, Part, Reward
 from setia.tenancy import service as tenancy
-from setia.tenancy.types import Programme
+from setia.tenancy.types import Place, Programme
 
 _WHO = ("tier_too_low", "first_purchase_only", "reward_not_for_you")
 _WHEN = ("reward_not_yet", "reward_over", "outside_days", "outside_hours")
@@ -120,9 +120,8 @@ def day(value: date, lang: str) -> str:
     return time.day(datetime(value.year, value.month, value.day, 12, tzinfo=UTC), lang, "UTC")
 
 
-def used(programme: Programme, at: datetime, where: str, lang: str) -> str:
+def used(programme: Programme, at: datetime, place: Place | None, lang: str) -> str:
     """When and where a voucher was used."""
-    place = next((each for each in tenancy.outlets(programme.id) if each.code == where), None)
     moment = time.moment(at, lang, place.zone if place else programme.zone)
     if place:
         return texts.say("rewards.used.at", lang, moment=moment, outlet=place.name)

@@ -15,7 +15,9 @@ from setia.tenancy.types import Caller, Programme
 
 SHOWN = 6  # more than fit on a phone are a reason to type one more digit
 LEAST = 3  # digits or letters before looking: fewer fit half the shop's members
-_LIKE_A_CODE = re.compile(rf"^(?=.*\d)(?=.*[a-z])[0-9a-z]{{{codes.LENGTH - 2},{codes.LENGTH + 2}}}$")
+_LIKE_A_CODE = re.compile(
+    rf"^(?=.*\d)(?=.*[a-z])[0-9a-z]{{{codes.LENGTH - 2},{codes.LENGTH + codes.MOST_PREFIX}}}$"
+)
 
 _SURE = ("turned_used", "code_of_batch")  # said of nothing but a code that was found
 
