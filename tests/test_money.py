@@ -51,6 +51,26 @@ def test_a_card_is_sold_topped_up_and_spent_to_the_last_rupiah(senja):
     sound(senja)
 
 
+def test_whoever_shows_a_card_may_pay_with_it_whoever_is_named(senja):
+    _, code = sell(senja, "K", 100_000)
+    buy(senja, "A", 30_000, phone=BUDI)
+    tell(senja, "card.spent", "B", {"card": code, "amount": 30_000, "order_id": "A"}, phone=BUDI)
+    tell(senja, "card.topped_up", "T", {"card": code, "amount": 10_000}, phone=BUDI)
+    assert has(senja, "giftcard") == 80_000 and has(senja, "giftcard", phone=BUDI) == 0
+    assert has(senja, "points") == 0 and has(senja, "points", phone=BUDI) == 30  # the buyer earns, as ever
+    sound(senja)
+
+
+def test_a_card_is_no_voucher(senja):
+    _, code = sell(senja, "K", 100_000)
+    refused("card_is_payment", buy, senja, "A", 30_000, vouchers=[code])
+    refused("card_is_payment", buy, senja, "A", 30_000, vouchers=[code], phone=None)
+    refused("card_is_payment", tell, senja, "voucher.used", "U", {"voucher": code}, phone=None)
+    refused("card_is_payment", tell, senja, "voucher.held", "H", {"voucher": code}, phone=None)
+    assert has(senja, "giftcard") == 100_000 and has(senja, "points") == 0
+    sound(senja)
+
+
 def test_a_return_gives_back_what_the_card_paid(senja):
     _, code = sell(senja, "K", 100_000)
     buy(senja, "A", 60_000, phone=BUDI)

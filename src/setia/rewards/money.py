@@ -25,7 +25,7 @@ from setia.journal import rules as ledger
 from setia.journal import shared, undo
 from setia.journal.models import Shared
 from setia.journal.types import AVAILABLE, HELD, Lot, Plan, Standing
-from setia.kit import codes, time
+from setia.kit import codes, ids, time
 from setia.kit.refusals import Refusal
 from setia.programs import service as programs
 from setia.tenancy.types import Programme
@@ -191,13 +191,19 @@ def _unsold(case: "Case", found: list[Standing]) -> list[Effect]:
     return undo.claw(found, [], case.accounts, case.book.returns, case.at)
 
 
-def _card(case: "Case") -> Presented:
+def _bearer(case: "Case") -> None:
+    """Whoever shows a card may use it: what happens to it is in its holder's account, whoever else is named.
+
+    Refuses `not_a_card`.
+    """
     presented = case.told.presented[0]
-    if presented.reward != CARD or presented.root is None:
+    if presented.reward != CARD or presented.holder is None:
         raise Refusal("not_a_card", status=422, param="data.card")
-    if case.known.member != presented.holder:
-        raise Refusal("voucher_of_another", param="member")
-    return presented
+    case.told.member = "id", ids.public("mem", presented.holder)
+
+
+def _card(case: "Case") -> Presented:
+    return case.told.presented[0]
 
 
 def _key(card: Presented) -> str:
@@ -240,8 +246,8 @@ def counted(case: "Case", plan: Plan) -> list[dict[str, Any]]:
 def install() -> None:
     """Put all five on the road."""
     intake.also(SOLD, Sell, _sell, undo=_unsold)
-    intake.also(TOPPED_UP, OnCard, _top_up, undo=_unsold)
-    intake.also(CARD_SPENT, OnCard, _spend_card, all_lots=True)
+    intake.also(TOPPED_UP, OnCard, _top_up, undo=_unsold, prepare=_bearer)
+    intake.also(CARD_SPENT, OnCard, _spend_card, all_lots=True, prepare=_bearer)
     intake.also(CREDITED, Credit, _credit, undo=_unsold)
     intake.also(CREDIT_SPENT, SpendCredit, _spend_credit, all_lots=True)
     sharing.ALSO.append(counted)
