@@ -7,7 +7,7 @@ import pytest
 
 from setia.kit import ids
 from setia.kit.refusals import Refusal
-from setia.rewards import money
+from setia.rewards import giftcards, money
 from setia.rewards import service as rewards
 from tests.conftest import NOON, found_shop
 from tests.test_rewards import BUDI, RANI, buy, has, refused, sound, tell
@@ -44,7 +44,7 @@ def test_a_card_is_sold_topped_up_and_spent_to_the_last_rupiah(senja):
     assert no.values["have"] == 40_000 and "Rp40.000" in no.message("id")
     tell(senja, "card.topped_up", "T", {"card": code, "amount": 20_000}, phone=None)
     tell(senja, "card.spent", "D", {"card": code, "amount": 55_000}, phone=None)
-    (card,) = money.cards(senja.programme)
+    (card,) = giftcards.cards(senja.programme)
     assert (
         card.balance == 5_000 and card.code.replace("-", "") == code and money.owed(senja.programme) == 5_000
     )
@@ -76,9 +76,9 @@ def test_a_return_gives_back_what_the_card_paid(senja):
     buy(senja, "A", 60_000, phone=BUDI)
     tell(senja, "card.spent", "B", {"card": code, "amount": 30_000, "order_id": "A"}, phone=None)
     senja.give_back("A", NOON + timedelta(hours=1), id="R1", refund=20_000)
-    assert money.cards(senja.programme)[0].balance == 80_000
+    assert giftcards.cards(senja.programme)[0].balance == 80_000
     senja.give_back("A", NOON + timedelta(hours=2))
-    assert money.cards(senja.programme)[0].balance == 100_000 == money.owed(senja.programme)
+    assert giftcards.cards(senja.programme)[0].balance == 100_000 == money.owed(senja.programme)
     sound(senja)
 
 
@@ -132,7 +132,7 @@ def test_the_float_stops_where_a_licence_is_needed(senja, monkeypatch):
     licensed = RULES.replace("valid: 24 months", 'valid: 24 months, licence: "BI 12/2026"')
     programs.publish(senja.programme.id, licensed, zone=senja.programme.zone, by="test")
     sell(senja, "K4", 60_000, senja.programme.now())
-    assert money.meter(senja.programme).licence and money.owed(senja.programme) == 210_000
+    assert giftcards.meter(senja.programme).licence and money.owed(senja.programme) == 210_000
     sound(senja)
 
 
@@ -153,7 +153,7 @@ def test_a_card_shown_at_two_tills_is_never_overspent(senja):
 
     with ThreadPoolExecutor(8) as tills:
         assert sum(tills.map(pay, range(8))) == 3
-    assert money.cards(senja.programme)[0].balance == 10_000
+    assert giftcards.cards(senja.programme)[0].balance == 10_000
     sound(senja)
 
 
@@ -166,10 +166,10 @@ def test_the_console_sells_cards_and_shows_the_meter(senja, lang):
     assert {"id": "Belum ada kartu.", "en": "No cards yet."}[lang] in page
     form = {"id": "form-1", "phone": RANI, "amount": "150.000"}
     sold = client.post(f"/console/kartu-hadiah?lang={lang}", form, follow=True).content.decode()
-    (card,) = money.cards(senja.programme)
+    (card,) = giftcards.cards(senja.programme)
     assert card.code in sold and {"id": "Rp150.000", "en": "Rp150,000"}[lang] in sold
     client.post("/console/kartu-hadiah", form)  # sent twice it is one
-    assert len(money.cards(senja.programme)) == 1
+    assert len(giftcards.cards(senja.programme)) == 1
     wrong = client.post(f"/console/kartu-hadiah?lang={lang}", {**form, "id": "form-2", "amount": "500"})
     assert (
         wrong.status_code == 422
@@ -185,7 +185,7 @@ def test_a_card_runs_out_and_takes_no_more():
     _, code = sell(shop, "K", 50_000, NOON - timedelta(days=85))
     refused("card_over", tell, shop, "card.spent", "B", {"card": code, "amount": 1_000}, phone=None)
     refused("card_over", tell, shop, "card.topped_up", "T", {"card": code, "amount": 10_000}, phone=None)
-    assert money.cards(shop.programme)[0].balance == 0
+    assert giftcards.cards(shop.programme)[0].balance == 0
     sound(shop)
 
 
@@ -197,8 +197,8 @@ def test_a_card_goes_along_when_two_become_one(senja):
     tell(senja, "card.spent", "A", {"card": code, "amount": 50_000}, phone=None)
     tell(senja, "card.topped_up", "T", {"card": code, "amount": 30_000}, phone=None)
     tell(senja, "card.spent", "B", {"card": code, "amount": 10_000}, phone=None)
-    (card,) = money.cards(senja.programme)
-    assert card.balance == 20_000 and card.holder == money.cards(senja.programme, card.holder)[0].holder
+    (card,) = giftcards.cards(senja.programme)
+    assert card.balance == 20_000 and card.holder == giftcards.cards(senja.programme, card.holder)[0].holder
     gone, other = sell(senja, "N", 20_000)
     tell(senja, "event.voided", "V", {"event": _event(gone), "reason": "salah"}, phone=None)
     refused("code_unknown", tell, senja, "card.topped_up", "U", {"card": other, "amount": 10_000}, phone=None)

@@ -15,7 +15,7 @@ from setia.intake.types import EventBody, MemberRef
 from setia.kit import ids
 from setia.kit.refusals import Refusal
 from setia.members import service as members
-from setia.rewards import codes, money
+from setia.rewards import codes, giftcards, money
 from setia.rewards.models import Voucher
 from setia.tenancy.types import Programme
 
@@ -39,14 +39,14 @@ def gift_cards(request: HttpRequest, programme: Programme) -> HttpResponse:
         except Refusal as refusal:
             values["wrong"] = wrong(request, refusal)
     try:
-        values["meter"] = money.meter(programme)
-        found = money.cards(programme)
+        values["meter"] = giftcards.meter(programme)
+        found = giftcards.cards(programme)
     except Refusal as refusal:
         return _show(request, "gift_cards", programme, {**values, "none": wrong(request, refusal)})
     if values["q"]:
         try:
             asked = Voucher.objects.filter(program_id=programme.id, code=codes.plain(values["q"])).first()
-            found = money.cards(programme, key=(asked.event_id, asked.n)) if asked else []
+            found = giftcards.cards(programme, key=(asked.event_id, asked.n)) if asked else []
         except Refusal as refusal:
             found, values["wrong"] = [], wrong(request, refusal)
     new = request.GET.get("new", "")
@@ -71,5 +71,5 @@ def _sold(request: HttpRequest, programme: Programme, typed: dict[str, str]) -> 
         data={"amount": amount},
     )
     receipt = intake.accept(caller, understand.event(event, caller.source), f"card:{typed['id']}")
-    (card,) = money.cards(programme, key=(receipt.event_id, 1))
+    (card,) = giftcards.cards(programme, key=(receipt.event_id, 1))
     return card.code.replace("-", "")

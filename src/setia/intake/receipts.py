@@ -22,7 +22,7 @@ from setia.intake.models import Event
 from setia.intake.types import Receipt, Written
 from setia.journal import service as journal
 from setia.journal.models import Entry
-from setia.journal.types import Plan
+from setia.journal.types import POOLED, Plan
 from setia.kit import ids, texts, time
 from setia.programs import service as programs
 from setia.tenancy.types import Programme
@@ -85,7 +85,8 @@ def pool_of(case: "Case") -> UUID | None:
     if not case.standing:
         return case.known.pool
     own = {case.known.member, *((case.second.survivor, case.second.pool) if case.second else ())}
-    return next((entry.holder for entry in case.standing if entry.holder not in own), case.known.pool)
+    theirs = (entry.holder for entry in case.standing if entry.asset == POOLED and entry.holder not in own)
+    return next(theirs, case.known.pool)  # rupiah may be of whoever bought the card that paid
 
 
 def stored(programme: Programme, event: UUID, is_replay: bool = False) -> Receipt:

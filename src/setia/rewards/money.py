@@ -25,9 +25,8 @@ from setia.journal import rules as ledger
 from setia.journal import shared, undo
 from setia.journal.models import Shared
 from setia.journal.types import AVAILABLE, HELD, Lot, Plan, Standing
-from setia.kit import codes, ids, time
+from setia.kit import ids, time
 from setia.kit.refusals import Refusal
-from setia.programs import service as programs
 from setia.tenancy.types import Programme
 
 if TYPE_CHECKING:
@@ -42,7 +41,8 @@ WARNING, STOP = (
     900_000_000,
 )  # rupiah owed in all: when the shop is warned, and when no more is taken in
 REASONS = ("return", "complaint", "goodwill", "wrong_entry")
-Amount = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+MOST_AT_ONCE = 10**9  # rupiah of one event
+Amount = Annotated[int, msgspec.Meta(ge=1, le=MOST_AT_ONCE)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
@@ -60,8 +60,8 @@ class Terms:
 def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
     """Read the document's `cards:`."""
     thing = reader.mapping(SECTION, thing, ["entity", "valid", "at_least", "at_most", "licence"], ["entity"])
-    at_least = reader.number(f"{SECTION}.at_least", thing.get("at_least", 10_000), 1, 10**9)
-    at_most = reader.number(f"{SECTION}.at_most", thing.get("at_most", 2_000_000), at_least, 10**9)
+    at_least = reader.number(f"{SECTION}.at_least", thing.get("at_least", 10_000), 1, MOST_AT_ONCE)
+    at_most = reader.number(f"{SECTION}.at_most", thing.get("at_most", 2_000_000), at_least, MOST_AT_ONCE)
     months = reader.months(f"{SECTION}.valid", thing.get("valid"))
     entity, licence = (_text(reader, thing, key) for key in ("entity", "licence"))
     return [], {SECTION: Terms(entity, months, at_least, at_most, licence)}
@@ -260,67 +260,3 @@ def owed(programme: Programme) -> int:
     """Rupiah owed on cards and as credit."""
     rows = Shared.objects.filter(program_id=programme.id, name=METER)
     return sum(rows.values_list("used", flat=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """How much is owed, the two marks, and whether a licence lifts the second."""
-
-    owed: int
-    warning: int
-    stop: int
-    licence: str
-    entity: str
-
-    @property
-    def is_warned(self) -> bool:
-        """Whether the first mark is reached."""
-        return self.owed >= self.warning
-
-
-def meter(programme: Programme) -> Meter:
-    """How the float stands. Refuses `no_cards`."""
-    found = terms(programs.book(programme.id, programme.now()))
-    return Meter(owed(programme), WARNING, STOP, found.licence, found.entity)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A gift card: what is on it now, and until when."""
-
-    code: str
-    balance: int
-    ends: datetime | None
-    holder: UUID
-    sold_at: datetime
-
-
-def cards(
-    programme: Programme, holder: UUID | None = None, key: tuple[UUID, int] | None = None
-) -> Sequence[Held]:
-    """The gift cards of a programme, of one member, or one alone, newest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT v.code, v.event_id, v.n, coalesce(m.merged_into_id, m.id), e.at, max(l.expires_at),
-                 coalesce(sum(l.remaining) FILTER (WHERE l.expires_at IS NULL OR l.expires_at > %(now)s), 0)::bigint
-               FROM journal_entry e JOIN rewards_voucher v ON v.event_id = e.event_id AND v.n = e.n
-               JOIN members_member m ON m.id = e.member_id
-               LEFT JOIN journal_entry t ON t.rule = 'card.topped_up' AND t.reason ->> 'card' = v.event_id || '/' || v.n
-                 AND t.member_id IN (SELECT x.id FROM members_member x WHERE x.id IN (m.id, m.merged_into_id)
-                   OR x.merged_into_id = coalesce(m.merged_into_id, m.id))
-               JOIN journal_lot l ON (coalesce(l.root_event_id, l.event_id), coalesce(l.root_n, l.n))
-                 IN ((v.event_id, v.n), (t.event_id, t.n)) AND l.program_id = e.program_id
-               WHERE e.program_id = %(program)s AND e.rule = 'card.sold' AND e.verb = 'give'
-                 AND (%(holder)s::uuid IS NULL OR coalesce(m.merged_into_id, m.id) = %(holder)s::uuid)
-                 AND (%(event)s::uuid IS NULL OR (e.event_id, e.n) = (%(event)s::uuid, %(n)s::int))
-               GROUP BY v.code, v.event_id, v.n, m.merged_into_id, m.id, e.at ORDER BY e.at DESC LIMIT 200""",
-            {
-                "now": programme.now(),
-                "program": programme.id,
-                "holder": holder,
-                "event": key[0] if key else None,
-                "n": key[1] if key else None,
-            },
-        )
-        rows = cursor.fetchall()
-    return [Held(codes.shown(code), left, ends, member, at) for code, _, _, member, at, ends, left in rows]

@@ -10,7 +10,7 @@ from setia.intake.types import Body, EventBody, MemberRef, Name, PurchaseBody, T
 from setia.kit import codes, ids, texts, time
 from setia.kit.refusals import Refusal
 from setia.rewards import codes as batches
-from setia.rewards import money, service
+from setia.rewards import giftcards, money, service
 from setia.rewards.types import CONFIRMED, HELD, REDEEMED, USED
 from setia.web.api import Answer, Call, Route
 
@@ -203,17 +203,13 @@ def sell_card(call: Call) -> tuple[int, Any]:
 
 def card(call: Call) -> tuple[int, Any]:
     """What is on a gift card, and until when."""
-    each = service.presented(call.caller, [call.path["id"]])[0]
-    if isinstance(each, Refusal):
-        raise each
-    found = money.cards(call.caller.programme, key=each.root) if each.root else ()
-    if not found:
-        raise Refusal("not_a_card", status=422, param="id")
+    found = giftcards.look(call.caller, call.path["id"])
     return 200, {
-        "code": found[0].code,
-        "balance": {"amount": found[0].balance, "currency": "IDR"},
-        "expires_at": time.iso(found[0].ends) if found[0].ends else None,
-        "sold_at": time.iso(found[0].sold_at),
+        "code": found.code,
+        "state": found.state,
+        "balance": {"amount": found.balance, "currency": "IDR"},
+        "expires_at": time.iso(found.ends) if found.ends else None,
+        "sold_at": time.iso(found.sold_at),
     }
 
 
@@ -358,7 +354,11 @@ ROUTES = [
         card,
         "read",
         "What is on a gift card",
-        answer_example={"code": _CODE, "balance": {"amount": 40000, "currency": "IDR"}},
+        answer_example={
+            "code": "7K3M-9QPD-X2R4T",
+            "state": "ready",
+            "balance": {"amount": 40000, "currency": "IDR"},
+        },
         refuses=("code_typo", "code_unknown", "not_a_card"),
     ),
     Route(

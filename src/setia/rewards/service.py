@@ -279,10 +279,11 @@ class Mine:
 
 
 def look(caller: Caller, text: str) -> Mine:
-    """The voucher that a member holds under a code. Refuses `code_typo`, `code_unknown`, and `code_of_batch`."""
+    """The voucher that a member holds under a code. Refuses `code_typo`, `code_unknown`, `code_of_batch`, `card_is_payment`."""
     each = presented(caller, [text])[0]
     if isinstance(each, Refusal):
         raise each
+    vouchers.no_card(each)
     if each.root is None or each.holder is None:
         raise Refusal("code_of_batch", param="voucher")
     person = members.get(caller.programme.id, each.holder)

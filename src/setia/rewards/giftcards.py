@@ -1,0 +1,143 @@
+"""Gift cards and store credit as they stand: what is on a card, what a member has, how near the float is to its stop.
+
+It decides nothing and writes nothing: `money` does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from setia.intake import vouchers
+from setia.intake.models import Event
+from setia.journal import service as journal
+from setia.kit import codes
+from setia.kit.refusals import Refusal
+from setia.members.service import Person
+from setia.programs import service as programs
+from setia.rewards import money, service
+from setia.tenancy.types import Caller, Programme
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """How much is owed, the two marks, and whether a licence lifts the second."""
+
+    owed: int
+    warning: int
+    stop: int
+    licence: str
+    entity: str
+
+    @property
+    def is_warned(self) -> bool:
+        """Whether the first mark is reached."""
+        return self.owed >= self.warning
+
+
+def meter(programme: Programme) -> Meter:
+    """How the float stands. Refuses `no_cards`."""
+    found = money.terms(programs.book(programme.id, programme.now()))
+    return Meter(money.owed(programme), money.WARNING, money.STOP, found.licence, found.entity)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A gift card: what is on it now, and until when. `state`: ready, over or empty."""
+
+    code: str
+    balance: int
+    ends: datetime | None
+    holder: UUID
+    sold_at: datetime
+    key: tuple[UUID, int]
+    state: str
+
+    @property
+    def plain(self) -> str:
+        """The code as it is kept."""
+        return codes.read(self.code)
+
+
+def cards(
+    programme: Programme, holder: UUID | None = None, key: tuple[UUID, int] | None = None
+) -> Sequence[Held]:
+    """The gift cards of a programme, of one member, or one alone, newest first; none whose sale was taken back."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT v.code, v.event_id, v.n, coalesce(m.merged_into_id, m.id), e.at, max(l.expires_at),
+                 coalesce(sum(l.remaining) FILTER (WHERE l.expires_at IS NULL OR l.expires_at > %(now)s), 0)::bigint
+               FROM journal_entry e JOIN rewards_voucher v ON v.event_id = e.event_id AND v.n = e.n
+               JOIN members_member m ON m.id = e.member_id
+               LEFT JOIN journal_entry t ON t.rule = 'card.topped_up' AND t.reason ->> 'card' = v.event_id || '/' || v.n
+                 AND t.member_id IN (SELECT x.id FROM members_member x WHERE x.id IN (m.id, m.merged_into_id)
+                   OR x.merged_into_id = coalesce(m.merged_into_id, m.id))
+               JOIN journal_lot l ON (coalesce(l.root_event_id, l.event_id), coalesce(l.root_n, l.n))
+                 IN ((v.event_id, v.n), (t.event_id, t.n)) AND l.program_id = e.program_id
+               WHERE e.program_id = %(program)s AND e.rule = 'card.sold' AND e.verb = 'give'
+                 AND NOT EXISTS (SELECT FROM intake_event x WHERE x.corrects_id = e.event_id AND x.kind = 'event.voided')
+                 AND (%(holder)s::uuid IS NULL OR coalesce(m.merged_into_id, m.id) = %(holder)s::uuid)
+                 AND (%(event)s::uuid IS NULL OR (e.event_id, e.n) = (%(event)s::uuid, %(n)s::int))
+               GROUP BY v.code, v.event_id, v.n, m.merged_into_id, m.id, e.at ORDER BY e.at DESC LIMIT 200""",
+            {
+                "now": programme.now(),
+                "program": programme.id,
+                "holder": holder,
+                "event": key[0] if key else None,
+                "n": key[1] if key else None,
+            },
+        )
+        rows = cursor.fetchall()
+    return [
+        Held(codes.shown(code), left, ends, member, at, (event, n), _state(programme, left, ends))
+        for code, event, n, member, at, ends, left in rows
+    ]
+
+
+def _state(programme: Programme, left: int, ends: datetime | None) -> str:
+    if ends and ends <= programme.now():
+        return "over"
+    return "ready" if left else "empty"
+
+
+def look(caller: Caller, text: str) -> Held:
+    """The gift card of a code. Refuses `code_typo`, `code_unknown`, `not_a_card` and `too_many_guesses`."""
+    each = service.presented(caller, [text])[0]
+    if isinstance(each, Refusal):
+        raise each
+    if each.reward != money.CARD or each.root is None:
+        raise Refusal("not_a_card", status=422, param="card")
+    found = cards(caller.programme, key=each.root)
+    if not found:  # its sale was taken back
+        raise Refusal("code_unknown", status=404, param="card")
+    return found[0]
+
+
+def of_event(programme: Programme, event: Event) -> Held | None:
+    """The card that an event sold or was about; None where its sale was taken back."""
+    kept = vouchers.read(event.payload.get("vouchers", ()))
+    root = kept[0].root if kept else (event.id, 1)
+    return next(iter(cards(programme, key=root)), None)
+
+
+def on(programme: Programme) -> money.Terms | None:
+    """The terms of cards and credit; None where the programme has none."""
+    found: money.Terms | None = programs.book(programme.id, programme.now()).declared.get(money.SECTION)
+    return found
+
+
+def credit(programme: Programme, person: Person) -> int:
+    """How much store credit a member can pay with."""
+    return journal.spendable(person.id, money.CREDIT, programme.now())
+
+
+CHIPS = 6  # amounts to choose from at a till: two rows on a phone
+
+
+def chips(terms: money.Terms) -> list[int]:
+    """Round amounts that a card can be sold with, smallest first."""
+    steps = [step * 10**power for power in range(3, 10) for step in (1, 2, 5)]
+    found = [step for step in steps if terms.at_least <= step <= terms.at_most]
+    return (found or [terms.at_least])[:CHIPS]

@@ -1,0 +1,173 @@
+"""Gift cards and credit at the till: sold, looked at, charged and topped up, a sale paid with either, all of it undone."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from setia.intake.models import Event
+from setia.kit import ids
+from setia.rewards import giftcards, guessing, money
+from tests.conftest import NOON, found_shop
+from tests.test_people import _signed_in, _staff
+from tests.test_rewards import BUDI, RANI, has, person, sound, tell
+
+RULES = """
+program: Senja
+assets: {points: {expire: 12 months}}
+cards: {entity: PT Kopi Senja, valid: 24 months, at_least: 20000, at_most: 500000}
+rules:
+  - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
+"""
+
+
+@pytest.fixture
+def senja():
+    shop = found_shop(RULES)
+    for phone in (RANI, BUDI):
+        shop.member(phone, NOON - timedelta(days=90))
+    shop.cashier = _signed_in(_staff(shop, "cashier", "budi"))
+    return shop
+
+
+def post(shop, address, lang="id", **form):
+    """A form of the till; the page it leads to, or the one that says why not."""
+    said = shop.cashier.post(f"{address}?lang={lang}", {"id": f"till-{ids.new()}", **form}, follow=True)
+    return said, re.sub(r"\s+", " ", said.content.decode())
+
+
+def sold(shop, amount=100_000, phone=RANI):
+    """A card sold at the till."""
+    said, text = post(shop, f"/kasir/kartu/jual/{person(shop, phone).public_id}", amount=str(amount))
+    assert said.status_code == 200, text
+    (card, *_) = giftcards.cards(shop.programme)
+    return card
+
+
+def sale(shop, phone, amount, **pay):
+    """A sale at the till with its payments."""
+    order = f"till-{ids.new()}"
+    form = {"order": order, "member": person(shop, phone).public_id, "amount": str(amount), **pay}
+    said = shop.cashier.post("/kasir/beri", form, follow=True)
+    return said, re.sub(r"\s+", " ", said.content.decode()), form
+
+
+def now(shop, asset):
+    return has(shop, asset, shop.programme.now(), BUDI)
+
+
+def undo(shop, said):
+    """The button that counts down; what it says."""
+    address = said.redirect_chain[-1][0].replace("hasil", "batal")
+    return re.sub(r"\s+", " ", shop.cashier.post(address, follow=True).content.decode())
+
+
+@pytest.mark.parametrize("lang", ["id", "en"])
+def test_a_card_is_sold_at_the_till_shows_its_code_and_is_undone(senja, lang):
+    rani = person(senja, RANI)
+    address = f"/kasir/kartu/jual/{rani.public_id}"
+    page = senja.cashier.get(f"{address}?lang={lang}").content.decode()
+    assert re.findall(r'data-amount="([^"]*)"', page) == (
+        ["20.000", "50.000", "100.000", "200.000", "500.000"]
+        if lang == "id"
+        else ["20,000", "50,000", "100,000", "200,000", "500,000"]
+    )
+    wrong, text = post(senja, address, lang, amount="1.000")
+    assert wrong.status_code == 422
+    assert {"id": "Isi kartu antara Rp20.000", "en": "A card takes between Rp20,000"}[lang] in text
+    assert {"id": "belum terbaca", "en": "The rupiah can"}[lang] in post(senja, address, lang, amount="x")[1]
+    said, text = post(senja, address, lang, id="till-K", amount="100rb")
+    (card,) = giftcards.cards(senja.programme)
+    assert card.code in text and {"id": "Rp100.000", "en": "Rp100,000"}[lang] in text and "data-print" in text
+    post(senja, address, lang, id="till-K", amount="100rb")  # sent twice it is one
+    assert money.owed(senja.programme) == 100_000
+    assert {"id": "dibatalkan", "en": "is cancelled"}[lang] in undo(senja, said)
+    assert giftcards.cards(senja.programme) == [] and money.owed(senja.programme) == 0
+    sound(senja)
+
+
+def test_a_cards_code_in_the_find_field_shows_its_balance_and_a_guess_is_counted(senja):
+    card = sold(senja)
+    page = senja.cashier.get("/kasir/cari", {"q": card.code.lower()}).content.decode()
+    assert "Rp100.000" in page and f"/kasir/kartu/{card.plain}" in page and "0812" not in page
+    shown = senja.cashier.get(f"/kasir/kartu/{card.plain}").content.decode()
+    assert "Rp100.000" in shown and "Isi ulang" in shown
+    typo = card.plain[:-1] + ("0" if card.plain[-1] != "0" else "1")
+    assert senja.cashier.get(f"/kasir/kartu/{typo}").status_code == 422
+    unknown = found_shop(RULES)  # another merchant's card is nobody's here
+    unknown.member(RANI, NOON - timedelta(days=90))
+    tell(unknown, "card.sold", "K", {"amount": 50_000})
+    theirs = giftcards.cards(unknown.programme)[0]
+    assert senja.cashier.get(f"/kasir/kartu/{theirs.plain}").status_code == 404
+    assert guessing.alarm(senja.programme).misses == 1
+
+
+def test_a_card_is_charged_and_topped_up_without_a_member(senja):
+    card = sold(senja)
+    address = f"/kasir/kartu/{card.plain}"
+    said, text = post(senja, address, do="charge", charge="30.000")
+    assert "Rp30.000 dibayar dengan kartu." in text and "Rp70.000" in text and "0812" not in text
+    more, text = post(senja, address, do="top_up", top_up="50rb")
+    assert "Rp50.000 masuk ke kartu." in text and "Rp120.000" in text
+    no, text = post(senja, address, do="charge", charge="120.001")
+    assert no.status_code == 422 and "Isi kartu tinggal Rp120.000" in text
+    assert "uangnya kembali ke kartu" in undo(senja, said) and "Isi ulang Rp50.000 dibatalkan" in undo(
+        senja, more
+    )
+    assert giftcards.cards(senja.programme)[0].balance == 100_000
+    sound(senja)
+
+
+def test_a_sale_is_paid_with_somebodys_card_and_undone_whole(senja):
+    card = sold(senja, 100_000)
+    said, text, form = sale(senja, BUDI, 60_000, pay_card=card.code)
+    assert "60 poin masuk" in text and "Lunas" in text and "Rp40.000 di kartu" in text
+    assert now(senja, "points") == 60 and giftcards.cards(senja.programme)[0].balance == 40_000
+    again = senja.cashier.post("/kasir/beri", form, follow=True)  # sent twice it is one, paid once
+    assert again.redirect_chain == said.redirect_chain
+    assert giftcards.cards(senja.programme)[0].balance == 40_000
+    part, text, _ = sale(senja, BUDI, 90_000, pay_card=card.code)  # all that is on it, the rest otherwise
+    assert "Minta Rp50.000" in text and giftcards.cards(senja.programme)[0].balance == 0
+    for each in (part, said):
+        undo(senja, each)
+    assert giftcards.cards(senja.programme)[0].balance == 100_000 == money.owed(senja.programme)
+    assert now(senja, "points") == 0
+    sound(senja)
+
+
+def test_a_sale_is_paid_with_credit_and_a_card_together(senja):
+    card = sold(senja, 100_000)
+    tell(senja, "credit.given", "G", {"amount": 25_000, "reason": "complaint"}, phone=BUDI)
+    budi = person(senja, BUDI).public_id
+    page = {"member": budi, "amount": "60.000", "pay_card": card.code, "card_amount": "20.000", "credit": "1"}
+    shown = re.sub(r"\s+", " ", senja.cashier.get("/kasir/hitung", page).content.decode())
+    assert "−Rp20.000" in shown and "−Rp25.000" in shown and "Rp15.000" in shown
+    assert (
+        "Bayar dengan kredit toko Rp25.000" in senja.cashier.get("/kasir/cari", {"m": budi}).content.decode()
+    )
+    seen = dict(re.findall(r'name="(from_\w+)" value="(\d+)"', shown))
+    assert seen == {"from_card": "20000", "from_credit": "25000"}
+    _, text, form = sale(senja, BUDI, 60_000, pay_card=card.code, card_amount="20.000", credit="1", **seen)
+    assert "Minta Rp15.000" in text and now(senja, "credit") == 0
+    row = Event.objects.get(program_id=senja.programme.id, external_id=form["order"], kind="purchase.made")
+    paid = Event.objects.filter(program_id=senja.programme.id, order_ref=row.external_id)
+    assert sorted(each.kind for each in paid) == ["card.spent", "credit.spent"]
+    sound(senja)
+
+
+def test_a_sale_whose_payment_fails_isnt_booked(senja):
+    card = sold(senja, 50_000)
+    for pay, word in (
+        ({"pay_card": card.code, "card_amount": "50.001"}, "Isi kartu tinggal Rp50.000"),
+        ({"pay_card": card.code[:-1] + "?"}, "salah ketik"),
+        ({"credit": "1"}, "Kredit toko tinggal Rp0"),
+        ({"pay_card": card.code, "card_amount": "entah"}, "belum terbaca"),
+    ):
+        _, text, _ = sale(senja, BUDI, 60_000, **pay)
+        assert word in text
+        shown = senja.cashier.get(
+            "/kasir/hitung", {"member": person(senja, BUDI).public_id, "amount": "60000", **pay}
+        )
+        assert word in shown.content.decode()
+    assert now(senja, "points") == 0 and money.owed(senja.programme) == 50_000
+    assert not Event.objects.filter(program_id=senja.programme.id, kind="purchase.made").exists()
