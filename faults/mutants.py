@@ -36,7 +36,7 @@ TESTS = [
     "test_replay",
     "test_faults",
 ]
-_SECONDS = 900
+_SECONDS = 3_000  # a busy machine needs three times what a quiet one does
 
 
 @dataclass(frozen=True, slots=True)

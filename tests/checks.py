@@ -64,11 +64,11 @@ def main(write: bool) -> int:
     """Run every check; how many failed."""
     from tests import conftest
 
-    conftest.pytest_configure(None)  # type: ignore[arg-type]
+    conftest.start()
     try:
         problems = [*migrations(), *reference(write), *texts(), *words(), *documents()]
     finally:
-        conftest.pytest_unconfigure(None)  # type: ignore[arg-type]
+        conftest.stop()
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"checks: {'fine' if not problems else f'{len(problems)} problems'}")

@@ -19,9 +19,13 @@ NOON = datetime(2026, 11, 16, 5, 0, tzinfo=UTC)  # Monday 12.00 WIB
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the database and Django before any test is collected."""
-    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        return  # each of the processes that test has a database of its own
+    """Start the database and Django before any test is collected, in each process that runs tests."""
+    if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
+        start()
+
+
+def start() -> None:
+    """Start the database and Django."""
     from setia.project.database import migrate, open_database
 
     os.environ["SETIA_LANG"] = "id"
@@ -43,10 +47,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop it and leave nothing behind."""
+    if _state:
+        stop()
+
+
+def stop() -> None:
+    """Stop the database and remove its folder, unless it is somebody else's."""
     from django.db import connections
 
     connections.close_all()
-    if _state.get("cluster"):
+    if _state.get("folder"):
         _state["cluster"].stop()
         shutil.rmtree(_state["folder"], ignore_errors=True)
 
