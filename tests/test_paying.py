@@ -171,3 +171,53 @@ def test_a_sale_whose_payment_fails_isnt_booked(senja):
         assert word in shown.content.decode()
     assert now(senja, "points") == 0 and money.owed(senja.programme) == 50_000
     assert not Event.objects.filter(program_id=senja.programme.id, kind="purchase.made").exists()
+
+
+def mine(shop, phone, path="", lang="id"):
+    """A member's own page."""
+    from django.test import Client
+
+    from setia.members import service as members
+
+    address = f"/m/{members.link_token(person(shop, phone))}{path}?lang={lang}"
+    said = Client().get(address)
+    return said, re.sub(r"\s+", " ", said.content.decode())
+
+
+@pytest.mark.parametrize("lang", ["id", "en"])
+def test_members_see_their_cards_their_credit_and_nobody_elses(senja, lang):
+    _, text = mine(senja, RANI, "/kartu", lang)
+    assert {"id": "Belum ada kartu hadiah", "en": "No gift cards yet"}[lang] in text
+    card = sold(senja, 100_000)
+    tell(senja, "credit.given", "G", {"amount": 25_000, "reason": "complaint"})
+    post(senja, f"/kasir/kartu/{card.plain}", do="charge", charge="30.000")
+    dot = {"id": ".", "en": ","}[lang]
+    for path in ("", "/kartu", "/riwayat"):
+        _, text = mine(senja, RANI, path, lang)
+        assert f"Rp25{dot}000" in text and (f"Rp70{dot}000" in text or path == "/riwayat")
+    _, text = mine(senja, RANI, f"/kartu/{card.plain}", lang)
+    assert card.code in text and f"Rp70{dot}000" in text and f"−Rp30{dot}000" in text and "<svg" in text
+    assert {"id": "Berlaku sampai", "en": "Valid until"}[lang] in text
+    said, text = mine(senja, BUDI, f"/kartu/{card.plain}", lang)
+    assert said.status_code == 404 and card.code not in mine(senja, BUDI, "/kartu", lang)[1]
+    post(senja, f"/kasir/kartu/{card.plain}", do="charge", charge="70.000")
+    _, text = mine(senja, RANI, f"/kartu/{card.plain}", lang)
+    assert {"id": "Sudah habis terpakai", "en": "All spent"}[lang] in text and 'aria-label="QR' not in text
+
+
+def test_what_changed_a_card_is_told_whoever_paid_and_whatever_came_back(senja):
+    card = sold(senja, 100_000)
+    said, _, _ = sale(senja, BUDI, 60_000, pay_card=card.code)
+    post(senja, f"/kasir/kartu/{card.plain}", do="top_up", top_up="50rb")
+    undo(senja, said)
+    moves = giftcards.history(senja.programme, card)
+    assert [(each.kind, each.change) for each in reversed(moves)] == [
+        ("card.sold", 100_000),
+        ("card.spent", -60_000),
+        ("card.topped_up", 50_000),
+        ("event.voided", 60_000),
+    ]
+    assert moves[0].where == "Kemang"
+    assert "Rp60.000" not in mine(senja, RANI, "/riwayat")[1].replace(
+        "Rp60.000 dibayar", ""
+    )  # Budi's sale is his

@@ -73,14 +73,15 @@ def test_a_card_is_sold_by_a_tap_and_pays_for_somebody_elses_sale(page: Page, se
 def test_the_pages_of_gift_cards_shut_nobody_out(browser: Browser, served: Any, size: str, lang: str) -> None:
     context = browser.new_context(base_url=served.url, viewport=SIZES[size], locale="id-ID")
     page = context.new_page()
-    phone, _ = member(page, served)
+    phone, own = member(page, served)
     code = sold(page, phone).replace("-", "")
     result = page.url
     find(page, phone)
     sell = str(page.locator("a[href*='kartu/jual']").get_attribute("href"))
     context.add_cookies([{"name": "setia_lang", "value": lang, "url": served.url}])
     found = []
-    for address in (sell, f"/kasir/kartu/{code}", result, "/console/kartu-hadiah"):
+    theirs = (own, f"{own}/kartu", f"{own}/kartu/{code}")
+    for address in (sell, f"/kasir/kartu/{code}", result, "/console/kartu-hadiah", *theirs):
         page.goto(address)
         page.wait_for_load_state("networkidle")
         assert page.locator("html").get_attribute("lang") == lang, address

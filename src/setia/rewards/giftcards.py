@@ -3,6 +3,7 @@
 It decides nothing and writes nothing: `money` does.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from setia.kit.refusals import Refusal
 from setia.members.service import Person
 from setia.programs import service as programs
 from setia.rewards import money, service
+from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Programme
 
 
@@ -120,6 +122,41 @@ def of_event(programme: Programme, event: Event) -> Held | None:
     kept = vouchers.read(event.payload.get("vouchers", ()))
     root = kept[0].root if kept else (event.id, 1)
     return next(iter(cards(programme, key=root)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One thing that changed what is on a card: the event, and rupiah more or less."""
+
+    event: UUID
+    kind: str
+    at: datetime
+    change: int
+    where: str
+
+
+def history(programme: Programme, card: Held) -> list[Move]:
+    """What changed a card's balance, newest first, at most 50."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT e.id, e.kind, e.at, e.outlet_id, sum(CASE p.to_kind WHEN 'available' THEN p.amount ELSE -p.amount END)::bigint
+               FROM journal_lot l JOIN journal_posting p
+                 ON (p.lot_event_id, p.lot_n, p.lot_k) = (l.event_id, l.n, l.k) AND p.from_kind <> p.to_kind
+               JOIN intake_event e ON e.id = p.event_id
+               WHERE l.program_id = %s AND (coalesce(l.root_event_id, l.event_id), coalesce(l.root_n, l.n)) IN
+                 (SELECT %s::uuid, %s::smallint UNION ALL SELECT t.event_id, t.n FROM journal_entry t
+                  JOIN intake_event i ON i.id = t.event_id AND i.kind = 'card.topped_up' AND i.program_id = l.program_id
+                  WHERE t.rule = 'card.topped_up' AND i.payload ? 'vouchers' AND i.payload -> 'vouchers' @> %s::jsonb)
+               GROUP BY e.id, e.kind, e.at, e.outlet_id ORDER BY e.at DESC, e.id DESC LIMIT 50""",
+            [programme.id, *card.key, json.dumps([[money.CARD, str(card.key[0]), card.key[1]]])],
+        )
+        rows = cursor.fetchall()
+    places = tenancy.outlet_names(programme.id, [row[3] for row in rows if row[3]])
+    return [
+        Move(event, kind, at, change, places[outlet].name if outlet in places else "")
+        for event, kind, at, outlet, change in rows
+        if change
+    ]
 
 
 def on(programme: Programme) -> money.Terms | None:

@@ -24,7 +24,7 @@ from setia.journal import models as journal_models
 from setia.journal import rules as ledger
 from setia.journal import shared, undo
 from setia.journal.models import Shared
-from setia.journal.types import AVAILABLE, HELD, Lot, Plan, Standing
+from setia.journal.types import AVAILABLE, HELD, MONEY, Lot, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import Refusal
 from setia.tenancy.types import Programme
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SOLD, TOPPED_UP, CARD_SPENT = "card.sold", "card.topped_up", "card.spent"
 CREDITED, CREDIT_SPENT = "credit.given", "credit.spent"
-CARD, CREDIT = sharing.MONEY
+CARD, CREDIT = MONEY
 SECTION, METER = "cards", "float"
 WARNING, STOP = (
     500_000_000,
@@ -233,7 +233,7 @@ def counted(case: "Case", plan: Plan) -> list[dict[str, Any]]:
     change = sum(
         amount
         for (_, asset, kind), amount in plan.moved.items()
-        if asset in sharing.MONEY and kind in (AVAILABLE, HELD)
+        if asset in MONEY and kind in (AVAILABLE, HELD)
     )
     if not change:
         return []
