@@ -9,7 +9,7 @@ from setia.kit import ids
 from setia.kit.refusals import Refusal
 from setia.rewards import giftcards, money
 from setia.rewards import service as rewards
-from tests.conftest import NOON, found_shop
+from tests.conftest import NOON, call, found_shop
 from tests.test_rewards import BUDI, RANI, buy, has, refused, sound, tell
 
 RULES = """
@@ -214,3 +214,165 @@ def test_a_licence_that_says_nothing_is_none(licence):
         programs.check(
             RULES.replace("valid: 24 months", f"valid: 24 months, licence: {licence}"), "Asia/Jakarta"
         )
+
+
+# Given back
+
+
+def paid(receipt):
+    return ids.public("evt", receipt.event_id)
+
+
+def balance(shop):
+    return giftcards.cards(shop.programme)[0].balance
+
+
+def test_a_refund_goes_back_onto_the_card_and_never_more_than_it_paid(senja):
+    _, code = sell(senja, "K", 100_000)
+    spent = tell(senja, "card.spent", "B", {"card": code, "amount": 60_000, "order_id": "X"}, phone=None)
+    event = {"event": paid(spent)}
+    tell(senja, "card.refunded", "R1", {**event, "amount": 20_000, "reason": "return"}, phone=None)
+    assert balance(senja) == 60_000 == money.owed(senja.programme)
+    no = refused(
+        "refund_too_large", tell, senja, "card.refunded", "R2", {**event, "amount": 40_001}, phone=None
+    )
+    assert no.values["left"] == 40_000
+    again = tell(senja, "card.refunded", "R1", {**event, "amount": 20_000, "reason": "return"}, phone=None)
+    assert again.is_replay
+    tell(senja, "card.refunded", "R3", event, phone=None)  # the rest
+    refused("already_refunded", tell, senja, "card.refunded", "R4", event, phone=None)
+    assert balance(senja) == 100_000 == money.owed(senja.programme)
+    refused(
+        "not_voidable",
+        tell,
+        senja,
+        "event.voided",
+        "V",
+        {"event": paid(again), "reason": "salah"},
+        phone=None,
+    )
+    refused(
+        "not_found", tell, senja, "card.refunded", "R5", {"event": ids.public("evt", ids.new())}, phone=None
+    )
+    refused("not_a_payment", tell, senja, "credit.refunded", "R6", event, phone=None)
+    sound(senja)
+
+
+def test_a_refund_and_a_return_of_the_same_order_give_no_rupiah_twice(senja):
+    _, code = sell(senja, "K", 100_000)
+    buy(senja, "A", 80_000, phone=BUDI)
+    data = {"card": code, "amount": 40_000, "order_id": "A"}
+    spent = tell(senja, "card.spent", "B", data, phone=None)
+    tell(senja, "card.refunded", "R", {"event": paid(spent), "amount": 15_000}, phone=None)
+    senja.give_back(
+        "A", NOON + timedelta(hours=1), id="A1", refund=20_000
+    )  # a quarter: 10,000 is back already
+    assert balance(senja) == 75_000
+    senja.give_back("A", NOON + timedelta(hours=2), id="A2", refund=40_000)  # three quarters: 30,000 in all
+    assert balance(senja) == 90_000
+    later = NOON + timedelta(hours=3)
+    no = refused(
+        "refund_too_large",
+        tell,
+        senja,
+        "card.refunded",
+        "R2",
+        {"event": paid(spent), "amount": 10_001},
+        later,
+        None,
+    )
+    assert no.values["left"] == 10_000
+    tell(senja, "event.voided", "V", {"event": paid(spent), "reason": "salah"}, later, None)
+    assert balance(senja) == 100_000 == money.owed(senja.programme)
+    sound(senja)
+
+
+def test_a_return_of_nobodys_sale_gives_back_what_paid_for_it(senja):
+    _, code = sell(senja, "K", 100_000)
+    buy(senja, "A", 60_000, phone=None)
+    tell(senja, "card.spent", "B", {"card": code, "amount": 30_000, "order_id": "A"}, phone=None)
+    tell(senja, "credit.given", "G", {"amount": 9_000, "reason": "goodwill"})
+    tell(senja, "credit.spent", "S", {"amount": 9_000, "order_id": "A"})
+    senja.give_back("A", NOON + timedelta(hours=1), id="R1", refund=20_000)
+    assert balance(senja) == 80_000 and has(senja, "credit", NOON + timedelta(hours=1)) == 3_000
+    senja.give_back("A", NOON + timedelta(hours=1), id="R1", refund=20_000)  # told again
+    senja.give_back("A", NOON + timedelta(hours=2))
+    assert balance(senja) == 100_000 and has(senja, "credit", NOON + timedelta(hours=2)) == 9_000
+    assert [
+        move.change for move in giftcards.history(senja.programme, giftcards.cards(senja.programme)[0])
+    ] == [
+        20_000,
+        10_000,
+        -30_000,
+        100_000,
+    ]
+    sound(senja)
+
+
+def test_credit_is_given_back_like_a_card(senja):
+    tell(senja, "credit.given", "G", {"amount": 50_000, "reason": "complaint"})
+    spent = tell(senja, "credit.spent", "S", {"amount": 40_000, "order_id": "X"})
+    tell(senja, "credit.refunded", "R", {"event": paid(spent), "amount": 10_000})
+    assert has(senja, "credit") == 20_000
+    refused("not_a_payment", tell, senja, "card.refunded", "R2", {"event": paid(spent)})
+    tell(senja, "event.voided", "V", {"event": paid(spent), "reason": "salah"})
+    refused("already_refunded", tell, senja, "credit.refunded", "R3", {"event": paid(spent)})
+    assert has(senja, "credit") == 50_000 == money.owed(senja.programme)
+    sound(senja)
+
+
+@pytest.mark.parametrize("grace", [7, 0])
+def test_a_refund_onto_a_card_that_ran_out_meanwhile_is_good_for_the_grace(grace):
+    rules = RULES.replace("24 months", "1 months") + f"returns: {{grace: {grace} days}}\n"
+    shop = found_shop(rules)
+    shop.member(RANI, NOON - timedelta(days=90))
+    _, code = sell(shop, "K", 50_000, NOON - timedelta(days=60))
+    data = {"card": code, "amount": 50_000}
+    spent = tell(shop, "card.spent", "B", data, NOON - timedelta(days=50), None)
+    if not grace:
+        refused("card_over", tell, shop, "card.refunded", "R", {"event": paid(spent)}, phone=None)
+        return
+    tell(shop, "card.refunded", "R", {"event": paid(spent)}, phone=None)
+    assert has(shop, "giftcard") == 50_000
+    tell(shop, "card.spent", "C", data, NOON + timedelta(hours=1), None)
+    sound(shop)
+
+
+def test_the_api_gives_back_by_order_and_says_which_payment_is_meant(senja):
+    _, code = sell(senja, "K", 100_000)
+    for n, order in (("1", "A"), ("2", "A"), ("3", "B")):
+        tell(senja, "card.spent", n, {"card": code, "amount": 10_000, "order_id": order}, phone=None)
+
+    def refund(id, **body):
+        said = call("POST", f"/v1/cards/{code}/refund", {"id": id, **body}, senja.key, idempotency=id)
+        return said.status, said.body
+
+    status, body = refund("R1", order_id="B", amount=4_000)
+    assert status == 201 and body["kind"] == "card.refunded"
+    status, body = refund("R2", order_id="A")
+    assert (status, body["code"]) == (422, "which_payment")
+    event = body["fix"]["en"].partition(": ")[2].split(", ")[0]
+    assert refund("R3", event=event)[0] == 201
+    assert refund("R3", event=event)[0] == 201  # told again it is the same
+    assert refund("R4", event=event.rstrip("."))[1]["code"] == "already_refunded"
+    assert refund("R5", order_id="C")[1]["code"] == "no_payment"
+    assert refund("R6")[1]["code"] == "missing"
+    assert balance(senja) == 84_000
+
+
+def test_the_api_reads_a_card_and_the_meter(senja):
+    _, code = sell(senja, "K", 100_000)
+    said = call("GET", f"/v1/cards/{code}", key=senja.key)
+    assert said.status == 200 and said.body["balance"] == {"amount": 100_000, "currency": "IDR"}
+    assert said.body["state"] == "ready" and said.body["expires_at"]
+    said = call("GET", "/v1/float", key=senja.key)
+    assert said.body["owed"]["amount"] == 100_000 and said.body["stop"]["amount"] == 900_000_000
+    assert (said.body["entity"], said.body["is_warned"], said.body["licence"]) == (
+        "PT Kopi Senja",
+        False,
+        None,
+    )
+    other = found_shop(RULES.replace("cards: {entity: PT Kopi Senja, valid: 24 months}\n", ""))
+    assert call("GET", "/v1/float", key=other.key).body["code"] == "no_cards"
+    assert call("GET", f"/v1/cards/{code}", key=other.key).body["code"] == "code_unknown"
+    assert call("GET", f"/v1/cards/{code[:-1]}?", key=senja.key).status in (404, 422)

@@ -372,8 +372,10 @@ def _of_void(case: "Case") -> list[UUID]:
     assert case.target is not None
     if case.sale:
         return _of_return(case)
-    refunds = [each.id for each in case.related if each.corrects_id != case.target.id]
-    return [case.target.id, *refunds]  # returns of the sale it paid for may have given some of it back
+    return [
+        case.target.id,
+        *(each.id for each in case.related),
+    ]  # refunds and returns may have given some back
 
 
 def can_be_voided(kind: str) -> bool:

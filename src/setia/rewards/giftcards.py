@@ -7,14 +7,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
+from setia.engine.vocabulary import VOIDED
 from setia.intake import vouchers
 from setia.intake.models import Event
 from setia.journal import service as journal
-from setia.kit import codes
+from setia.kit import codes, ids
 from setia.kit.refusals import Refusal
 from setia.members.service import Person
 from setia.programs import service as programs
@@ -148,7 +150,7 @@ def history(programme: Programme, card: Held) -> list[Move]:
                   JOIN intake_event i ON i.id = t.event_id AND i.kind = 'card.topped_up' AND i.program_id = l.program_id
                   WHERE t.rule = 'card.topped_up' AND i.payload ? 'vouchers' AND i.payload -> 'vouchers' @> %s::jsonb)
                GROUP BY e.id, e.kind, e.at, e.outlet_id ORDER BY e.at DESC, e.id DESC LIMIT 50""",
-            [programme.id, *card.key, json.dumps([[money.CARD, str(card.key[0]), card.key[1]]])],
+            [programme.id, *card.key, json.dumps([_kept(card)])],
         )
         rows = cursor.fetchall()
     places = tenancy.outlet_names(programme.id, [row[3] for row in rows if row[3]])
@@ -157,6 +159,32 @@ def history(programme: Programme, card: Held) -> list[Move]:
         for event, kind, at, outlet, change in rows
         if change
     ]
+
+
+def payment(programme: Programme, card: Held, order: str | None, event: str | None) -> str:
+    """The payment from a card that is meant, `evt_…`: by itself, or the only one of an order.
+
+    Refuses `missing`, `no_payment` and `which_payment`.
+    """
+    if not order and not event:
+        raise Refusal("missing", status=422, param="order_id")
+    rows = Event.objects.filter(program_id=programme.id, kind=money.CARD_SPENT, payload__has_key="vouchers")
+    rows = rows.filter(payload__vouchers__contains=[_kept(card)])
+    rows = rows.filter(id=ids.parse("evt", event) or UUID(int=0)) if event else rows.filter(order_ref=order)
+    gone = Event.objects.filter(corrects_id__in=rows.values("id"), kind=VOIDED).values("corrects_id")
+    found = [ids.public("evt", row) for row in rows.exclude(id__in=gone).values_list("id", flat=True)]
+    if not found:
+        raise Refusal("no_payment", status=404, param="order_id", value=order or event)
+    if len(found) > 1:
+        raise Refusal(
+            "which_payment", status=422, param="event", value=order, n=len(found), events=", ".join(found)
+        )
+    return found[0]
+
+
+def _kept(card: Held) -> list[Any]:
+    """How events keep that they are about a card."""
+    return [money.CARD, str(card.key[0]), card.key[1]]
 
 
 def on(programme: Programme) -> money.Terms | None:

@@ -16,15 +16,17 @@ from django.db import connection
 from setia.engine.decide import Book, Effect, Rule, expiry
 from setia.engine.language import Reader
 from setia.engine.vocabulary import VOIDED
+from setia.intake import corrections, sharing, vouchers
 from setia.intake import service as intake
-from setia.intake import sharing, vouchers
 from setia.intake.models import Event
-from setia.intake.types import Presented
+from setia.intake.types import Presented, Told
+from setia.intake.understand import fingerprint
 from setia.journal import models as journal_models
 from setia.journal import rules as ledger
+from setia.journal import service as journal
 from setia.journal import shared, undo
 from setia.journal.models import Shared
-from setia.journal.types import AVAILABLE, HELD, MONEY, Lot, Plan, Standing
+from setia.journal.types import AVAILABLE, HELD, MONEY, Lot, LotKey, Plan, Standing
 from setia.kit import ids, time
 from setia.kit.refusals import Refusal
 from setia.tenancy.types import Programme
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 SOLD, TOPPED_UP, CARD_SPENT = "card.sold", "card.topped_up", "card.spent"
 CREDITED, CREDIT_SPENT = "credit.given", "credit.spent"
+CARD_REFUNDED, CREDIT_REFUNDED = "card.refunded", "credit.refunded"
 CARD, CREDIT = MONEY
 SECTION, METER = "cards", "float"
 WARNING, STOP = (
@@ -112,6 +115,14 @@ class SpendCredit(msgspec.Struct, forbid_unknown_fields=True):
     order_id: Name | None = None
 
 
+class Refund(msgspec.Struct, forbid_unknown_fields=True):
+    """The payment that is given back, `evt_…`, and how much of it; all that is left of it where nobody says."""
+
+    event: Name
+    amount: Amount | None = None
+    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=80)] | None = None
+
+
 # Deciding
 
 
@@ -183,6 +194,67 @@ def _spend_credit(case: "Case", found: list[Standing]) -> list[Effect]:
     return ledger.spend(CREDIT, amount)
 
 
+def _of_payment(case: "Case") -> list[UUID]:
+    assert case.target is not None
+    return [case.target.id, *(each.id for each in case.related)]
+
+
+_PAYS = {CARD_REFUNDED: CARD_SPENT, CREDIT_REFUNDED: CREDIT_SPENT}
+
+
+def _refund(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A payment is given back, all or some, into the lots it came from. Never more than it took.
+
+    Refuses `not_a_payment`, `already_refunded`, `refund_too_large`, and `card_over` where the rupiah have run out and
+    the programme gives no grace.
+    """
+    target, told = case.target, case.told
+    assert target is not None
+    if target.kind != _PAYS[told.kind]:
+        raise Refusal("not_a_payment", status=422, param="data.event", value=told.corrects)
+    own = [entry for entry in found if entry.key[0] == target.id]
+    taken, undone = sum(entry.amount for entry in own), sum(entry.undone for entry in own)
+    left, amount = taken - undone, told.said.get("amount")
+    if not left:
+        raise Refusal("already_refunded", param="data.event", value=told.corrects)
+    if amount is not None and amount > left:
+        raise Refusal("refund_too_large", status=422, param="data.amount", left=left, need=amount)
+    told.said["amount"] = amount = amount or left
+    back, grace = taken - undone - amount, corrections.grace_ends(case)
+    effects = undo.restore(own, back, taken, case.at, grace)
+    if grace <= case.at and any(
+        _has_ended(case, key) for effect in effects for key, _ in effect.pieces or ()
+    ):
+        raise Refusal("card_over", param="data.event")
+    return effects
+
+
+def _has_ended(case: "Case", key: LotKey) -> bool:
+    for account in case.accounts.values():
+        for lot in (*account.lots, *account.origins.values()):
+            if lot.key == key:
+                return lot.expires_at is not None and lot.expires_at <= case.at
+    return False
+
+
+def _pay_back(case: "Case") -> None:
+    """A sale without a member is taken back, whole or in part: what paid for it goes back by the same part."""
+    sale = case.sale
+    assert sale is not None
+    left, kinds = sale.left_total + case.told.total, {pays: refund for refund, pays in _PAYS.items()}
+    for payment in case.related:
+        if payment.kind not in kinds:
+            continue
+        about = [each.id for each in case.related if each.corrects_id == payment.id]
+        own = [each for each in journal.standing([payment.id, *about]) if each.key[0] == payment.id]
+        due = sum(each.amount - each.amount * left // (sale.total or 1) - each.undone for each in own)
+        if due > 0:
+            name, corrects = f"{case.event_id.hex}:{payment.id.hex}", ids.public("evt", payment.id)
+            told = Told(kinds[payment.kind], "setia", name, fingerprint(name), at=case.at, corrects=corrects)
+            told.said, told.note = {"amount": due}, "return"
+            intake.accept(intake.system(case.caller.programme.id), told, name)
+
+
 def _unsold(case: "Case", found: list[Standing]) -> list[Effect]:
     """A sale of a card is taken back, while all of it is there. Refuses `card_spent`."""
     lots = {lot.root: lot.remaining for account in case.accounts.values() for lot in account.lots}
@@ -244,12 +316,15 @@ def counted(case: "Case", plan: Plan) -> list[dict[str, Any]]:
 
 
 def install() -> None:
-    """Put all five on the road."""
+    """Put all of them on the road."""
     intake.also(SOLD, Sell, _sell, undo=_unsold)
     intake.also(TOPPED_UP, OnCard, _top_up, undo=_unsold, prepare=_bearer)
     intake.also(CARD_SPENT, OnCard, _spend_card, all_lots=True, prepare=_bearer)
     intake.also(CREDITED, Credit, _credit, undo=_unsold)
     intake.also(CREDIT_SPENT, SpendCredit, _spend_credit, all_lots=True)
+    for kind in (CARD_REFUNDED, CREDIT_REFUNDED):
+        intake.also(kind, Refund, _refund, standing=_of_payment, is_voidable=False)
+    intake.returned_of_nobody(_pay_back)
     sharing.ALSO.append(counted)
 
 
