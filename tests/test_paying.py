@@ -221,3 +221,21 @@ def test_what_changed_a_card_is_told_whoever_paid_and_whatever_came_back(senja):
     assert "Rp60.000" not in mine(senja, RANI, "/riwayat")[1].replace(
         "Rp60.000 dibayar", ""
     )  # Budi's sale is his
+
+
+@pytest.mark.parametrize("lang", ["id", "en"])
+def test_a_blocked_card_says_so_at_the_till_and_on_its_page(senja, lang):
+    card = sold(senja, 100_000)
+    tell(senja, "card.blocked", "X", {"card": card.plain, "reason": "hilang di bus"}, phone=None)
+    word = {"id": "diblokir", "en": "blocked"}[lang]
+    found = senja.cashier.get("/kasir/cari", {"q": card.code, "lang": lang}).content.decode()
+    page = senja.cashier.get(f"/kasir/kartu/{card.plain}?lang={lang}").content.decode()
+    assert (
+        all(word in text and "hilang di bus" in text for text in (found, page))
+        and "<form" not in page.partition("<main")[2].partition("</main>")[0]
+    )
+    _, text, _ = sale(senja, BUDI, 60_000, pay_card=card.code)
+    assert {"id": "Kartu hadiah ini diblokir", "en": "This gift card is blocked"}[lang] in text
+    _, text = mine(senja, RANI, f"/kartu/{card.plain}", lang)
+    assert {"id": "Diblokir", "en": "Blocked"}[lang] in text and "QR" not in text.partition("<main")[2]
+    assert now(senja, "points") == 0

@@ -25,6 +25,8 @@ FEATURE = Feature(
         EventKind(money.CARD_SPENT, _WHERE, scope="spend"),
         EventKind(money.CREDITED, _WHERE, scope="admin"),
         EventKind(money.CREDIT_SPENT, _WHERE, scope="spend"),
+        EventKind(money.BLOCKED, _WHERE, scope="admin"),
+        EventKind(money.UNBLOCKED, _WHERE, scope="admin"),
         EventKind(money.CARD_REFUNDED, _WHERE, scope="spend"),
         EventKind(money.CREDIT_REFUNDED, _WHERE, scope="spend"),
     ],

@@ -40,16 +40,24 @@ class Meter:
         """Whether the first mark is reached."""
         return self.owed >= self.warning
 
+    @property
+    def percent(self) -> int:
+        """How much of the stop is reached."""
+        return self.owed * 100 // self.stop
+
 
 def meter(programme: Programme) -> Meter:
     """How the float stands. Refuses `no_cards`."""
-    found = money.terms(programs.book(programme.id, programme.now()))
+    found = terms(programme)
     return Meter(money.owed(programme), money.WARNING, money.STOP, found.licence, found.entity)
+
+
+MOST = 200  # cards of a list
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A gift card: what is on it now, and until when. `state`: ready, over or empty."""
+    """A gift card: what is on it now, and until when. `state`: ready, blocked (since when and why), over or empty."""
 
     code: str
     balance: int
@@ -58,6 +66,8 @@ class Held:
     sold_at: datetime
     key: tuple[UUID, int]
     state: str
+    blocked_at: datetime | None = None
+    blocked_why: str = ""
 
     @property
     def plain(self) -> str:
@@ -72,7 +82,8 @@ def cards(
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT v.code, v.event_id, v.n, coalesce(m.merged_into_id, m.id), e.at, max(l.expires_at),
-                 coalesce(sum(l.remaining) FILTER (WHERE l.expires_at IS NULL OR l.expires_at > %(now)s), 0)::bigint
+                 coalesce(sum(l.remaining) FILTER (WHERE l.expires_at IS NULL OR l.expires_at > %(now)s), 0)::bigint,
+                 b.at, b.why
                FROM journal_entry e JOIN rewards_voucher v ON v.event_id = e.event_id AND v.n = e.n
                JOIN members_member m ON m.id = e.member_id
                LEFT JOIN journal_entry t ON t.rule = 'card.topped_up' AND t.reason ->> 'card' = v.event_id || '/' || v.n
@@ -80,13 +91,18 @@ def cards(
                    OR x.merged_into_id = coalesce(m.merged_into_id, m.id))
                JOIN journal_lot l ON (coalesce(l.root_event_id, l.event_id), coalesce(l.root_n, l.n))
                  IN ((v.event_id, v.n), (t.event_id, t.n)) AND l.program_id = e.program_id
+               LEFT JOIN LATERAL (SELECT * FROM (SELECT i.kind, i.at, i.payload ->> 'note' AS why FROM intake_event i
+                   WHERE i.program_id = e.program_id AND i.kind IN ('card.blocked', 'card.unblocked') AND i.payload ? 'vouchers'
+                   AND i.payload -> 'vouchers' @> jsonb_build_array(jsonb_build_array('giftcard', v.event_id::text, v.n))
+                   ORDER BY i.booked_at DESC, i.id DESC LIMIT 1) last WHERE kind = 'card.blocked') b ON true
                WHERE e.program_id = %(program)s AND e.rule = 'card.sold' AND e.verb = 'give'
                  AND NOT EXISTS (SELECT FROM intake_event x WHERE x.corrects_id = e.event_id AND x.kind = 'event.voided')
                  AND (%(holder)s::uuid IS NULL OR coalesce(m.merged_into_id, m.id) = %(holder)s::uuid)
                  AND (%(event)s::uuid IS NULL OR (e.event_id, e.n) = (%(event)s::uuid, %(n)s::int))
-               GROUP BY v.code, v.event_id, v.n, m.merged_into_id, m.id, e.at ORDER BY e.at DESC LIMIT 200""",
+               GROUP BY v.code, v.event_id, v.n, m.merged_into_id, m.id, e.at, b.at, b.why ORDER BY e.at DESC LIMIT %(most)s""",
             {
                 "now": programme.now(),
+                "most": MOST,
                 "program": programme.id,
                 "holder": holder,
                 "event": key[0] if key else None,
@@ -95,12 +111,24 @@ def cards(
         )
         rows = cursor.fetchall()
     return [
-        Held(codes.shown(code), left, ends, member, at, (event, n), _state(programme, left, ends))
-        for code, event, n, member, at, ends, left in rows
+        Held(
+            codes.shown(code),
+            left,
+            ends,
+            member,
+            at,
+            (event, n),
+            _state(programme, left, ends, blocked),
+            blocked,
+            why or "",
+        )
+        for code, event, n, member, at, ends, left, blocked, why in rows
     ]
 
 
-def _state(programme: Programme, left: int, ends: datetime | None) -> str:
+def _state(programme: Programme, left: int, ends: datetime | None, blocked: datetime | None) -> str:
+    if blocked:
+        return "blocked"
     if ends and ends <= programme.now():
         return "over"
     return "ready" if left else "empty"
@@ -187,6 +215,11 @@ def _kept(card: Held) -> list[Any]:
     return [money.CARD, str(card.key[0]), card.key[1]]
 
 
+def terms(programme: Programme) -> money.Terms:
+    """The terms of cards and credit in force. Refuses `no_cards`."""
+    return money.terms(programs.book(programme.id, programme.now()))
+
+
 def on(programme: Programme) -> money.Terms | None:
     """The terms of cards and credit; None where the programme has none."""
     found: money.Terms | None = programs.book(programme.id, programme.now()).declared.get(money.SECTION)
@@ -201,8 +234,8 @@ def credit(programme: Programme, person: Person) -> int:
 CHIPS = 6  # amounts to choose from at a till: two rows on a phone
 
 
-def chips(terms: money.Terms) -> list[int]:
+def chips(limits: money.Terms) -> list[int]:
     """Round amounts that a card can be sold with, smallest first."""
     steps = [step * 10**power for power in range(3, 10) for step in (1, 2, 5)]
-    found = [step for step in steps if terms.at_least <= step <= terms.at_most]
-    return (found or [terms.at_least])[:CHIPS]
+    found = [step for step in steps if limits.at_least <= step <= limits.at_most]
+    return (found or [limits.at_least])[:CHIPS]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SOLD, TOPPED_UP, CARD_SPENT = "card.sold", "card.topped_up", "card.spent"
 CREDITED, CREDIT_SPENT = "credit.given", "credit.spent"
 CARD_REFUNDED, CREDIT_REFUNDED = "card.refunded", "credit.refunded"
+BLOCKED, UNBLOCKED = "card.blocked", "card.unblocked"
 CARD, CREDIT = MONEY
 SECTION, METER = "cards", "float"
 WARNING, STOP = (
@@ -101,6 +102,13 @@ class OnCard(msgspec.Struct, forbid_unknown_fields=True):
     order_id: Name | None = None
 
 
+class Block(msgspec.Struct, forbid_unknown_fields=True):
+    """A card by its code, and why it is blocked or isn't any more."""
+
+    voucher: Name = msgspec.field(name="card")
+    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=80)]
+
+
 class Credit(msgspec.Struct, forbid_unknown_fields=True):
     """Store credit and why it is given."""
 
@@ -151,8 +159,9 @@ def _credit(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def _top_up(case: "Case", found: list[Standing]) -> list[Effect]:
-    """More rupiah on a card: a lot of its own under the same code. Refuses a card that ran out or was taken back."""
+    """More rupiah on a card: a lot of its own under the same code. Refuses a card that ran out, was taken back or is blocked."""
     card = _card(case)
+    _not_blocked(case, card)
     if not case.is_again and (no := _dead(case.at, card)):
         raise no
     return _given(case, CARD, TOPPED_UP, card=_key(card))
@@ -169,8 +178,9 @@ def _dead(at: datetime, card: Presented) -> Refusal | None:
 
 
 def _spend_card(case: "Case", found: list[Standing]) -> list[Effect]:
-    """A payment from a card. Refuses `card_short` for more than is on it, and `card_over` once it has run out."""
+    """A payment from a card. Refuses `card_blocked`, `card_short` for more than is on it, and `card_over` once it has run out."""
     card, amount = _card(case), case.told.said["amount"]
+    _not_blocked(case, card)
     lots = _lots(case, card)
     usable = [lot for lot in lots if lot.spendable(case.at)]
     have = sum(lot.remaining for lot in usable)
@@ -185,6 +195,34 @@ def _spend_card(case: "Case", found: list[Standing]) -> list[Effect]:
         pieces += [(lot.key, part)] if part else []
     inputs = {"amount": amount, "card": _key(card)}
     return [Effect("take", CARD, amount, amount, ledger.SPENT, -1, None, inputs, pieces=pieces)]
+
+
+def last_block(program: UUID, root: tuple[UUID, int] | None) -> Event | None:
+    """The event that blocks a card; None while it isn't blocked."""
+    assert root
+    rows = Event.objects.filter(
+        program_id=program, kind__in=(BLOCKED, UNBLOCKED), payload__has_key="vouchers"
+    )
+    rows = rows.filter(payload__vouchers__contains=[[CARD, str(root[0]), root[1]]])
+    last = rows.order_by("-booked_at", "-id").first()
+    return last if last and last.kind == BLOCKED else None
+
+
+def _not_blocked(case: "Case", card: Presented) -> None:
+    if not case.is_again and last_block(case.caller.programme.id, card.root):
+        raise Refusal("card_blocked", param="data.card")
+
+
+def _block(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A lost card is blocked, or can be used again: nothing moves. Refuses `already_blocked` and `not_blocked`."""
+    if not case.is_again:
+        card, on = _card(case), case.told.kind == BLOCKED
+        no = _dead(case.at, card)
+        if no and no.code == "code_unknown":
+            raise no
+        if bool(last_block(case.caller.programme.id, card.root)) == on:
+            raise Refusal("already_blocked" if on else "not_blocked")
+    return []
 
 
 def _spend_credit(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -324,6 +362,8 @@ def install() -> None:
     intake.also(CREDIT_SPENT, SpendCredit, _spend_credit, all_lots=True)
     for kind in (CARD_REFUNDED, CREDIT_REFUNDED):
         intake.also(kind, Refund, _refund, standing=_of_payment, is_voidable=False)
+    for kind in (BLOCKED, UNBLOCKED):
+        intake.also(kind, Block, _block, prepare=_bearer, is_voidable=False)
     intake.returned_of_nobody(_pay_back)
     sharing.ALSO.append(counted)
 

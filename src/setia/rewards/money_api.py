@@ -44,6 +44,14 @@ class RefundBody(Body):
     reason: Annotated[str, msgspec.Meta(min_length=3, max_length=80)] = "return"
 
 
+class BlockBody(Body):
+    """Why a card is blocked; with `blocked: false` it can be used again."""
+
+    id: Name
+    why: Annotated[str, msgspec.Meta(min_length=3, max_length=80)]
+    blocked: bool = True
+
+
 class CreditBody(Body):
     """Store credit for a member, and why."""
 
@@ -74,6 +82,11 @@ def shown(card: Held) -> dict[str, Any]:
         "balance": _money(card.balance),
         "expires_at": time.iso(card.ends) if card.ends else None,
         "sold_at": time.iso(card.sold_at),
+        **(
+            {"blocked_at": time.iso(card.blocked_at), "blocked_why": card.blocked_why}
+            if card.blocked_at
+            else {}
+        ),
     }
 
 
@@ -106,6 +119,14 @@ def refund(call: Call) -> tuple[int, Any]:
     payment = giftcards.payment(call.caller.programme, found, body.order_id, body.event)
     data = {"event": payment, "reason": body.reason, **({"amount": body.amount} if body.amount else {})}
     event = EventBody(kind=money.CARD_REFUNDED, id=body.id, data=data)
+    return accept(call, understand.event(event, call.caller.source))
+
+
+def block(call: Call) -> tuple[int, Any]:
+    """Keep a lost card from being spent and topped up, or let it. What is on it stays there."""
+    body = call.body
+    kind = money.BLOCKED if body.blocked else money.UNBLOCKED
+    event = EventBody(kind=kind, id=body.id, data={"card": call.path["id"], "reason": body.why})
     return accept(call, understand.event(event, call.caller.source))
 
 
@@ -175,7 +196,7 @@ ROUTES = [
         {"dry_run": "true writes nothing"},
         {"id": "bayar-1", "amount": 60000, "order_id": "A-1201"},
         {"id": "evt_01JE2", "kind": "card.spent", "member": "mem_01J9"},
-        (*_BAD, "card_short", "card_over", *_OF_CODE),
+        (*_BAD, "card_short", "card_over", "card_blocked", *_OF_CODE),
     ),
     Route(
         "cards.topup",
@@ -189,7 +210,7 @@ ROUTES = [
         {"dry_run": "true writes nothing"},
         {"id": "isi-1", "amount": 50000},
         {"id": "evt_01JE3", "kind": "card.topped_up", "member": "mem_01J9"},
-        (*_BAD, "card_amount", "float_full", *_OF_CODE),
+        (*_BAD, "card_amount", "card_over", "card_blocked", "float_full", *_OF_CODE),
     ),
     Route(
         "cards.refund",
@@ -212,6 +233,20 @@ ROUTES = [
             "card_over",
             *_OF_CODE,
         ),
+    ),
+    Route(
+        "cards.block",
+        "POST",
+        "/cards/{id}/block",
+        block,
+        "admin",
+        "Block a gift card, or let it be used again",
+        BlockBody,
+        True,
+        {},
+        {"id": "blokir-1", "why": "kartu hilang"},
+        {"id": "evt_01JE6", "kind": "card.blocked", "member": "mem_01J9"},
+        (*_BAD, "already_blocked", "not_blocked", *_OF_CODE),
     ),
     Route(
         "float.get",

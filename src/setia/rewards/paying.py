@@ -12,11 +12,20 @@ from setia.intake import understand
 from setia.intake.models import Event
 from setia.intake.types import EventBody, MemberRef, Receipt, Told
 from setia.journal import service as journal
+from setia.kit import money as typed
 from setia.kit.refusals import Refusal
 from setia.members.service import Person
 from setia.rewards import giftcards, money
 from setia.rewards.giftcards import Held
 from setia.tenancy.types import Caller
+
+
+def rupiah(text: str) -> int:
+    """Rupiah as a person typed them. Refuses `bad_rupiah`."""
+    amount = typed.parse(text)
+    if not amount or amount > money.MOST_AT_ONCE:
+        raise Refusal("bad_rupiah", status=422, param="amount", value=text)
+    return amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +66,8 @@ def split(caller: Caller, person: Person, wanted: Wanted, due: int) -> Split:
     programme, card, taken = caller.programme, None, 0
     if wanted.card:
         card = giftcards.look(caller, wanted.card)
-        if card.state == "over":
-            raise Refusal("card_over", param="pay_card")
+        if card.state in ("over", "blocked"):
+            raise Refusal(f"card_{card.state}", param="pay_card")
         if (wanted.from_card or 1) > card.balance:
             raise Refusal("card_short", param="pay_card", have=card.balance, need=wanted.from_card or due)
         taken = min(card.balance if wanted.from_card is None else wanted.from_card, due)

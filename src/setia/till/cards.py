@@ -9,7 +9,6 @@ from django.views.decorators.http import require_http_methods
 from setia.engine.vocabulary import VOIDED
 from setia.intake import queries
 from setia.kit import ids
-from setia.kit import money as rupiah
 from setia.kit.refusals import Refusal
 from setia.members import service as members
 from setia.members.service import Person
@@ -31,7 +30,7 @@ def sell(request: HttpRequest, caller: Caller, member: str) -> HttpResponse:
     if request.method == "POST":
         try:
             key = _key(request)
-            receipt = paying.sell(caller, person, _rupiah(typed), key, place.code if place else None)
+            receipt = paying.sell(caller, person, paying.rupiah(typed), key, place.code if place else None)
             return redirect("till:result", ids.public("evt", receipt.event_id))
         except Refusal as refusal:
             refused = _at(refusal, "amount")
@@ -57,7 +56,7 @@ def card(request: HttpRequest, caller: Caller, code: str) -> HttpResponse:
     typed = {each: request.POST.get(each, "")[:20] for each in ("charge", "top_up")}
     if request.method == "POST":
         try:
-            key, amount = _key(request), _rupiah(typed.get(what, ""))
+            key, amount = _key(request), paying.rupiah(typed.get(what, ""))
             act = paying.top_up if what == "top_up" else paying.charge
             receipt = act(caller, found.plain, amount, key, outlet)
             return redirect("till:result", ids.public("evt", receipt.event_id))
@@ -88,13 +87,6 @@ def _key(request: HttpRequest) -> str:
     return key
 
 
-def _rupiah(text: str) -> int:
-    amount = rupiah.parse(text)
-    if not amount or amount > money.MOST_AT_ONCE:
-        raise Refusal("bad_rupiah", status=422, param="amount", value=text)
-    return amount
-
-
 # Paying for a sale
 
 
@@ -113,7 +105,7 @@ def wanted(sale: dict[str, Any]) -> Wanted:
 
 
 def _said(text: str) -> int | None:
-    return _rupiah(text) if text.strip() else None
+    return paying.rupiah(text) if text.strip() else None
 
 
 def split(caller: Caller, person: Person, sale: dict[str, Any], due: int) -> Split:
