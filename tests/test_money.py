@@ -167,15 +167,55 @@ def test_the_console_sells_cards_and_shows_the_meter(senja, lang):
     form = {"id": "form-1", "phone": RANI, "amount": "150.000"}
     sold = client.post(f"/console/kartu-hadiah?lang={lang}", form, follow=True).content.decode()
     (card,) = giftcards.cards(senja.programme)
-    assert card.code in sold and {"id": "Rp150.000", "en": "Rp150,000"}[lang] in sold
+    assert card.code in sold and {"id": "Rp150.000", "en": "Rp150,000"}[lang] in sold and "data-print" in sold
     client.post("/console/kartu-hadiah", form)  # sent twice it is one
     assert len(giftcards.cards(senja.programme)) == 1
-    wrong = client.post(f"/console/kartu-hadiah?lang={lang}", {**form, "id": "form-2", "amount": "500"})
-    assert (
-        wrong.status_code == 422
-        and {"id": "Isi kartu antara", "en": "A card takes between"}[lang] in wrong.content.decode()
-    )
-    assert card.code in client.get(f"/console/kartu-hadiah?q={card.code}").content.decode()
+    for amount, word in (
+        ("500", {"id": "Isi kartu antara", "en": "A card takes between"}),
+        ("lima", {"id": "belum terbaca", "en": "The rupiah"}),
+    ):
+        wrong = client.post(f"/console/kartu-hadiah?lang={lang}", {**form, "id": "form-2", "amount": amount})
+        assert wrong.status_code == 422 and word[lang] in wrong.content.decode()
+    page = client.get("/console/kartu-hadiah").content.decode()
+    assert f"/console/kartu-hadiah/{card.plain}" in page and {"id": "0% dari", "en": "0% of"}[lang] in page
+    found = client.get(f"/console/kartu-hadiah?q={card.code}")
+    assert found.status_code == 302 and found.headers["Location"].endswith(card.plain)
+    missing = client.get("/console/kartu-hadiah?q=00000000000000")
+    assert missing.status_code == 422
+    sound(senja)
+
+
+@pytest.mark.parametrize("lang", ["id", "en"])
+def test_the_console_blocks_a_card_and_gives_a_payment_back_and_both_are_noted(senja, lang):
+    from setia.tenancy import service as tenancy
+    from tests.test_people import _signed_in, _staff
+
+    client = _signed_in(_staff(senja, "owner", f"pemilik-{lang}"))
+    _, code = sell(senja, "K", 100_000)
+    spent = tell(senja, "card.spent", "B", {"card": code, "amount": 60_000, "order_id": "X"}, phone=None)
+
+    def post(**form):
+        said = client.post(
+            f"/console/kartu-hadiah/{code}?lang={lang}", {"id": ids.public("evt", ids.new()), **form}
+        )
+        return said.status_code, said.content.decode()
+
+    status, text = post(do="refund", event=paid(spent), amount="70.000")
+    assert status == 422 and {"id": "tinggal Rp60.000", "en": "Rp60,000 of this payment"}[lang] in text
+    assert post(do="refund", event=paid(spent), amount="20rb")[0] == 302 and balance(senja) == 60_000
+    assert post(do="refund", event="evt_x", amount="20rb")[0] == 422
+    assert post(do="block", why="x")[0] == 422
+    assert post(do="block", why="hilang di bus")[0] == 302
+    text = client.get(f"/console/kartu-hadiah/{code}?lang={lang}").content.decode()
+    assert "hilang di bus" in text and {"id": "Buka blokir", "en": "Unblock the card"}[lang] in text
+    refused("card_blocked", tell, senja, "card.spent", "C", {"card": code, "amount": 1_000}, phone=None)
+    assert post(do="unblock", why="ketemu lagi")[0] == 302
+    noted = [
+        row.action for row in tenancy.trail(senja.programme.merchant_id) if row.action.startswith("card.")
+    ]
+    assert noted == ["card.unblocked", "card.blocked", "card.refunded"]
+    trail = client.get(f"/console/jejak?lang={lang}").content.decode()
+    assert {"id": "Kartu hadiah diblokir", "en": "Gift card blocked"}[lang] in trail and code not in trail
     sound(senja)
 
 
@@ -376,3 +416,62 @@ def test_the_api_reads_a_card_and_the_meter(senja):
     assert call("GET", "/v1/float", key=other.key).body["code"] == "no_cards"
     assert call("GET", f"/v1/cards/{code}", key=other.key).body["code"] == "code_unknown"
     assert call("GET", f"/v1/cards/{code[:-1]}?", key=senja.key).status in (404, 422)
+
+
+# Blocked
+
+
+def test_a_lost_card_is_blocked_and_says_so_until_it_is_unblocked(senja):
+    _, code = sell(senja, "K", 100_000)
+    _, other = sell(senja, "L", 50_000)
+    spent = tell(senja, "card.spent", "B", {"card": code, "amount": 30_000}, phone=None)
+    refused(
+        "not_blocked", tell, senja, "card.unblocked", "U0", {"card": code, "reason": "ketemu"}, phone=None
+    )
+    tell(senja, "card.blocked", "X", {"card": code, "reason": "kartu hilang"}, phone=None)
+    again = {"card": code, "reason": "kartu hilang"}
+    refused("already_blocked", tell, senja, "card.blocked", "X2", again, phone=None)
+    refused("card_blocked", tell, senja, "card.spent", "C", {"card": code, "amount": 1_000}, phone=None)
+    refused("card_blocked", tell, senja, "card.topped_up", "T", {"card": code, "amount": 10_000}, phone=None)
+    tell(senja, "card.spent", "D", {"card": other, "amount": 1_000}, phone=None)  # another one isn't
+    tell(
+        senja, "card.refunded", "R", {"event": paid(spent)}, phone=None
+    )  # what is owed goes back all the same
+    held = next(each for each in giftcards.cards(senja.programme) if each.plain == code)
+    assert (held.state, held.blocked_why, held.balance) == ("blocked", "kartu hilang", 100_000)
+    assert money.owed(senja.programme) == 149_000
+    tell(senja, "card.unblocked", "U", {"card": code, "reason": "ketemu lagi"}, phone=None)
+    tell(senja, "card.spent", "E", {"card": code, "amount": 100_000}, phone=None)
+    gone, third = sell(senja, "M", 50_000)
+    tell(senja, "event.voided", "V", {"event": paid(gone), "reason": "salah"}, phone=None)
+    refused(
+        "code_unknown", tell, senja, "card.blocked", "X3", {"card": third, "reason": "hilang"}, phone=None
+    )
+    sound(senja)
+
+
+def test_the_api_blocks_a_card_for_who_may(senja):
+    from setia.tenancy import service as tenancy
+
+    _, code = sell(senja, "K", 100_000)
+    admin = tenancy.make_key(senja.programme.id, "admin", ["admin", "read", "spend"], "test")
+    body = {"id": "B", "why": "kartu hilang"}
+    assert call("POST", f"/v1/cards/{code}/block", body, senja.key, idempotency="B").status == 403
+    assert (
+        call("POST", f"/v1/cards/{code}/block", body, admin, idempotency="B").body["kind"] == "card.blocked"
+    )
+    said = call("GET", f"/v1/cards/{code}", key=senja.key).body
+    assert (said["state"], said["blocked_why"]) == ("blocked", "kartu hilang")
+    spend = {"id": "S", "amount": 1_000}
+    assert (
+        call("POST", f"/v1/cards/{code}/spend", spend, senja.key, idempotency="S").body["code"]
+        == "card_blocked"
+    )
+    call(
+        "POST",
+        f"/v1/cards/{code}/block",
+        {"id": "U", "why": "ketemu", "blocked": False},
+        admin,
+        idempotency="U",
+    )
+    assert call("POST", f"/v1/cards/{code}/spend", spend, senja.key, idempotency="S").status == 201

@@ -64,6 +64,7 @@ urlpatterns = [
     path("kartu-cap", catalogue.cards, name="cards"),
     path("kartu-cap/<str:name>", catalogue.card, name="card"),
     path("kartu-hadiah", giftcards.gift_cards, name="gift_cards"),
+    path("kartu-hadiah/<str:code>", giftcards.gift_card, name="gift_card"),
     path("mitra", catalogue.partners, name="partners"),
     path("mitra/<str:name>.csv", catalogue.statement, name="partner_statement"),
     path("persetujuan", views.approvals, name="approvals"),
