@@ -475,3 +475,188 @@ def test_the_api_blocks_a_card_for_who_may(senja):
         idempotency="U",
     )
     assert call("POST", f"/v1/cards/{code}/spend", spend, senja.key, idempotency="S").status == 201
+
+
+# Credit that takes two
+
+
+def test_much_credit_waits_for_a_second_person(senja):
+    from setia.intake import parking
+    from setia.tenancy import service as tenancy
+
+    first = tell(senja, "credit.given", "G1", {"amount": 100_000, "reason": "complaint"})
+    assert not first.is_parked and has(senja, "credit") == 100_000
+    asked = tell(senja, "credit.given", "G2", {"amount": 100_001, "reason": "complaint"})
+    again = tell(senja, "credit.given", "G2", {"amount": 100_001, "reason": "complaint"})
+    assert asked.is_parked and again.event_id == asked.event_id and has(senja, "credit") == 100_000
+    refused("bad_reason", tell, senja, "credit.given", "G3", {"amount": 200_000, "reason": "entah"})
+    refused("card_amount", tell, senja, "credit.given", "G4", {"amount": 2_000_001, "reason": "complaint"})
+    (row,) = parking.corrections(senja.programme)
+    assert (row.kind, row.rupiah, row.points, row.why) == ("credit.given", 100_001, 0, "complaint")
+    assert RANI not in str(row) and row.member.startswith("mem_")
+    refused("own_correction", parking.decide, senja.programme, row.id, senja.caller.actor, True)
+    receipt = parking.decide(senja.programme, row.id, "staff:other", True)
+    assert [(each.asset, each.amount) for each in receipt.entries] == [("credit", 100_001)]
+    assert money.owed(senja.programme) == 200_001 and parking.corrections(senja.programme) == []
+    tell(senja, "credit.given", "G5", {"amount": 300_000, "reason": "goodwill"})
+    (row,) = parking.corrections(senja.programme)
+    parking.decide(senja.programme, row.id, "staff:other", False)
+    refused("turned_down", tell, senja, "credit.given", "G5", {"amount": 300_000, "reason": "goodwill"})
+    assert money.owed(senja.programme) == 200_001
+    noted = [(each.action, each.after) for each in tenancy.trail(senja.programme.merchant_id)][:2]
+    assert [action for action, _ in noted] == ["correction.turned_down", "correction.approved"]
+    assert "300000" in str(noted[0][1]) and "100001" in str(noted[1][1])
+    sound(senja)
+
+
+@pytest.mark.parametrize("lang", ["id", "en"])
+def test_the_console_gives_credit_and_a_second_person_lets_much_of_it_through(senja, lang):
+    from tests.test_people import _signed_in, _staff
+    from tests.test_rewards import person
+
+    member = person(senja, RANI).public_id
+    page = f"/console/member/{member}/kredit?lang={lang}"
+    first, second = (_signed_in(_staff(senja, "owner", f"{name}-{lang}")) for name in ("sari", "dewi"))
+    text = first.get(page).content.decode()
+    assert {"id": "Di atas Rp100.000", "en": "Above Rp100,000"}[lang] in text
+    form = {"id": "credit-1", "amount": "25rb", "reason": "return"}
+    assert first.post(page, {**form, "amount": "entah"}).status_code == 422
+    assert first.post(page, {**form, "reason": "x"}).status_code == 422
+    assert first.post(page, form).headers["Location"].endswith(member)
+    first.post(page, form)  # sent twice it is one
+    text = first.get(f"/console/member/{member}?lang={lang}").content.decode()
+    assert {"id": "Rp25.000", "en": "Rp25,000"}[lang] in text
+    asked = first.post(page, {"id": "credit-2", "amount": "150.000", "reason": "complaint"}, follow=True)
+    text = asked.content.decode()
+    assert {"id": "+Rp150.000", "en": "+Rp150,000"}[lang] in text and "verdict" not in text
+    text = second.get(f"/console/persetujuan?lang={lang}").content.decode()
+    action = text.partition('action="/console/persetujuan/')[2].partition('"')[0]
+    second.post(f"/console/persetujuan/{action}", {"verdict": "yes"})
+    assert money.owed(senja.programme) == 175_000
+    sound(senja)
+
+
+def test_the_api_says_that_much_credit_waits(senja):
+    from setia.tenancy import service as tenancy
+    from tests.test_rewards import person
+
+    keys = [tenancy.make_key(senja.programme.id, name, ["admin", "read"], "test") for name in ("a", "b")]
+    path = f"/v1/members/{person(senja, RANI).public_id}/credit"
+    body = {"id": "K", "amount": 250_000, "reason": "return"}
+    said = call("POST", path, body, keys[0], idempotency="K")
+    assert said.status == 202 and money.owed(senja.programme) == 0
+    (row,) = call("GET", "/v1/waiting?kind=credit.given", key=keys[0]).body["data"]
+    assert row["amount"] == {"amount": 250_000, "currency": "IDR"} and "points" not in row
+    own = call("POST", f"/v1/corrections/{row['id']}/approve", None, keys[0])
+    assert own.body["code"] == "own_correction"
+    assert call("POST", f"/v1/corrections/{row['id']}/approve", None, keys[1]).status == 201
+    assert money.owed(senja.programme) == 250_000
+
+
+# At once
+
+
+def at_once(do, numbers):
+    """Things done by several tills at the same instant; how many were done, and the codes of those that weren't."""
+    from threading import Barrier
+
+    from django.db import connections
+
+    start, no = Barrier(len(numbers)), []
+
+    def one(number):
+        try:
+            start.wait()
+            do(number)
+            return True
+        except Refusal as refusal:
+            no.append(refusal.code)
+            return False
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(numbers)) as tills:
+        return sum(tills.map(one, numbers)), no
+
+
+def test_two_sales_at_once_never_pass_the_floats_stop(senja, monkeypatch):
+    monkeypatch.setattr(money, "STOP", 150_000)
+    phones = [f"08129000{n:04d}" for n in range(8)]
+    for phone in phones:
+        senja.member(phone, NOON - timedelta(days=90))
+    done, no = at_once(lambda n: sell(senja, f"K{n}", 40_000, phone=phones[n]), range(8))
+    assert done == 3 and set(no) <= {"float_full", "busy"}
+    assert money.owed(senja.programme) == 120_000
+    sell(senja, "L", 30_000)  # up to the last rupiah
+    refused("float_full", sell, senja, "M", 10_000, phone=BUDI)
+    sound(senja)
+
+
+def test_the_stop_is_the_databases_own(senja, monkeypatch):
+    from django.db import IntegrityError
+
+    from setia.journal.models import Shared
+
+    monkeypatch.setattr(money, "STOP", 150_000)
+    sell(senja, "K", 100_000)
+    sell(senja, "L", 50_000)
+    with pytest.raises(IntegrityError):
+        Shared.objects.filter(program_id=senja.programme.id, name=money.METER).update(used=150_001)
+    sound(senja)
+
+
+def test_refunds_at_once_give_back_no_more_than_was_paid(senja):
+    _, code = sell(senja, "K", 100_000)
+    spent = tell(senja, "card.spent", "B", {"card": code, "amount": 60_000, "order_id": "X"}, phone=None)
+    data = {"event": paid(spent), "amount": 25_000}
+    done, no = at_once(lambda n: tell(senja, "card.refunded", f"R{n}", data, phone=None), range(6))
+    assert done == 2 and set(no) <= {"refund_too_large", "busy"}
+    assert balance(senja) == 90_000
+    sound(senja)
+
+
+def test_a_card_is_blocked_while_it_is_paid_with(senja):
+    _, code = sell(senja, "K", 100_000)
+
+    def act(n):
+        if n == 3:
+            tell(senja, "card.blocked", "X", {"card": code, "reason": "kartu hilang"}, phone=None)
+        else:
+            tell(senja, "card.spent", f"P{n}", {"card": code, "amount": 10_000}, phone=None)
+
+    done, no = at_once(act, range(6))
+    assert set(no) <= {"card_blocked", "busy"}
+    assert balance(senja) == 100_000 - 10_000 * (done - 1)
+    refused("card_blocked", tell, senja, "card.spent", "Q", {"card": code, "amount": 1_000}, phone=None)
+    sound(senja)
+
+
+# What a card isn't
+
+
+def test_another_merchants_card_is_no_card_here(senja):
+    other = found_shop(RULES)
+    other.member(RANI, NOON - timedelta(days=90))
+    _, code = sell(other, "K", 100_000)
+    for kind, more in (("card.spent", {"amount": 1_000}), ("card.topped_up", {"amount": 10_000})):
+        refused("code_unknown", tell, senja, kind, kind, {"card": code, **more}, phone=None)
+    refused("code_unknown", tell, senja, "card.blocked", "X", {"card": code, "reason": "hilang"}, phone=None)
+    spent = tell(other, "card.spent", "S", {"card": code, "amount": 1_000}, phone=None)
+    refused("not_found", tell, senja, "card.refunded", "R", {"event": paid(spent)}, phone=None)
+    assert money.owed(senja.programme) == 0 and money.owed(other.programme) == 99_000
+
+
+def test_a_sale_of_a_card_is_voided_only_while_all_of_it_is_there(senja):
+    sold, code = sell(senja, "K", 100_000)
+    void = {"event": paid(sold), "reason": "salah"}
+    spent = tell(senja, "card.spent", "B", {"card": code, "amount": 40_000, "order_id": "X"}, phone=None)
+    refused("card_spent", tell, senja, "event.voided", "V", void, phone=None)
+    tell(senja, "card.refunded", "R", {"event": paid(spent), "amount": 39_999}, phone=None)
+    refused("card_spent", tell, senja, "event.voided", "V", void, phone=None)
+    assert balance(senja) == 99_999 == money.owed(senja.programme)
+    tell(senja, "event.voided", "W", {"event": paid(spent), "reason": "salah"}, phone=None)
+    tell(senja, "event.voided", "V", void, phone=None)
+    assert giftcards.cards(senja.programme) == [] and money.owed(senja.programme) == 0
+    refused("code_unknown", giftcards.look, senja.caller, code)
+    refused("code_unknown", tell, senja, "card.topped_up", "T", {"card": code, "amount": 10_000}, phone=None)
+    sound(senja)

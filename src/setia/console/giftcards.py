@@ -6,14 +6,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from setia.console.corrections import caller_of, wrong
+from setia.console.corrections import caller_of, typed, wrong
 from setia.console.views import _show, allowed
 from setia.intake import by_hand, understand
 from setia.intake import service as intake
-from setia.intake.types import EventBody, MemberRef
+from setia.intake.types import EventBody, MemberRef, Receipt
 from setia.kit import ids
 from setia.kit.refusals import Refusal
 from setia.members import service as members
+from setia.members.service import Person
 from setia.rewards import giftcards, money, paying
 from setia.rewards.giftcards import Held
 from setia.tenancy.types import Programme
@@ -115,3 +116,37 @@ def _done(request: HttpRequest, programme: Programme, card: Held) -> None:
     by_hand.noted(
         caller, body, ids.public("evt", card.key[0]), why, {"rupiah": data.get("amount", card.balance)}
     )
+
+
+@require_http_methods(["GET", "POST"])
+@allowed("adjust")
+def credit(request: HttpRequest, programme: Programme, member: str) -> HttpResponse:
+    """Give a member store credit, with a reason; beyond the limit it waits for a second person."""
+    person = members.by_public_id(programme.id, member)
+    values: dict[str, Any] = {
+        "person": person,
+        "credit": giftcards.credit(programme, person),
+        "typed": {**typed(request, "credit"), "amount": request.POST.get("amount", "")[:20]},
+        "reasons": money.REASONS,
+        "alone": giftcards.terms(programme).alone_up_to,
+    }
+    if request.method == "GET":
+        return _show(request, "credit", programme, values)
+    try:
+        receipt = _credited(request, programme, person, values["typed"])
+    except Refusal as refusal:
+        return _show(request, "credit", programme, {**values, "wrong": wrong(request, refusal)}, status=422)
+    return (
+        redirect("console:approvals") if receipt.is_parked else redirect("console:member", person.public_id)
+    )
+
+
+def _credited(request: HttpRequest, programme: Programme, person: Person, said: dict[str, str]) -> Receipt:
+    event = EventBody(
+        kind=money.CREDITED,
+        id=said["id"],
+        member=MemberRef(id=person.public_id),
+        data={"amount": paying.rupiah(said["amount"]), "reason": said["reason"] or "-?-"},
+    )
+    caller = caller_of(request, programme)
+    return intake.accept(caller, understand.event(event, "console"), f"credit:{event.id}")

@@ -27,6 +27,7 @@ urlpatterns = [
     path("member/<str:member>/nomor", views.phone, name="phone"),
     path("member/<str:member>/tarik-izin", views.withdraw, name="withdraw"),
     path("member/<str:member>/koreksi", views.adjust, name="adjust"),
+    path("member/<str:member>/kredit", giftcards.credit, name="credit"),
     path("member/<str:member>/batalkan/<str:event>", corrections.void, name="void"),
     path("member/<str:member>/pisahkan/<str:event>", merging.unmerge, name="unmerge"),
     path("member/<str:member>/profil", people.profile, name="profile"),

@@ -26,6 +26,7 @@ from setia.members import service as members
 from setia.programs import service as programs
 from setia.proof import service as record
 from setia.proof import witnesses
+from setia.rewards import giftcards
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -177,6 +178,8 @@ def member(request: HttpRequest, programme: Programme, member: str) -> HttpRespo
     values = {
         "person": person,
         "points": journal.spendable(person.purse, "points", now),
+        "has_cards": giftcards.on(programme) is not None,
+        "credit": giftcards.credit(programme, person),
         "expiring": ends,
         "expiring_more": len(ends) - 3,
         "pool": members.pool_of(person),

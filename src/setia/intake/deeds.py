@@ -62,6 +62,7 @@ class Deed:
     )
     prepare: Callable[["Case"], None] | None = None  # says what the look-up needs, once the book is known
     is_spending: bool = False  # whether it takes points, which in a pool not everybody may
+    second: Callable[["Case"], bool] | None = None  # whether it is more than one person may do alone
 
 
 def _spend(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -79,9 +80,13 @@ REASONS = ("wrong_entry", "complaint", "goodwill", "system_fault", "fraud")
 
 
 def needs_second(case: "Case") -> bool:
-    """Whether a correction is more than one person may do alone."""
-    told = case.told
-    return told.kind == ADJUSTED and not told.approved_by and abs(told.amount) > case.book.alone_up_to
+    """Whether an event is more than one person may do alone, and no second one has agreed."""
+    deed = DEEDS.get(case.told.kind)
+    return bool(deed and deed.second and not case.told.approved_by and deed.second(case))
+
+
+def _is_much(case: "Case") -> bool:
+    return abs(case.told.amount) > case.book.alone_up_to
 
 
 def _adjust(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -425,7 +430,7 @@ def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
 DEEDS: dict[str, Deed] = {
     SPENT: Deed(_spend, is_voidable=True, is_spending=True),
     EXPIRED: Deed(_expire, all_lots=True),
-    ADJUSTED: Deed(_adjust, is_voidable=True),
+    ADJUSTED: Deed(_adjust, is_voidable=True, second=_is_much),
     HELD: Deed(_hold, is_spending=True),
     CAPTURED: Deed(_capture, _of_hold, is_voidable=True),
     RELEASED: Deed(_release, _of_hold),

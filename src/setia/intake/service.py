@@ -567,14 +567,15 @@ def also(
     standing: Callable[["Case"], list[UUID]] | None = None,
     is_spending: bool = False,
     is_voidable: bool = True,
+    second: Callable[["Case"], bool] | None = None,
 ) -> None:
     """Let a feature add a kind of event with a decision of its own: what it carries, and what it does.
 
     `prepare` says what must be known: what it takes, and by which rules. Where it can be voided it is by taking back what it gave, or as `undo` says. `standing` names the events whose
-    entries it works on.
+    entries it works on. `second` says whether it waits for a second person.
     """
     understand.reads(kind, data)
-    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, prepare, is_spending)
+    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, prepare, is_spending, second)
 
 
 MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []

@@ -52,23 +52,31 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The document's `cards:`: for how many months rupiah are good, how much at once, and the licence that lifts the stop."""
+    """The document's `cards:`: for how many months rupiah are good, how much at once, and the licence that lifts the stop.
+
+    More credit than `alone_up_to` rupiah waits for a second person.
+    """
 
     entity: str = ""
     months: int | None = None
     at_least: int = 10_000
     at_most: int = 2_000_000
     licence: str = ""
+    alone_up_to: int = 100_000
+
+
+_KEYS = ["entity", "valid", "at_least", "at_most", "licence", "alone_up_to"]
 
 
 def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
     """Read the document's `cards:`."""
-    thing = reader.mapping(SECTION, thing, ["entity", "valid", "at_least", "at_most", "licence"], ["entity"])
+    thing = reader.mapping(SECTION, thing, _KEYS, ["entity"])
     at_least = reader.number(f"{SECTION}.at_least", thing.get("at_least", 10_000), 1, MOST_AT_ONCE)
     at_most = reader.number(f"{SECTION}.at_most", thing.get("at_most", 2_000_000), at_least, MOST_AT_ONCE)
     months = reader.months(f"{SECTION}.valid", thing.get("valid"))
     entity, licence = (_text(reader, thing, key) for key in ("entity", "licence"))
-    return [], {SECTION: Terms(entity, months, at_least, at_most, licence)}
+    alone = reader.number(f"{SECTION}.alone_up_to", thing.get("alone_up_to", 100_000), 0, MOST_AT_ONCE)
+    return [], {SECTION: Terms(entity, months, at_least, at_most, licence, alone)}
 
 
 def _text(reader: Reader, thing: Mapping[str, Any], key: str) -> str:
@@ -156,6 +164,12 @@ def _credit(case: "Case", found: list[Standing]) -> list[Effect]:
     if case.told.note not in REASONS:
         raise Refusal("bad_reason", status=422, param="data.reason", choices=", ".join(REASONS))
     return _given(case, CREDIT, CREDITED, why=case.told.note)
+
+
+def _is_much(case: "Case") -> bool:
+    """Whether so much credit takes a second person. What couldn't be given at all is refused before it waits."""
+    _credit(case, [])
+    return bool(case.told.said["amount"] > terms(case.book).alone_up_to)
 
 
 def _top_up(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -358,7 +372,7 @@ def install() -> None:
     intake.also(SOLD, Sell, _sell, undo=_unsold)
     intake.also(TOPPED_UP, OnCard, _top_up, undo=_unsold, prepare=_bearer)
     intake.also(CARD_SPENT, OnCard, _spend_card, all_lots=True, prepare=_bearer)
-    intake.also(CREDITED, Credit, _credit, undo=_unsold)
+    intake.also(CREDITED, Credit, _credit, undo=_unsold, second=_is_much)
     intake.also(CREDIT_SPENT, SpendCredit, _spend_credit, all_lots=True)
     for kind in (CARD_REFUNDED, CREDIT_REFUNDED):
         intake.also(kind, Refund, _refund, standing=_of_payment, is_voidable=False)

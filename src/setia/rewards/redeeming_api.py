@@ -45,7 +45,9 @@ def accept(call: Call, told: Told) -> tuple[int, Any]:
     if call.is_dry_run:
         return 200, receipts.shown(intake.preview(call.caller, told), call.caller.programme)
     receipt = intake.accept(call.caller, told, call.key)
-    return 201, Answer(receipts.shown(receipt, call.caller.programme), receipt.is_replay)
+    return 202 if receipt.is_parked else 201, Answer(
+        receipts.shown(receipt, call.caller.programme), receipt.is_replay
+    )
 
 
 def redeem(call: Call) -> tuple[int, Any]:
