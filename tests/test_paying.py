@@ -239,3 +239,20 @@ def test_a_blocked_card_says_so_at_the_till_and_on_its_page(senja, lang):
     _, text = mine(senja, RANI, f"/kartu/{card.plain}", lang)
     assert {"id": "Diblokir", "en": "Blocked"}[lang] in text and "QR" not in text.partition("<main")[2]
     assert now(senja, "points") == 0
+
+
+def test_two_sales_paid_with_each_others_cards_never_wait_for_each_other(senja):
+    from tests.test_money import at_once
+
+    cards = {RANI: sold(senja, 500_000), BUDI: None}
+    sold(senja, 500_000, BUDI)
+    cards[BUDI] = next(each for each in giftcards.cards(senja.programme) if each.plain != cards[RANI].plain)
+
+    def pay(n):
+        phone, other = (RANI, BUDI) if n % 2 else (BUDI, RANI)
+        _, text, _ = sale(senja, phone, 20_000, pay_card=cards[other].code)
+        assert "Lunas" in text, text
+
+    assert at_once(pay, range(8)) == (8, [])
+    assert money.owed(senja.programme) == 1_000_000 - 8 * 20_000
+    sound(senja)

@@ -78,10 +78,20 @@ def test_the_pages_of_gift_cards_shut_nobody_out(browser: Browser, served: Any, 
     result = page.url
     find(page, phone)
     sell = str(page.locator("a[href*='kartu/jual']").get_attribute("href"))
+    credit = f"/console/member/{sell.rpartition('/')[2]}"
     context.add_cookies([{"name": "setia_lang", "value": lang, "url": served.url}])
     found = []
     theirs = (own, f"{own}/kartu", f"{own}/kartu/{code}")
-    for address in (sell, f"/kasir/kartu/{code}", result, "/console/kartu-hadiah", f"/console/kartu-hadiah/{code}", *theirs):
+    for address in (
+        sell,
+        f"/kasir/kartu/{code}",
+        result,
+        "/console/kartu-hadiah",
+        f"/console/kartu-hadiah/{code}",
+        credit,
+        f"{credit}/kredit",
+        *theirs,
+    ):
         page.goto(address)
         page.wait_for_load_state("networkidle")
         assert page.locator("html").get_attribute("lang") == lang, address
