@@ -3,7 +3,6 @@
 It decides nothing and writes nothing: `money` does.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from setia.intake.models import Event
 from setia.journal import service as journal
 from setia.kit import codes, ids
 from setia.kit.refusals import Refusal
+from setia.members import service as members
 from setia.members.service import Person
 from setia.programs import service as programs
 from setia.rewards import money, service
@@ -75,40 +75,48 @@ class Held:
         return codes.read(self.code)
 
 
+# A card is the entry that sold it; what it was topped up with are entries of their own. Lots are found by what gave them.
+_CARDS = """SELECT v.code, e.event_id, e.n, coalesce(m.merged_into_id, m.id), e.at, lots.ends, lots.balance, b.at, b.why
+  FROM (SELECT * FROM journal_entry e WHERE {whose} AND e.program_id = %(program)s AND e.rule = 'card.sold' AND e.verb = 'give'
+    AND NOT EXISTS (SELECT FROM intake_event x WHERE x.corrects_id = e.event_id AND x.kind = 'event.voided')
+    ORDER BY e.at DESC LIMIT %(most)s) e
+  JOIN rewards_voucher v ON v.event_id = e.event_id AND v.n = e.n
+  JOIN members_member m ON m.id = e.member_id
+  CROSS JOIN LATERAL (SELECT
+      coalesce(sum(l.remaining) FILTER (WHERE l.expires_at IS NULL OR l.expires_at > %(now)s), 0)::bigint AS balance,
+      CASE WHEN NOT bool_or(l.expires_at IS NULL AND l.remaining > 0)
+        THEN coalesce(max(l.expires_at) FILTER (WHERE l.remaining > 0), max(l.expires_at)) END AS ends
+    FROM ({roots}) r CROSS JOIN LATERAL (
+      SELECT remaining, expires_at FROM journal_lot WHERE event_id = r.event_id AND n = r.n
+      UNION ALL SELECT remaining, expires_at FROM journal_lot WHERE root_event_id = r.event_id AND root_n = r.n) l) lots
+  LEFT JOIN LATERAL (SELECT last.at, last.why FROM (SELECT i.kind, i.at, i.payload ->> 'note' AS why FROM intake_event i
+      WHERE i.kind IN ('card.blocked', 'card.unblocked') AND {about} ORDER BY i.booked_at DESC, i.id DESC LIMIT 1) last
+    WHERE last.kind = 'card.blocked') b ON true
+  ORDER BY e.at DESC"""
+_ABOUT = """i.program_id = %(program)s AND i.payload ? 'vouchers'
+    AND i.payload -> 'vouchers' @> jsonb_build_array(jsonb_build_array('giftcard', e.event_id::text, e.n))"""
+_ROOTS = f"""SELECT e.event_id, e.n UNION ALL SELECT t.event_id, t.n FROM intake_event i
+    JOIN journal_entry t ON t.event_id = i.id AND t.verb = 'give' WHERE i.kind = 'card.topped_up' AND {_ABOUT}"""
+_EVERYBODYS = """e.member_id IN (SELECT holder_id FROM journal_balance WHERE program_id = %(program)s
+    AND asset = 'giftcard' AND kind = 'available')"""
+
+
 def cards(
     programme: Programme, holder: UUID | None = None, key: tuple[UUID, int] | None = None
 ) -> Sequence[Held]:
     """The gift cards of a programme, of one member, or one alone, newest first; none whose sale was taken back."""
+    values: dict[str, Any] = {"now": programme.now(), "most": MOST, "program": programme.id}
+    if key:
+        whose = "e.event_id = %(event)s AND e.n = %(n)s"
+        values |= {"event": key[0], "n": key[1]}
+    elif holder:
+        whose = "e.member_id = ANY(%(selves)s)"
+        values["selves"] = members.names_of(holder)[0]
+    else:
+        whose = _EVERYBODYS
+    text = _CARDS.format(whose=whose, roots=_ROOTS, about=_ABOUT)
     with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT v.code, v.event_id, v.n, coalesce(m.merged_into_id, m.id), e.at, max(l.expires_at),
-                 coalesce(sum(l.remaining) FILTER (WHERE l.expires_at IS NULL OR l.expires_at > %(now)s), 0)::bigint,
-                 b.at, b.why
-               FROM journal_entry e JOIN rewards_voucher v ON v.event_id = e.event_id AND v.n = e.n
-               JOIN members_member m ON m.id = e.member_id
-               LEFT JOIN journal_entry t ON t.rule = 'card.topped_up' AND t.reason ->> 'card' = v.event_id || '/' || v.n
-                 AND t.member_id IN (SELECT x.id FROM members_member x WHERE x.id IN (m.id, m.merged_into_id)
-                   OR x.merged_into_id = coalesce(m.merged_into_id, m.id))
-               JOIN journal_lot l ON (coalesce(l.root_event_id, l.event_id), coalesce(l.root_n, l.n))
-                 IN ((v.event_id, v.n), (t.event_id, t.n)) AND l.program_id = e.program_id
-               LEFT JOIN LATERAL (SELECT * FROM (SELECT i.kind, i.at, i.payload ->> 'note' AS why FROM intake_event i
-                   WHERE i.program_id = e.program_id AND i.kind IN ('card.blocked', 'card.unblocked') AND i.payload ? 'vouchers'
-                   AND i.payload -> 'vouchers' @> jsonb_build_array(jsonb_build_array('giftcard', v.event_id::text, v.n))
-                   ORDER BY i.booked_at DESC, i.id DESC LIMIT 1) last WHERE kind = 'card.blocked') b ON true
-               WHERE e.program_id = %(program)s AND e.rule = 'card.sold' AND e.verb = 'give'
-                 AND NOT EXISTS (SELECT FROM intake_event x WHERE x.corrects_id = e.event_id AND x.kind = 'event.voided')
-                 AND (%(holder)s::uuid IS NULL OR coalesce(m.merged_into_id, m.id) = %(holder)s::uuid)
-                 AND (%(event)s::uuid IS NULL OR (e.event_id, e.n) = (%(event)s::uuid, %(n)s::int))
-               GROUP BY v.code, v.event_id, v.n, m.merged_into_id, m.id, e.at, b.at, b.why ORDER BY e.at DESC LIMIT %(most)s""",
-            {
-                "now": programme.now(),
-                "most": MOST,
-                "program": programme.id,
-                "holder": holder,
-                "event": key[0] if key else None,
-                "n": key[1] if key else None,
-            },
-        )
+        cursor.execute(text, values)
         rows = cursor.fetchall()
     return [
         Held(
@@ -169,16 +177,15 @@ def history(programme: Programme, card: Held) -> list[Move]:
     """What changed a card's balance, newest first, at most 50."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT e.id, e.kind, e.at, e.outlet_id, sum(CASE p.to_kind WHEN 'available' THEN p.amount ELSE -p.amount END)::bigint
-               FROM journal_lot l JOIN journal_posting p
-                 ON (p.lot_event_id, p.lot_n, p.lot_k) = (l.event_id, l.n, l.k) AND p.from_kind <> p.to_kind
-               JOIN intake_event e ON e.id = p.event_id
-               WHERE l.program_id = %s AND (coalesce(l.root_event_id, l.event_id), coalesce(l.root_n, l.n)) IN
-                 (SELECT %s::uuid, %s::smallint UNION ALL SELECT t.event_id, t.n FROM journal_entry t
-                  JOIN intake_event i ON i.id = t.event_id AND i.kind = 'card.topped_up' AND i.program_id = l.program_id
-                  WHERE t.rule = 'card.topped_up' AND i.payload ? 'vouchers' AND i.payload -> 'vouchers' @> %s::jsonb)
-               GROUP BY e.id, e.kind, e.at, e.outlet_id ORDER BY e.at DESC, e.id DESC LIMIT 50""",
-            [programme.id, *card.key, json.dumps([_kept(card)])],
+            f"""SELECT i.id, i.kind, i.at, i.outlet_id, sum(CASE p.to_kind WHEN 'available' THEN p.amount ELSE -p.amount END)::bigint
+               FROM (SELECT %(event)s::uuid AS event_id, %(n)s::smallint AS n) e CROSS JOIN LATERAL ({_ROOTS}) r
+               CROSS JOIN LATERAL (SELECT event_id, n, k FROM journal_lot WHERE event_id = r.event_id AND n = r.n
+                 UNION ALL SELECT event_id, n, k FROM journal_lot WHERE root_event_id = r.event_id AND root_n = r.n) l
+               JOIN journal_posting p ON (p.lot_event_id, p.lot_n, p.lot_k) = (l.event_id, l.n, l.k)
+                 AND p.from_kind <> p.to_kind
+               JOIN intake_event i ON i.id = p.event_id
+               GROUP BY i.id, i.kind, i.at, i.outlet_id ORDER BY i.at DESC, i.id DESC LIMIT 50""",
+            {"program": programme.id, "event": card.key[0], "n": card.key[1]},
         )
         rows = cursor.fetchall()
     places = tenancy.outlet_names(programme.id, [row[3] for row in rows if row[3]])
