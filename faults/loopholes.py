@@ -112,13 +112,15 @@ def _today(case: Any, sale: Any) -> list[Effect]:
     return [*before, *(replace(effect, amount=-effect.amount) for effect in after)]
 
 
-def _tier_forgotten() -> Any:
+@contextmanager
+def _tier_forgotten() -> Iterator[None]:
     right = corrections.effects
 
     def effects(case: Any, found: Any) -> list[Effect]:
         return [each for each in right(case, found) if not each.asset.startswith(ledger.LADDER)]
 
-    return _patched(corrections, "effects", effects)
+    with _patched(corrections, "effects", effects), _patched(deeds, "AFTER_RETURN", []):
+        yield
 
 
 def _merging_resets_limits() -> Any:

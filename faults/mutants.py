@@ -91,7 +91,7 @@ MUTANTS = (
     Mutant("a tier is reached one rupiah late", "SEMANTICS 6", "tiers/rules.py",
            'nodes.Compare(step.fact, "at_least", step.at_least),', 'nodes.Compare(step.fact, "above", step.at_least),'),
     Mutant("a returned sale that gave a tier asks for no review", "SEMANTICS 6", "tiers/service.py",
-           "if any(effect.asset.startswith(ledger.LADDER) for effect in effects):", "if False:"),
+           "return [asked()] if gave_tier or", "return [] if gave_tier or"),
     Mutant("points are rounded to the nearest", "SEMANTICS 7", "engine/nodes.py",
            "        return amount // by\n", "        return (amount + by // 2) // by\n"),
     Mutant("a discount's last rupiah is lost between the lines", "SEMANTICS 7", DECIDE,

@@ -46,6 +46,21 @@ def test_another_till_telling_the_same_receipt_changes_nothing(shop):
     assert refused.value.code == "idempotency_mismatch"
 
 
+def test_delivery_and_tax_beside_the_articles_earn_nothing_and_a_return_takes_all(shop):
+    rani = shop.member("081234567890", NOON - timedelta(days=1))
+    shop.buy("A0", 10_000, at=NOON - timedelta(hours=1))
+    before = shop.points(rani)
+    items = [("SODA", 20_000), ("KOPI", 10_000)]
+    gave, plain = (
+        shop.buy(id, total, items=items, at=NOON) for id, total in (("A1", 49_000), ("A2", 30_000))
+    )
+    assert [(e.asset, e.amount) for e in gave.entries] == [(e.asset, e.amount) for e in plain.entries]
+    assert gave.points == 3 and shop.points(rani) == before + 2 * gave.points
+    for order in ("A1", "A2"):
+        shop.give_back(order)
+    assert shop.points(rani) == before
+
+
 def test_a_preview_says_the_same_and_writes_nothing(shop):
     person = shop.member("081234567890", NOON - timedelta(days=1))
     before = Event.objects.filter(program_id=shop.programme.id).count()

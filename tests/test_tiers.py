@@ -136,7 +136,7 @@ def test_points_earned_make_a_tier_the_sale_included_and_spending_them_doesnt_lo
     assert queries.facts(shop.programme, rani.id, time.now(), ["member.earned_365d"]) == {
         "member.earned_365d": 20
     }
-    assert tier(shop, rani, NOON).name == "silver", "A0 didn't give it"
+    assert tier(shop, rani, time.now()).name == "bronze", "it stood on A0 too"
     shop.give_back("A1", NOON)
     keep_promises()
     assert tier(shop, rani, time.now()).name == "bronze"
@@ -210,6 +210,94 @@ def test_who_falls_by_one_step_is_silver_for_its_time_before_bronze():
     seen = [tier(shop, rani, start + timedelta(days=days)).name for days in (390, 400, 780, 800)]
     assert seen == ["gold", "silver", "silver", "bronze"]
     assert replay.replay(shop.programme).faults == []
+
+
+# Returns: a rung goes when neither the sale it stands on nor a later one reaches it any more
+
+
+def test_a_tier_goes_when_an_earlier_purchase_it_stood_on_comes_back_and_not_before():
+    shop = shop_of(FALLING % "reassess")
+    rani = shop.member(RANI, NOON - timedelta(days=90))
+    shop.buy("A0", 990_000, at=NOON - timedelta(days=80))
+    gave = shop.buy("A1", 10_000, at=NOON - timedelta(days=70))
+    assert "tier/silver" in [entry.asset for entry in gave.entries]
+    shop.buy("A2", 50_000, at=NOON - timedelta(days=60))
+    shop.give_back("A1", NOON - timedelta(days=50))
+    keep_promises()
+    assert tier(shop, rani, NOON).name == "silver", "A2 reached it as well"
+    shop.give_back("A0", NOON - timedelta(days=40))
+    keep_promises()
+    assert tier(shop, rani, NOON).name == "bronze"
+    lost = [line for line in told(shop, rani) if line[0] == "tier.lost"]
+    assert lost == [("tier.lost", "tier/silver", -1)]
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
+def test_what_a_review_gave_goes_when_its_sale_comes_back_and_an_older_one_keeps_it_for_less():
+    start = NOON - timedelta(days=500)
+    for older, expected in ((0, "bronze"), (1_000_000, "silver")):
+        shop = shop_of(FALLING % "reassess")
+        rani = shop.member(RANI, start)
+        shop.buy("A0", 1_000_000, at=start)
+        shop.buy("A1", older or 1, at=start + timedelta(days=300))
+        shop.buy("A2", 1_000_000 - older // 10, at=start + timedelta(days=350))
+        assert tier(shop, rani, start + timedelta(days=400)).name == "silver", "a review gave it"
+        ends = tier(shop, rani, start + timedelta(days=400)).held_until
+        shop.give_back("A0", start + timedelta(days=410))
+        keep_promises()
+        assert tier(shop, rani, start + timedelta(days=411)).held_until == ends, "it stands on A2"
+        shop.give_back("A2", start + timedelta(days=420))
+        keep_promises()
+        found = tier(shop, rani, start + timedelta(days=421))
+        assert found.name == expected
+        if older:
+            assert ends - found.held_until == timedelta(days=50), "as long as A1 deserved it"
+        shop.sound()
+        assert replay.replay(shop.programme).faults == []
+
+
+def test_what_staff_gave_and_what_one_falls_to_stay_when_purchases_come_back():
+    start = NOON - timedelta(days=1000)
+    fallen, given = shop_of(FALLING % "one_step"), shop_of(FALLING % "one_step")
+    for shop in (fallen, given):
+        shop.member(RANI, start)
+    fallen.buy("A0", 9_000_000, at=start)
+    fallen.buy("A1", 20_000, at=start + timedelta(days=500))
+    fallen.give_back("A1", start + timedelta(days=510))
+    keep_promises()
+    assert tier(fallen, person_of(fallen), start + timedelta(days=520)).name == "silver"
+    given.buy("B0", 1_000_000, at=start)
+    granted(given, start + timedelta(days=1), tier="silver")
+    given.give_back("B0", start + timedelta(days=2))
+    keep_promises()
+    assert tier(given, person_of(given), start + timedelta(days=3)).name == "silver"
+    for shop in (fallen, given):
+        shop.sound()
+        assert replay.replay(shop.programme).faults == []
+
+
+def test_a_raised_threshold_takes_nobodys_tier_when_something_else_comes_back():
+    shop = shop_of(FALLING % "reassess")
+    rani = shop.member(RANI, NOON - timedelta(days=90))
+    shop.buy("A0", 1_000_000, at=NOON - timedelta(days=80))
+    shop.buy("A1", 20_000, at=NOON - timedelta(days=70))
+    ladder = (FALLING % "reassess").replace("from_spend: 1000000", "from_spend: 2000000")
+    programs.publish(shop.programme.id, HEAD + ladder + RULES, zone=shop.programme.zone, by="test")
+    for order, expected in (("A1", "silver"), ("A0", "bronze")):
+        shop.give_back(order)
+        keep_promises()
+        assert tier(shop, rani, time.now() + timedelta(seconds=1)).name == expected
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
+def told(shop, person):
+    """The rules, assets and signed amounts of all entries about a member."""
+    from setia.journal.models import Entry
+
+    rows = Entry.objects.filter(member_id=person.id).order_by("event_id", "n")
+    return [(e.rule, e.asset, e.amount if e.verb == "give" else -e.amount) for e in rows if e.verb != "ask"]
 
 
 # VIP

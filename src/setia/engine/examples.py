@@ -22,6 +22,7 @@ from setia.engine.vocabulary import (
     Often,
     Reached,
     Since,
+    StandsOn,
 )
 from setia.kit import money, texts, time
 from setia.kit.refusals import Refusal
@@ -192,7 +193,7 @@ def _unfolded(book: Book, fold: Any) -> Any:
         if fold.give == "rank":
             return ladder[0].rank if ladder else 0
         return ladder[0].name if ladder else ""
-    if isinstance(fold, Reached):
+    if isinstance(fold, Reached | StandsOn):
         return {}
     return NEVER if isinstance(fold, Since) else 0
 

@@ -23,6 +23,7 @@ from setia.engine.vocabulary import (
     Share,
     Shared,
     Since,
+    StandsOn,
     Streak,
     Sum,
     SumLines,
@@ -172,7 +173,7 @@ class Memory:
                 found[name] = amount if period == period_of(day, fold.every) else 0
             elif isinstance(fold, Held):
                 found[name] = self._held(book, fold)
-            elif not isinstance(fold, Balance | Reached | Shared | LookUp):
+            elif not isinstance(fold, Balance | Reached | StandsOn | Shared | LookUp):
                 found[name] = self._read(fold, at, day, lines)
         return found
 

@@ -98,6 +98,17 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
+class StandsOn:
+    """When what gave each held rung of a ladder was qualified for, by what was bought at first.
+
+    Rungs given by hand, or as the next lower one where one falls by a step, stand on nothing; nor do those that only other
+    thresholds than today's explain.
+    """
+
+    ladder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Used:
     """What a rule has given this member so far in the calendar period, returned sales given back.
 
@@ -157,7 +168,9 @@ UNKNOWN_BIRTHDAY = 366  # days to it: more than there can be
 
 
 Windowed = Sum | SumLines | Share | Distinct
-Fold = Windowed | Streak | Since | Often | Earned | Held | Reached | Used | Shared | Balance | LookUp
+Fold = (
+    Windowed | Streak | Since | Often | Earned | Held | Reached | StandsOn | Used | Shared | Balance | LookUp
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,7 +358,7 @@ def _unmerged(case: "Case") -> None:
 
 
 def _return(case: "Case", found: list[Standing]) -> list[Effect]:
-    return _reviewed(pools.where_it_went(corrections.effects(case, found), found))
+    return _reviewed(case, pools.where_it_went(corrections.effects(case, found), found))
 
 
 def _of_return(case: "Case") -> list[UUID]:
@@ -366,11 +366,11 @@ def _of_return(case: "Case") -> list[UUID]:
     return [*corrections.chain(case.sale), *case.sale.paid]
 
 
-def _reviewed(effects: list[Effect]) -> list[Effect]:
-    return effects + [after for more in AFTER_RETURN for after in more(effects)]
+def _reviewed(case: "Case", effects: list[Effect]) -> list[Effect]:
+    return effects + [after for more in AFTER_RETURN for after in more(case, effects)]
 
 
-AFTER_RETURN: list[Callable[[list[Effect]], list[Effect]]] = []
+AFTER_RETURN: list[Callable[["Case", list[Effect]], list[Effect]]] = []
 
 
 def _of_void(case: "Case") -> list[UUID]:
@@ -401,9 +401,9 @@ def _void(case: "Case", found: list[Standing]) -> list[Effect]:
     own = [entry for entry in found if entry.key[0] == target.id]
     special = DEEDS[target.kind].undo
     if special:
-        return _reviewed(special(case, own))
+        return _reviewed(case, special(case, own))
     back = undo.restore(own, 0, 1, case.at, corrections.grace_ends(case))
-    return _reviewed(back + undo.claw(own, [], case.accounts, case.book.returns, case.at))
+    return _reviewed(case, back + undo.claw(own, [], case.accounts, case.book.returns, case.at))
 
 
 def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:

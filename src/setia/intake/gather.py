@@ -37,6 +37,7 @@ from setia.engine.vocabulary import (
     Reached,
     Shared,
     Since,
+    StandsOn,
     Sum,
     Used,
 )
@@ -402,9 +403,9 @@ def statement(
         readers[_LOOKED] = len(columns) - 1, _json
     held: dict[str, int] = {}  # a ladder's name and rank are two readings of one column
     for name, fold in folds.items():
-        if isinstance(fold, Held | Reached):
+        if isinstance(fold, Held | Reached | StandsOn):
             steps = book.ladders.get(fold.ladder, ())
-            column = _held(steps) if isinstance(fold, Held) else _reached(book, steps)
+            column = _held(steps) if isinstance(fold, Held) else _qualified(book, fold, steps)
             if column not in held:
                 columns.append(column)
                 held[column] = len(columns) - 1
@@ -533,31 +534,62 @@ EARNED = f"""SELECT j.member_id, j.counts_at, {_SIGNED} FROM journal_entry j
   WHERE j.member_id = ANY(%s) AND {_EARNED} ORDER BY j.counts_at"""
 
 
-def _reached(book: Book, steps: Iterable[Step]) -> str:
-    """The last event at which what is measured reached each step, over all that can still count."""
+def _qualified(book: Book, of: Reached | StandsOn, steps: Iterable[Step]) -> str:
+    """What is known of a ladder's qualifications, from what is measured, over all that can still count."""
     asked = [step for step in steps if step.fact]
     fold = book.folds.get(asked[0].fact or "") if asked else None
     if not isinstance(fold, Sum | Earned):
         return "NULL"
+    measured = _measured(book, fold)
+    return _reached(asked, measured) if isinstance(of, Reached) else _stands_on(asked, measured)
+
+
+def _reached(steps: Sequence[Step], measured: str) -> str:
+    """The last event at which what is measured reached each step."""
     parts = ", ".join(
         f"'{step.name}', max(w.counts_at) FILTER (WHERE w.sum >= {step.at_least} AND w.gained > 0)"
-        for step in asked
+        for step in steps
     )
+    return f"(SELECT json_build_object({parts}) FROM {measured} w)"
+
+
+def _stands_on(steps: Sequence[Step], measured: str) -> str:
+    """The event by which each held rung was deserved: the sale that gave it, or the one that a review found.
+
+    Only of rungs that rules alone gave, and that what was bought at first explains: an event at or after that one reached
+    today's threshold by it.
+    """
+    asked = ", ".join(f"('{step.name}', '{step.asset}', {step.at_least}::bigint)" for step in steps)
+    return f"""(SELECT json_object_agg(r.name, r.at) FROM (SELECT s.name, s.at_least,
+      max(coalesce(nullif(j.reason ->> 'reached', '')::timestamptz, e.counts_at)) AS at
+    FROM (VALUES {asked}) s(name, asset, at_least)
+    JOIN journal_lot l ON l.holder_id = m.id AND l.asset = s.asset AND l.remaining > 0
+      AND l.available_from <= $3::timestamptz AND (l.expires_at IS NULL OR l.expires_at > $3::timestamptz)
+    JOIN journal_entry j ON j.event_id = coalesce(l.root_event_id, l.event_id) AND j.n = coalesce(l.root_n, l.n)
+    JOIN intake_event e ON e.id = j.event_id
+    GROUP BY s.name, s.at_least HAVING bool_and(j.rule = replace(l.asset, '/', '.') AND NOT j.reason ? 'from')) r
+    WHERE EXISTS (SELECT FROM {measured} w WHERE w.sold > 0 AND w.first >= r.at_least AND w.counts_at >= r.at))"""
+
+
+def _measured(book: Book, fold: Sum | Earned) -> str:
+    """Each instant that changed what is measured: what is left of its gain and what that was at first, and the window's
+    sums of both by then."""
     if isinstance(fold, Earned):
-        gained = f"""SELECT j.counts_at, {_SIGNED} AS gained FROM intake_event e
-      JOIN journal_entry j ON j.event_id = e.id AND {_EARNED.format(asset=fold.asset)} WHERE {_BEFORE}"""
-    else:
-        column = f"e.{fold.column}"
-        gained = (
-            f"SELECT e.counts_at, {column} AS gained FROM intake_event e WHERE {_BEFORE} AND {column} <> 0"
+        at, gain = "j.counts_at", _SIGNED
+        source = (
+            f"intake_event e JOIN journal_entry j ON j.event_id = e.id AND {_EARNED.format(asset=fold.asset)}"
         )
+    else:
+        at, gain, source = "e.counts_at", f"e.{fold.column}", "intake_event e"
+    gained = f"""SELECT {at}, sum({gain}) AS gained, sum(greatest({gain}, 0)) AS sold
+      FROM {source} WHERE {_BEFORE} GROUP BY {at}"""
     window = "ORDER BY g.counts_at"
     if fold.days:
         window += f" RANGE BETWEEN interval '{fold.days} days' PRECEDING AND CURRENT ROW"
     elif fold.this:
         window = f"PARTITION BY date_trunc('{fold.this}', g.counts_at AT TIME ZONE '{book.zone}') {window}"
-    return f"""(SELECT json_build_object({parts}) FROM (SELECT g.counts_at, g.gained, sum(g.gained) OVER ({window}) AS sum
-    FROM ({gained}) g) w)"""
+    return f"""(SELECT g.counts_at, g.gained, g.sold, sum(g.gained) OVER ({window}) AS sum,
+    sum(g.sold) OVER ({window}) AS first FROM ({gained}) g)"""
 
 
 def _earned(book: Book, folds: Mapping[str, Fold], columns: list[str], readers: dict[str, Any]) -> None:
@@ -573,9 +605,9 @@ def _earned(book: Book, folds: Mapping[str, Fold], columns: list[str], readers: 
         readers[name] = len(columns) - 1, history.number
 
 
-def _reader(fold: Held | Reached, steps: Iterable[Step]) -> Any:
+def _reader(fold: Held | Reached | StandsOn, steps: Iterable[Step]) -> Any:
     steps = list(steps)
-    if isinstance(fold, Reached):
+    if not isinstance(fold, Held):
         return lambda value: {name: datetime.fromisoformat(at) for name, at in _json(value).items() if at}
     by_asset = {step.asset.encode(): step for step in steps}
     first = steps[0] if steps else None
@@ -663,7 +695,7 @@ def nothing(book: Book) -> dict[str, Any]:
     """The folded facts of somebody with no history."""
     found: dict[str, Any] = {}
     for name, fold in book.folds.items():
-        if isinstance(fold, Held | Reached):
+        if isinstance(fold, Held | Reached | StandsOn):
             found[name] = _reader(fold, book.ladders.get(fold.ladder, ()))(None)
         elif not isinstance(fold, LookUp):
             found[name] = NEVER if isinstance(fold, Since) else {} if isinstance(fold, Often) else 0

@@ -14,8 +14,8 @@ with what joining gives. It is a loophole when the first is more than the second
   counts in units, since a rupiah of rounding in the price decides it; and two rupiah for each return.
 
 Three more things are loopholes: units that are alive 31 days after the end though all that was given for any of the
-receipts, the returned ones too, has run out (`revived`); a rung of a ladder held though the only receipt was brought back
-whole (`standing`); a purchase that brings back as much as it costs, again and again, on one day or every day (`pump`).
+receipts, the returned ones too, has run out (`revived`); a rung of a ladder that is reached by buying, held though everything was
+brought back (`standing`); a purchase that brings back as much as it costs, again and again, on one day or every day (`pump`).
 
 Not loopholes: goods bought at a better rate while a tier or a count stood that a return took away later (other sales are
 never judged again by themselves, and the honest member stands as well on that day); debt that is never paid (it counts as
@@ -35,6 +35,7 @@ from time import process_time
 from typing import Any
 
 from setia.engine.decide import Book, Rule
+from setia.engine.vocabulary import Earned
 from setia.intake import honest
 from setia.intake.honest import ARTICLE, CHEAPEST, Goods, Kept, Worth
 from setia.intake.play import KEPT_FOR, Move, Play, Step
@@ -169,6 +170,8 @@ class _Hunt:
         self.cut = False
         self.step, self.half_steps = honest.steps(book, worth), honest.half_steps(book, worth)
         self.periods = {limit.every for counters in book.counters.values() for _, limit in counters}
+        measured = {step.fact for ladder in book.ladders.values() for step in ladder if step.fact}
+        self.by_buying = not any(isinstance(book.folds.get(fact), Earned) for fact in measured)
         self.scenes = self._scenes()
         self.quick: dict[Any, int] = {}
         self.turning: dict[tuple[str, datetime], datetime | None] = {}
@@ -359,7 +362,7 @@ class _Hunt:
             fair = self._honest(play, kept)
             if got > fair + allowed:
                 return self._told("more" if kept else "nothing_kept", play, (bought, got, fair, allowed))
-        if not kept and len(play.receipts) == play.returns == 1 and (rung := play.rung()):
+        if not kept and play.returns and self.by_buying and (rung := play.rung()):
             return self._told("standing", play, (0, 1, 0, 0), rung=rung.removeprefix(LADDER))
         later = play.shop.now + KEPT_FOR
         alive = sum(self.worth.of(asset, amount) for asset, amount in play.held(later).items())

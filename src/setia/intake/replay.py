@@ -29,6 +29,7 @@ from setia.engine.vocabulary import (
     VOIDED,
     Balance,
     Reached,
+    StandsOn,
 )
 from setia.intake import corrections, gather, receipts, service, vouchers
 from setia.intake.bulk import uncollected
@@ -291,7 +292,11 @@ def _told(row: Event) -> Told:
 
 def _fact(fold: Any, value: Any) -> Any:
     """A fact as it was before it was kept as text."""
-    return {name: time.parse(at) for name, at in value.items()} if isinstance(fold, Reached) else value
+    return (
+        {name: time.parse(at) for name, at in value.items()}
+        if isinstance(fold, Reached | StandsOn)
+        else value
+    )
 
 
 def _folded(row: Event, book: Book, known: Mapping[str, Any]) -> dict[str, Any]:

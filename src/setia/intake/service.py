@@ -540,7 +540,7 @@ def _decided(case: Case) -> Plan:
     return ledger.plan(case.caller.programme.id, accounts, case.event_id, case.at, case.book.version, effects)
 
 
-def after_return(more: Callable[[list[Effect]], list[Effect]]) -> None:
+def after_return(more: Callable[["Case", list[Effect]], list[Effect]]) -> None:
     """Let a feature ask for something when a sale is undone, such as a review of the tier it had given."""
     AFTER_RETURN.append(more)
 

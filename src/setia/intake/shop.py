@@ -20,6 +20,7 @@ from setia.engine.vocabulary import (
     Held,
     LookUp,
     Reached,
+    StandsOn,
 )
 from setia.intake import corrections, lookups, recalled, service
 from setia.intake.deeds import DEEDS
@@ -82,6 +83,9 @@ class Shop(Past):
         self.entries: dict[UUID, list[journal.EntryRow]] = {}
         self.postings: dict[UUID, list[journal.PostingRow]] = {}
         self.events: dict[UUID, recalled.Past] = {}  # the same, as facts recall them
+        self.qualified: dict[
+            tuple[UUID, int], datetime | None
+        ] = {}  # when what gave a rung was, or what it stands on
         self.known_of = lookups.NOBODY  # what members told of themselves
         self.redeemed: dict[str, int] = {}  # units of each asset that were spent and not given back
 
@@ -99,7 +103,7 @@ class Shop(Past):
         }
         for name in ("versions", "ended", "dates", "merged_into", "absorbed", "pool_of"):
             setattr(other, name, dict(getattr(self, name)))
-        for name in ("rows", "numbers", "entries", "postings", "events", "redeemed"):
+        for name in ("rows", "numbers", "entries", "postings", "events", "redeemed", "qualified"):
             setattr(other, name, dict(getattr(self, name)))
         for name in ("corrected", "paid", "left"):
             setattr(other, name, {key: list(rows) for key, rows in getattr(self, name).items()})
@@ -160,6 +164,13 @@ class Shop(Past):
             )
             for n, version, rule, round, verb, asset, amount, wanted, _, _, counts_at, of, m, _ in entries
         ]
+        for n, _, rule, _, verb, asset, _, _, _, _, _, _, _, reason in entries:
+            if verb == "give" and asset.startswith(LADDER):
+                by_rule = rule == asset.replace("/", ".") and "from" not in reason
+                reached = reason.get("reached")
+                self.qualified[row.id, n] = (
+                    (time.parse(reached) if reached else row.counts_at) if by_rule else None
+                )
         for _, _, asset, _, source_kind, _, target_kind, amount, *_ in postings:
             change = (target_kind == REDEEMED) - (source_kind == REDEEMED)
             self.redeemed[asset] = self.redeemed.get(asset, 0) + change * amount
@@ -299,6 +310,8 @@ class Shop(Past):
                 found[name] = self._held(fold, member, at)
             elif isinstance(fold, Reached):
                 found[name] = self._reached(mine)
+            elif isinstance(fold, StandsOn):
+                found[name] = self._stands_on(fold, member, at)
             elif not isinstance(fold, Balance | LookUp):
                 found[name] = recalled.fact(fold, events, [*self.events.values()], self.rules, at, outlet)
         return found
@@ -313,6 +326,17 @@ class Shop(Past):
         step = next((each for each in reversed(steps) if each.asset in held), steps[0] if steps else None)
         return (step.rank if step else 0) if fold.give == "rank" else (step.name if step else "")
 
+    def _stands_on(self, fold: StandsOn, member: UUID, at: datetime) -> dict[str, datetime]:
+        """By which event each rung that is held was deserved, of those that rules gave."""
+        found = {}
+        for step in self.rules.ladders.get(fold.ladder, ()):
+            lots = [lot for lot in self.open.get(member, {}).values() if lot.asset == step.asset]
+            stands = [self.qualified[lot.root] for lot in lots if lot.remaining and lot.spendable(at)]
+            known = [each for each in stands if each]
+            if step.fact and known and len(known) == len(stands):
+                found[step.name] = max(known)
+        return found
+
     def _reached(self, mine: Sequence[Any]) -> dict[str, datetime]:
         """The last event at which what the ladder measures reached each step."""
         found: dict[str, datetime] = {}
@@ -321,7 +345,8 @@ class Shop(Past):
             fold = self.rules.folds.get(asked[0].fact or "") if asked else None
             for row in mine if fold else ():
                 seen = [self.events[each.id] for each in mine if each.counts_at <= row.counts_at]
-                gained = recalled.fact(fold, [self.events[row.id]], (), self.rules, row.counts_at, "")  # type: ignore[arg-type]
+                now = [self.events[each.id] for each in mine if each.counts_at == row.counts_at]
+                gained = recalled.fact(fold, now, (), self.rules, row.counts_at, "")  # type: ignore[arg-type]
                 reached = recalled.fact(fold, seen, (), self.rules, row.counts_at, "")  # type: ignore[arg-type]
                 for step in asked:
                     if gained > 0 and reached >= step.at_least:

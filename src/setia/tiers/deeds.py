@@ -12,7 +12,7 @@ from setia.journal.types import Lot, Standing
 from setia.kit import time
 from setia.kit.refusals import NotFound, Refusal
 from setia.tiers import rules
-from setia.tiers.service import ask_review
+from setia.tiers.service import asked
 
 if TYPE_CHECKING:
     from setia.intake.service import Case
@@ -70,7 +70,7 @@ def _withdraw(case: "Case", found: list[Standing]) -> list[Effect]:
     amount, pieces = sum(lot.remaining for lot in lots), [(lot.key, lot.remaining) for lot in lots]
     inputs = {"amount": amount, "why": case.told.note}
     gone = Effect("take", step.asset, amount, amount, rules.WITHDRAWN, -1, None, inputs, pieces=pieces)
-    return [gone, *ask_review([gone])]
+    return [gone, asked()]
 
 
 def _give_again(case: "Case", found: list[Standing]) -> list[Effect]:

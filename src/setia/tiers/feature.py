@@ -1,6 +1,6 @@
 """Tiers as declared to the rest of the house."""
 
-from setia.engine.vocabulary import Earned, EventKind, Fact, Held, Reached, Sum
+from setia.engine.vocabulary import Earned, EventKind, Fact, Held, Reached, StandsOn, Sum
 from setia.intake import service as intake
 from setia.kit.feature import Ask, Feature, Schedule
 from setia.tiers import deeds, rules, service
@@ -18,7 +18,7 @@ FEATURE = Feature(
             ("at", "date"),
             scope="internal",
             decide=rules.review,
-            needs=("member.tier_reached", "member.tier_rank"),
+            needs=("member.tier_reached", "member.tier_rank", "member.tier_stands_on"),
             needs_lots=True,
         ),
         EventKind(rules.GRANTED, ("at", "date"), scope="admin"),
@@ -32,6 +32,7 @@ FEATURE = Feature(
         Fact("member.visits_this_year", "count", 0, 10**6, Sum("visits", this="year")),
         Fact("member.earned_this_year", "points", 0, 10**15, Earned("points", this="year")),
         Fact("member.tier_reached", "instants", fold=Reached(rules.LADDER)),
+        Fact("member.tier_stands_on", "instants", fold=StandsOn(rules.LADDER)),
     ],
     asks=[Ask(rules.REVIEW, do=service.review_after)],
     schedules=[Schedule("tiers.review", "*/10 * * * *", service.review_due)],

@@ -17,7 +17,7 @@ from setia.kit import time
 
 LADDER = "tiers"
 REVIEW = "tier.review"
-GRANTED, WITHDRAWN = "tier.granted", "tier.withdrawn"
+GRANTED, WITHDRAWN, LOST = "tier.granted", "tier.withdrawn", "tier.lost"
 # What a step may ask for, and the facts that measure it: over the last 365 days, or this calendar year so far.
 MEASURES = {
     "from_spend": ("member.spent_365d", "member.spent_this_year"),
@@ -167,16 +167,18 @@ def kept_until(step: Step, reached: datetime, zone: str) -> datetime:
 
 
 def review(book: Book, facts: Mapping[str, Any]) -> list[Effect]:
-    """Book what ran out and give what is deserved then: each rung is held for its months from the last qualification.
+    """Book what ran out, take what no purchase deserves any more, and give what is deserved then.
 
-    The last qualification is the last sale at which what is measured, that sale included, reached it. Where one falls by
-    a step at a time, the next lower rung is given at least.
+    Each rung is held for its months from the last qualification: the last sale at which what is measured, that sale included,
+    reached it. A rung goes when the sale it stands on has come back, or so much before it, that neither that one nor a
+    later one reached it. Where one falls by a step at a time, the next lower rung is given at least.
     """
     ended = ledger.expire(facts["lots"], facts["at"], ladder=True)
     reached: Mapping[str, datetime] = facts["member.tier_reached"]
     steps = book.ladders.get(LADDER, ())
+    lost, rank = _lost(steps, facts)
     for step in reversed(steps):
-        if not step.fact or not step.keep_months or facts["member.tier_rank"] >= step.rank:
+        if not step.fact or not step.keep_months or rank >= step.rank:
             continue
         last, inputs = reached.get(step.name), {}
         ends = kept_until(step, last, book.zone) if last else facts["at"]
@@ -187,8 +189,28 @@ def review(book: Book, facts: Mapping[str, Any]) -> list[Effect]:
             inputs = {**inputs, "reached": inputs.get("reached", ""), "from": above.asset}
         if inputs:
             gift = Effect("give", step.asset, 1, 1, step.asset.replace("/", "."), 0, ends, inputs)
-            return [*ended, gift]
-    return ended
+            return [*ended, *lost, gift]
+    return [*ended, *lost]
+
+
+def _lost(steps: Sequence[Step], facts: Mapping[str, Any]) -> tuple[list[Effect], int]:
+    """The rungs that go because what they stand on came back, and the rank that is held without them."""
+    reached, stands_on = facts["member.tier_reached"], facts.get("member.tier_stands_on", {})
+    gone = {
+        step.asset
+        for step in steps
+        if (on := stands_on.get(step.name)) and not ((last := reached.get(step.name)) and last >= on)
+    }
+    if not gone:
+        return [], facts["member.tier_rank"]
+    held = [lot for lot in facts["lots"] if lot.remaining and lot.spendable(facts["at"])]
+    effects = []
+    for asset in sorted(gone):
+        pieces = [(lot.key, lot.remaining) for lot in held if lot.asset == asset]
+        amount = sum(n for _, n in pieces)
+        effects += [Effect("take", asset, amount, amount, LOST, -1, None, {"amount": amount}, pieces=pieces)]
+    kept = {lot.asset for lot in held} - gone
+    return effects, max((step.rank for step in steps if step.is_base or step.asset in kept), default=0)
 
 
 def _fallen_from(step: Step, steps: Sequence[Step], ended: Sequence[Effect]) -> Step | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from setia.engine.decide import Effect, Step
@@ -20,6 +20,9 @@ from setia.members.service import Person
 from setia.programs import service as programs
 from setia.tenancy.types import Caller, Programme
 from setia.tiers import rules
+
+if TYPE_CHECKING:
+    from setia.intake.service import Case
 
 
 def review(program: UUID, payload: dict[str, Any], name: str) -> None:
@@ -56,11 +59,29 @@ def review_due() -> int:
     return count
 
 
-def ask_review(effects: list[Effect]) -> list[Effect]:
-    """A returned sale that had given a tier asks for a review: what is left may still deserve one."""
-    if any(effect.asset.startswith(ledger.LADDER) for effect in effects):
-        return [Effect("ask", rules.REVIEW, 0, 0, rules.REVIEW, -1, None, {}, ask=rules.REVIEW)]
-    return []
+def ask_review(case: "Case", effects: list[Effect]) -> list[Effect]:
+    """What comes back of a sale asks for a review where it had given a tier, since what is left may still deserve one, and
+    where one is held, since that may have stood on it."""
+    gave_tier = any(effect.asset.startswith(ledger.LADDER) for effect in effects)
+    return [asked()] if gave_tier or (_counts(case, effects) and _holds_tier(case)) else []
+
+
+def asked() -> Effect:
+    """That a tier is judged anew, in a moment."""
+    return Effect("ask", rules.REVIEW, 0, 0, rules.REVIEW, -1, None, {}, ask=rules.REVIEW)
+
+
+def _counts(case: "Case", effects: list[Effect]) -> bool:
+    """Whether what tiers are measured by may be less. A return of 0.1.0, decided again, didn't ask."""
+    return case.known.taken is None and (case.sale is not None or any(each.reverses for each in effects))
+
+
+def _holds_tier(case: "Case") -> bool:
+    return any(
+        amount > 0 and asset.startswith(ledger.LADDER)
+        for account in case.accounts.values()
+        for asset, amount in account.available.items()
+    )
 
 
 GRANT_REASONS = ("invited", "goodwill", "agreement", "wrong_entry")

@@ -79,15 +79,15 @@ CALENDARS = 5  # rows of `days` before those of expiry: first days of periods, a
 D_YEAR, D_BEGINS = 3, 4
 T_AT, T_AMOUNT = range(2)
 H_MEMBER, H_DAY, H_MONTH, H_OUTLET, H_TARGET, H_SLOT, H_SAYS = range(7)
-B_KIND, B_EMPTY, B_SPENDS, B_SOLD, B_GATES = range(5)
+B_KIND, B_EMPTY, B_SPENDS, B_GATES = range(4)
 N_NET, N_BITS, N_SKU, N_CATEGORY = range(4)
-# A member: the first row + 1, the rank, whether it changes in a moment; then four numbers an asset, three a rung (its end,
-# its entry, its start), two a track, two a limit of their own
+# A member: the first row + 1, the rank, whether it changes in a moment; then four numbers an asset, four a rung (its end,
+# its entry, its start, when the sale was that it stands on, or -1), two a track, two a limit of their own
 M_FIRST, M_RANK, M_SOON, M_ASSETS = range(4)
 A_HEAD, A_TAIL, A_LEFT, A_DEBT = range(4)
 X_LEFT, X_ENDS, X_STARTS, X_BEFORE, X_AFTER, X_ENTRY = range(6)
 E_RULE, E_AMOUNT, E_UNDONE, E_EXPIRED, E_LOT, E_COUNTS, E_NEXT, E_REAL, E_DUE = range(9)
-LOT, ENTRY = 6, 9
+LOT, ENTRY, RUNG = 6, 9, 4
 (W_NOW, W_RULE, W_AMOUNT, W_WANTED, W_DUE, W_ROOM, W_LEFT, W_CHOSEN, W_NET, W_PRICE, W_PART, W_REST, W_OUTLETS, W_SKUS,
  W_CATEGORIES) = range(15)  # fmt: skip
 K_HEAD, K_FACTS = range(2)  # of what is kept of a sale: its newest entry, then its facts
@@ -253,7 +253,7 @@ def held_rank(p, m, who, at):
     count, place = p[2, N_RUNGS], p[2, M_RUNGS]
     for n in range(1, count):
         rung = count - n
-        if m[who, place + rung * 3] > at and m[who, place + rung * 3 + 2] <= at:
+        if m[who, place + rung * RUNG] > at and m[who, place + rung * RUNG + 2] <= at:
             return rung + 1
     return min(count, 1)
 
@@ -290,7 +290,7 @@ def reached(p, days, t, h, b, c, first, until, at, least):
             if b[B_KIND, low] == MADE:
                 total -= c[column, low]
             low += 1
-        if b[B_SOLD, i] and total >= least:
+        if c[column, i] > 0 and total >= least:
             last = i
     return last
 
@@ -309,18 +309,33 @@ def day_of(p, days, at):
 
 
 @njit(**JIT)
+def lose(p, days, t, h, b, c, m, y, who, at, until):
+    """Rungs that neither the sale they stand on nor a later one reaches any more, since something came back, go."""
+    for rung in range(1, p[2, N_RUNGS]):
+        place, table = p[2, M_RUNGS] + rung * RUNG, p[1, O_RUNGS] + rung
+        if p[table, U_RULE] < 0 or m[who, place] <= at or m[who, place + 2] > at or m[who, place + 3] < 0:
+            continue
+        last = reached(p, days, t, h, b, c, m[who, M_FIRST] - 1, until, at, p[table, U_LEAST])
+        if last < 0 or t[T_AT, last] < m[who, place + 3]:
+            if m[who, place + 1] >= 0:
+                y[m[who, place + 1], E_EXPIRED] += 1
+            m[who, place] = 0
+
+
+@njit(**JIT)
 def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, until):
     """A tier is judged anew: what is deserved by the last sale that reached it, or a step below what ran out, where one
     falls by steps. Rows before `until`."""
     place, rungs, above_ended = p[2, M_RUNGS], p[1, O_RUNGS], False
     ended = 0
     for rung in range(1, p[2, N_RUNGS]):
-        if 0 < m[who, place + rung * 3] <= at:
-            entry = m[who, place + rung * 3 + 1]
+        if 0 < m[who, place + rung * RUNG] <= at:
+            entry = m[who, place + rung * RUNG + 1]
             if entry >= 0:
                 y[entry, E_EXPIRED] += 1
-            m[who, place + rung * 3] = 0
+            m[who, place + rung * RUNG] = 0
             ended |= 1 << rung
+    lose(p, days, t, h, b, c, m, y, who, at, until)
     rank = held_rank(p, m, who, at)
     for n in range(1, p[2, N_RUNGS]):
         rung = p[2, N_RUNGS] - n
@@ -336,11 +351,9 @@ def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, un
         if above_ended:
             stops = max(stops, days[keep, day_of(p, days, at)])
         if stops > at:
-            m[who, place + rung * 3], m[who, place + rung * 3 + 1], m[who, place + rung * 3 + 2] = (
-                stops,
-                -1,
-                at,
-            )
+            m[who, place + rung * RUNG], m[who, place + rung * RUNG + 1] = stops, -1
+            m[who, place + rung * RUNG + 2] = at
+            m[who, place + rung * RUNG + 3] = t[T_AT, last] if last >= 0 and not above_ended else -1
             list_effect(p, w, listed, row, p[table, U_RULE], GIVE, p[table, U_ASSET], 1, 1)
             break
         above_ended = p[table, U_STEP] == 1 and ended >> rung & 1 == 1
@@ -356,7 +369,7 @@ def something_ends(p, m, x, who, at):
             return True
     if m[who, M_RANK] > 1 or m[who, M_SOON]:
         for rung in range(1, p[2, N_RUNGS]):
-            if 0 < m[who, p[2, M_RUNGS] + rung * 3] <= at:
+            if 0 < m[who, p[2, M_RUNGS] + rung * RUNG] <= at:
                 return True
     return False
 
@@ -372,7 +385,7 @@ def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, a
     while True:
         end = FAR
         for rung in range(1, p[2, N_RUNGS]):
-            stops = m[who, place + rung * 3]
+            stops = m[who, place + rung * RUNG]
             if 0 < stops < end:
                 end = stops
         if end > at:
@@ -776,9 +789,10 @@ def give(
     sort, rung, pending = p[table, R_EXPIRY], p[table, R_RUNG], p[table, R_PENDING]
     stops = days[CALENDARS + sort, h[H_DAY, of] - p[0, S_DAY]] if sort >= 0 else FAR
     if rung >= 0:
-        m[who, p[2, M_RUNGS] + rung * 3] = stops
-        m[who, p[2, M_RUNGS] + rung * 3 + 1] = entry
-        m[who, p[2, M_RUNGS] + rung * 3 + 2] = at
+        m[who, p[2, M_RUNGS] + rung * RUNG] = stops
+        m[who, p[2, M_RUNGS] + rung * RUNG + 1] = entry
+        m[who, p[2, M_RUNGS] + rung * RUNG + 2] = at
+        m[who, p[2, M_RUNGS] + rung * RUNG + 3] = t[T_AT, of]
         return
     begins = at
     if pending == AFTER:
@@ -875,8 +889,6 @@ def sell(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
             use_limit(p, days, h, m, used, who, limit, row, h[H_OUTLET, row], more)
     if kind == MADE:
         count_in(p, b, c, lines, ends, m, r, w, who, row, row)
-        if p[0, S_PRICED] and r[p[0, S_NET]] <= 0 and p[0, S_MEASURE] != p[0, S_VISITS_COLUMN]:
-            b[B_SOLD, row] = 0
     if n and p[2, N_RUNGS]:
         new_rank(p, starts, m, ranks, who, t[T_AT, row])
 
@@ -906,6 +918,8 @@ def give_back(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, 
         if p[p[1, O_RULES] + w[W_RULE, i], R_ASK] == NO_ASK:
             w[W_DUE, w[W_RULE, i]] -= w[W_AMOUNT, i]
     is_rung = allow(p, m, x, y, w, kept, who, at, slot)
+    for rung in range(1, p[2, N_RUNGS]):
+        is_rung = is_rung or m[who, p[2, M_RUNGS] + rung * RUNG] > 0
     take_back(
         p, days, t, h, m, x, y, w, kept, used, flows, people, places, rules, worth, listed, who, row, of, slot
     )
@@ -995,8 +1009,8 @@ def take_back(
                 back = whole if p[limit, L_TIMES] else amount
                 use_limit(p, days, h, m, used, who, limit, y[entry, E_COUNTS], h[H_OUTLET, of], -back)
             if rung >= 0:
-                if amount and m[who, p[2, M_RUNGS] + rung * 3 + 1] == entry:
-                    m[who, p[2, M_RUNGS] + rung * 3] = 0
+                if amount and m[who, p[2, M_RUNGS] + rung * RUNG + 1] == entry:
+                    m[who, p[2, M_RUNGS] + rung * RUNG] = 0
             elif amount:
                 draw_back(m, x, y, w, who, asset, amount, t[T_AT, row], entry)
         entry = y[entry, E_NEXT]

@@ -256,7 +256,7 @@ class Compiler:
         )
         sizes[k.N_MADE], sizes[k.N_RULES] = 16 * len(rules) + 64, len(rules)
         sizes[k.M_RUNGS] = k.M_ASSETS + 4 * len(assets)
-        sizes[k.M_TRACKS] = sizes[k.M_RUNGS] + 3 * len(rungs)
+        sizes[k.M_TRACKS] = sizes[k.M_RUNGS] + k.RUNG * len(rungs)
         sizes[k.M_LIMITS] = sizes[k.M_TRACKS] + 2 * len(self.tracks)
         return np.array(flat, np.int64)
 

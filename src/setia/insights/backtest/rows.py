@@ -47,7 +47,7 @@ from setia.journal.types import Account, Lot, Plan
 from setia.kit import time
 from setia.programs import service as programs
 
-REVIEW = "tier.review"
+REVIEW, LOST = "tier.review", "tier.lost"
 _PROGRAM = UUID(int=0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -69,8 +69,6 @@ class Past:
     at: datetime
     day: date
     outlet: str
-    sold: int  # net when it was made
-    came: int  # visits when it was made
     net: int
     visits: int
     lines: Sequence[Mapping[str, Any]]
@@ -100,6 +98,7 @@ class Member:
     paid: dict[int, list[UUID]] = field(default_factory=dict)
     chain: dict[int, list[UUID]] = field(default_factory=dict)
     postings: dict[int, list[journal.PostingRow]] = field(default_factory=dict)
+    qualified: dict[tuple[UUID, int], datetime | None] = field(default_factory=dict)  # by what gave a rung
     rank: int = 0
 
 
@@ -278,9 +277,7 @@ class Rows:
             self._count(member, effect, at, carried["outlet"], effect.amount, bool(effect.amount))
         if kind == MADE:
             net, lines = self._after(carried, effects)
-            member.past[row] = Past(
-                at, carried["date"], carried["outlet"], net, carried["visits"], net, carried["visits"], lines
-            )
+            member.past[row] = Past(at, carried["date"], carried["outlet"], net, carried["visits"], lines)
         if row in self.returned:
             member.kept[row] = kept
         self._rank(member, at)
@@ -350,6 +347,7 @@ class Rows:
         taken = undo.claw(earned, target, accounts, self.book.returns, at, coming)
         gone = not (net or total or carried["lines"])
         offers = undo.offers(reversed(earned)) if gone else []
+        holds = any(n and asset.startswith(ledger.LADDER) for asset, n in member.account.available.items())
         self._write(code, member, row, of, at, [*back, *taken, *offers], of)
         outlet, standing = carried["outlet"], {entry.key: entry for entry in earned}
         for effect in [*taken, *offers]:
@@ -363,7 +361,7 @@ class Rows:
         past = member.past[of]
         past.net, past.lines = self._after(carried, asked) if net or total or carried["lines"] else (0, [])
         past.visits = visits
-        if any(effect.asset.startswith(ledger.LADDER) for effect in taken):
+        if holds or any(effect.asset.startswith(ledger.LADDER) for effect in taken):
             self._review(code, member, at + timedelta(microseconds=1), row)
 
     def _grace(self, at: datetime) -> datetime:
@@ -399,6 +397,7 @@ class Rows:
             "date": at.astimezone(self.zone).date(),
             "lots": member.account.lots,
             "member.tier_reached": self._reached(member, at),
+            "member.tier_stands_on": self._stands_on(member, at),
             "member.tier_rank": self._held(member, at),
         }
         self._write(code, member, row, row, at, kind.decide(self.book, facts), None)
@@ -409,27 +408,40 @@ class Rows:
         found: dict[str, datetime] = {}
         asked = [step for step in self.names.ladder if step.fact]
         fold = self.book.folds.get(asked[0].fact or "") if asked else None
-        for at, day, gained, _ in (events := self._measured(member, fold, before)):
-            if gained <= 0:
+        for at, (day, left) in (measured := self._measured(member, fold, before)).items():
+            if left <= 0:
                 continue
-            inside = [event for event in events if event[0] <= at and _measures(fold, event, at, day)]
-            total = sum(more for _, _, _, more in inside)
+            total = sum(
+                n for then, (on, n) in measured.items() if then <= at and _measures(fold, then, on, at, day)
+            )
             for step in asked:
                 if total >= step.at_least:
                     found[step.name] = at
         return found
 
-    def _measured(self, member: Member, fold: Any, before: datetime) -> list[tuple[datetime, date, int, int]]:
-        """What tiers are measured by: when, what was gained then, and what is left of it."""
+    def _stands_on(self, member: Member, at: datetime) -> dict[str, datetime]:
+        """By which sale each rung that is held was deserved."""
+        found = {}
+        for step in self.names.ladder:
+            lots = [lot for lot in member.account.lots if lot.asset == step.asset and lot.remaining]
+            stands = [member.qualified[lot.root] for lot in lots if lot.spendable(at)]
+            known = [each for each in stands if each]
+            if step.fact and known and len(known) == len(stands):
+                found[step.name] = max(known)
+        return found
+
+    def _measured(self, member: Member, fold: Any, before: datetime) -> dict[datetime, tuple[date, int]]:
+        """What tiers are measured by: by instant, its day and what is left of what was gained then."""
         if isinstance(fold, Earned):
-            gifts = sorted(
-                (g for g in member.gave if g.asset == fold.asset and g.at <= before), key=lambda g: g.at
-            )
-            return [(gift.at, gift.day, gift.amount, gift.amount) for gift in gifts]
-        earlier = [sale for sale in member.past.values() if sale.at <= before]
-        if fold and fold.column == "visits":
-            return [(sale.at, sale.day, sale.came, sale.visits) for sale in earlier]
-        return [(sale.at, sale.day, sale.sold, sale.net) for sale in earlier]
+            gains = [(gift.at, gift.day, gift.amount) for gift in member.gave if gift.asset == fold.asset]
+        else:
+            column = fold.column if fold else "net"
+            gains = [(sale.at, sale.day, getattr(sale, column)) for sale in member.past.values()]
+        found: dict[datetime, tuple[date, int]] = {}
+        for at, day, left in sorted(gains):
+            if at <= before:
+                found[at] = day, left + (found[at][1] if at in found else 0)
+        return found
 
     def _held(self, member: Member, at: datetime) -> int:
         """The rank of the highest rung held at an instant."""
@@ -474,6 +486,7 @@ class Rows:
         event, account = UUID(int=self.events), member.account
         plan = ledger.plan(_PROGRAM, account, event, at, self.book.version, effects)
         self._lots(member, event, plan)
+        self._qualify(member, event, of, at, plan)
         if chain is not None or self.sales.kind[row] == history.SPENT:
             place = chain if chain is not None else int(self.sales.target[row])
             member.entries.setdefault(place, []).extend(_entries(event, account, plan))
@@ -483,6 +496,15 @@ class Rows:
         for effect in effects:
             self._hear(code, row, of, at, effect)
         return event
+
+    def _qualify(self, member: Member, event: UUID, of: int, at: datetime, plan: Plan) -> None:
+        """What each rung that is given stands on: its sale, or the one that a review found; nothing where one falls by a step."""
+        for n, _, _, _, verb, asset, *_, reason in plan.entries:
+            if verb == "give" and asset.startswith(ledger.LADDER):
+                reached = reason.get("reached")
+                by_sale = instant(self.sales.at[of]) if reached is None else None
+                stands = time.parse(reached) if reached else by_sale
+                member.qualified[event, n] = None if "from" in reason else stands
 
     def _lots(self, member: Member, event: UUID, plan: Plan) -> None:
         account = member.account
@@ -519,7 +541,7 @@ class Rows:
         totals, month = self.totals, self._month(at)
         asset = self.asset_numbers[effect.asset]
         is_rung = effect.asset.startswith(ledger.LADDER)
-        if effect.rule == ledger.GONE:
+        if effect.rule in (ledger.GONE, LOST):
             if not is_rung:
                 totals.flows[asset, tally.GONE, month] += effect.amount
             return
@@ -608,11 +630,11 @@ def _inside(fold: Any, sale: Past | Gift, at: datetime, day: date) -> bool:
     return not fold.this or bool(sale.day >= period(day, fold.this))
 
 
-def _measures(fold: Any, event: tuple[datetime, date, int, int], at: datetime, day: date) -> bool:
-    """Whether what happened by an instant still counts for a tier then."""
+def _measures(fold: Any, then: datetime, on: date, at: datetime, day: date) -> bool:
+    """Whether what happened earlier still counts for a tier at an instant."""
     if fold.days:
-        return event[0] >= at - timedelta(days=fold.days)
-    return bool(period(event[1], "year") == period(day, "year"))
+        return then >= at - timedelta(days=fold.days)
+    return bool(period(on, "year") == period(day, "year"))
 
 
 def _sum(column: str, where: Any, sales: Iterable[Past]) -> int:

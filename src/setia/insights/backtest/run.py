@@ -15,7 +15,7 @@ from setia.insights.backtest import kernel as k
 from setia.insights.backtest import tally
 from setia.insights.backtest.frames import Frame, Key
 from setia.insights.backtest.outcome import Assumptions, Effects, Outcome
-from setia.insights.backtest.program import Compiled, compile_book, measure, not_by_columns, refuse_unknown
+from setia.insights.backtest.program import Compiled, compile_book, not_by_columns, refuse_unknown
 from setia.insights.backtest.sales import NOBODY, Sales
 from setia.kit.refusals import Refusal
 
@@ -104,8 +104,6 @@ class Scan:
         self.totals = tally.Totals.of(names, sales)
         self.starts, self.t, self.h = names.starts, _instants(sales), _numbers(names, sales, frame)
         self.b = _bytes(compiled, sales, frame, tally.spendings(sales, assumptions, rows))
-        measured = measure(names)
-        self.b[k.B_SOLD] = (sales.visits if measured and measured.column == "visits" else sales.net) > 0
         is_fixed = not (self.p[0, k.S_PRICED] or len(frame.returns))
         self.v, self.c = _matrices(frame, compiled.values, compiled.counted, is_fixed)
         wants_lines = bool(compiled.bits) or self.p[0, k.S_PRICED] or k.F_DISTINCT in self._sorts()
