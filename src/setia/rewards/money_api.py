@@ -44,7 +44,7 @@ class RefundBody(Body):
     reason: Annotated[str, msgspec.Meta(min_length=3, max_length=80)] = "return"
 
 
-class BlockBody(Body):
+class BlockCardBody(Body):
     """Why a card is blocked; with `blocked: false` it can be used again."""
 
     id: Name
@@ -241,7 +241,7 @@ ROUTES = [
         block,
         "admin",
         "Block a gift card, or let it be used again",
-        BlockBody,
+        BlockCardBody,
         True,
         {},
         {"id": "blokir-1", "why": "kartu hilang"},
