@@ -142,10 +142,17 @@ def _rewards(shop, at):
     card = rewards.code_of(sold.event_id, 1)
     shop.happens("card.topped_up", "V11", at(336, hours=1), card=card, amount=20_000)
     shop.buy("V12", 90_000, phone=BUDI, at=at(337))
-    shop.happens("card.spent", "V13", at(337, minutes=1), card=card, amount=60_000, order_id="V12")
+    spent = shop.happens("card.spent", "V13", at(337, minutes=1), card=card, amount=60_000, order_id="V12")
     shop.happens("credit.given", "V14", at(337, minutes=2), BUDI, amount=9_000, reason="goodwill")
-    shop.happens("credit.spent", "V15", at(337, minutes=3), BUDI, amount=8_000, order_id="V12")
+    lent = shop.happens("credit.spent", "V15", at(337, minutes=3), BUDI, amount=8_000, order_id="V12")
+    shop.happens("card.refunded", "V17", at(337, minutes=4), event=_event(spent), amount=5_000)
+    shop.happens("credit.refunded", "V18", at(337, minutes=5), event=_event(lent), amount=1_000)
     shop.give_back("V12", at(338), id="V16", refund=30_000)
+    shop.buy("V19", 40_000, phone=None, at=at(339))  # nobody's, paid by card and returned in part
+    shop.happens("card.spent", "V20", at(339, minutes=1), card=card, amount=10_000, order_id="V19")
+    shop.give_back("V19", at(340), id="V21", refund=10_000)
+    shop.happens("card.blocked", "V22", at(341), card=card, reason="hilang")
+    shop.happens("card.unblocked", "V23", at(342), card=card, reason="ketemu")
 
 
 def lived_in():

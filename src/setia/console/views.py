@@ -27,8 +27,8 @@ from setia.members.service import Person
 from setia.programs import service as programs
 from setia.proof import service as record
 from setia.proof import witnesses
+from setia.rewards import giftcards, words
 from setia.rewards import service as rewards
-from setia.rewards import words
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -201,6 +201,8 @@ def member(request: HttpRequest, programme: Programme, member: str) -> HttpRespo
     values = {
         "person": person,
         "points": journal.spendable(person.purse, "points", now),
+        "has_cards": giftcards.on(programme) is not None,
+        "credit": giftcards.credit(programme, person),
         "expiring": ends,
         "expiring_more": len(ends) - 3,
         "pool": members.pool_of(person),

@@ -23,7 +23,7 @@ from setia.intake.types import Body as Struct
 from setia.intake.types import EventBody, Name, PurchaseBody, Receipt, ReturnBody, Told
 from setia.journal import service as journal
 from setia.journal.types import POOLED
-from setia.kit import ids, phones, texts, time
+from setia.kit import ids, money, phones, texts, time
 from setia.kit.refusals import Refusal
 from setia.members import service as members
 from setia.members.service import Person
@@ -396,6 +396,8 @@ def _waiting(row: parking.Kept) -> dict[str, Any]:
         found["order_id"] = row.corrects
     if row.points:
         found["points"] = row.points
+    if row.rupiah:
+        found["amount"] = {"amount": row.rupiah, "currency": money.CURRENCY}
     if row.why:
         found["reason"] = row.why
     if row.refused:
@@ -837,7 +839,7 @@ ROUTES = [
         "What waits for its sale or for a second person",
         None,
         False,
-        {"kind": "purchase.returned or points.adjusted", **_PAGE},
+        {"kind": "purchase.returned, points.adjusted or credit.given", **_PAGE},
         None,
         {"data": [_PARKED], "has_more": False, "after": None},
     ),
@@ -847,7 +849,7 @@ ROUTES = [
         "/corrections/{id}/approve",
         approve,
         "admin",
-        "Let a waiting correction through",
+        "Let a waiting correction or credit through",
         None,
         False,
         {},
@@ -861,7 +863,7 @@ ROUTES = [
         "/corrections/{id}/decline",
         decline,
         "admin",
-        "Turn a waiting correction down",
+        "Turn a waiting correction or credit down",
         None,
         False,
         {},

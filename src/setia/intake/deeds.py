@@ -62,6 +62,7 @@ class Deed:
     )
     prepare: Callable[["Case"], None] | None = None  # says what the look-up needs, once the book is known
     is_spending: bool = False  # whether it takes points, which in a pool not everybody may
+    second: Callable[["Case"], bool] | None = None  # whether it is more than one person may do alone
 
 
 def _spend(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -79,9 +80,13 @@ REASONS = ("wrong_entry", "complaint", "goodwill", "system_fault", "fraud")
 
 
 def needs_second(case: "Case") -> bool:
-    """Whether a correction is more than one person may do alone."""
-    told = case.told
-    return told.kind == ADJUSTED and not told.approved_by and abs(told.amount) > case.book.alone_up_to
+    """Whether an event is more than one person may do alone, and no second one has agreed."""
+    deed = DEEDS.get(case.told.kind)
+    return bool(deed and deed.second and not case.told.approved_by and deed.second(case))
+
+
+def _is_much(case: "Case") -> bool:
+    return abs(case.told.amount) > case.book.alone_up_to
 
 
 def _adjust(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -374,8 +379,10 @@ def _of_void(case: "Case") -> list[UUID]:
     assert case.target is not None
     if case.sale:
         return _of_return(case)
-    refunds = [each.id for each in case.related if each.corrects_id != case.target.id]
-    return [case.target.id, *refunds]  # returns of the sale it paid for may have given some of it back
+    return [
+        case.target.id,
+        *(each.id for each in case.related),
+    ]  # refunds and returns may have given some back
 
 
 def can_be_voided(kind: str) -> bool:
@@ -425,7 +432,7 @@ def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
 DEEDS: dict[str, Deed] = {
     SPENT: Deed(_spend, is_voidable=True, is_spending=True),
     EXPIRED: Deed(_expire, all_lots=True),
-    ADJUSTED: Deed(_adjust, is_voidable=True),
+    ADJUSTED: Deed(_adjust, is_voidable=True, second=_is_much),
     HELD: Deed(_hold, is_spending=True),
     CAPTURED: Deed(_capture, _of_hold, is_voidable=True),
     RELEASED: Deed(_release, _of_hold),

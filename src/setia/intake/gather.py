@@ -43,7 +43,7 @@ from setia.engine.vocabulary import (
 )
 from setia.intake import history, lookups
 from setia.intake.names import NOW, Names
-from setia.intake.types import Line, Told
+from setia.intake.types import PAYS, REFUNDS, Line, Told
 from setia.journal import service as journal
 from setia.journal import sql
 from setia.journal.types import Account
@@ -108,8 +108,8 @@ _TARGET = {
     "event": "CASE WHEN $16::text IS NOT NULL THEN $15::text::uuid END",
 }
 # (t.kind) becomes a constant where that is known: then what can't be is left out of the plan.
-_PAID = """intake_event p ON (t.kind) = 'purchase.made' AND p.program_id = $1::uuid AND p.order_ref = t.external_id
-      AND p.source = t.source AND p.kind IN ('points.spent', 'hold.captured', 'card.spent', 'credit.spent')"""
+_PAID = f"""intake_event p ON (t.kind) = 'purchase.made' AND p.program_id = $1::uuid AND p.order_ref = t.external_id
+      AND p.source = t.source AND p.kind IN {PAYS}"""
 
 
 def _recorded(e: str) -> str:
@@ -125,9 +125,9 @@ _SPOKEN = f"""LEFT JOIN LATERAL (SELECT t.id, t.kind, t.source, t.external_id, t
     SELECT {_recorded("e")} FROM intake_event e WHERE e.corrects_id = t.id
     UNION ALL SELECT {_recorded("p")} FROM (SELECT 1) one JOIN {_PAID}
     UNION ALL SELECT {_recorded("v")} FROM (SELECT 1) one JOIN {_PAID}
-      JOIN intake_event v ON v.corrects_id = p.id AND v.kind = 'event.voided'
+      JOIN intake_event v ON v.corrects_id = p.id AND v.kind IN {REFUNDS}
     UNION ALL SELECT {_recorded("b")} FROM intake_event s JOIN intake_event b ON b.corrects_id = s.id
-      WHERE (t.kind) IN ('points.spent', 'hold.captured', 'card.spent', 'credit.spent') AND s.program_id = $1::uuid AND s.source = t.source
+      WHERE (t.kind) IN {PAYS} AND s.program_id = $1::uuid AND s.source = t.source
         AND s.external_id = t.order_ref AND s.kind = 'purchase.made'
         AND b.kind IN ('purchase.returned', 'event.voided')) e) r ON true"""
 _OUTLET = """o.id = CASE (t.kind) WHEN 'purchase.made' THEN t.outlet_id

@@ -9,7 +9,8 @@ import msgspec
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 
-from setia.engine.vocabulary import ADJUSTED, MADE, RETURNED
+from setia.engine.vocabulary import MADE, RETURNED
+from setia.intake.deeds import DEEDS
 from setia.intake.models import Event, Parked
 from setia.intake.types import Receipt, Told
 from setia.kit import ids, texts, time
@@ -31,6 +32,8 @@ def park(case: "Case", key: str) -> Receipt:
         "kind": told.kind,
     }
     row = Parked.objects.filter(**names).first()
+    if case.known.named:  # no number of anybody's waits here
+        told.member = "id", ids.public("mem", case.known.named)
     if row is None:
         try:
             with transaction.atomic():
@@ -86,24 +89,28 @@ def _take_in(programme: Programme, row: Parked, by: str = "") -> Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A correction that waits for a second person."""
+    """What waits for a second person: points that are corrected, or rupiah of credit that are given."""
 
     id: str
+    kind: str
     member: str
     points: int
+    rupiah: int
     why: str
     asked_by: str
     at: datetime
 
 
 def corrections(programme: Programme) -> list[Waiting]:
-    """The corrections that wait for a second person, oldest first."""
-    rows = Parked.objects.filter(program_id=programme.id, kind=ADJUSTED, matched_at=None)
+    """What waits for a second person, oldest first."""
+    rows = Parked.objects.filter(program_id=programme.id, kind__in=_by_two(), matched_at=None)
     return [
         Waiting(
             ids.public("prk", row.id),
+            row.kind,
             row.told["member"][1],
             row.told["amount"],
+            _rupiah(row),
             row.told["note"],
             row.actor,
             row.received_at,
@@ -112,15 +119,24 @@ def corrections(programme: Programme) -> list[Waiting]:
     ]
 
 
+def _by_two() -> list[str]:
+    """The kinds of event that may take two people."""
+    return [kind for kind, deed in DEEDS.items() if deed.second]
+
+
+def _rupiah(row: Parked) -> int:
+    return int(row.told.get("said", {}).get("amount", 0))
+
+
 def decide(programme: Programme, waiting: str, by: str, yes: bool) -> Receipt | None:
-    """A second person lets a correction through or turns it down; either is noted.
+    """A second person lets a correction or a credit through or turns it down; either is noted.
 
     Refuses `not_found`, also when it was decided before, `own_correction` for whoever asked for it, and what the
     correction itself refuses.
     """
     id = ids.parse("prk", waiting) or UUID(int=0)
     with transaction.atomic():
-        rows = Parked.objects.select_for_update().filter(program_id=programme.id, kind=ADJUSTED, id=id)
+        rows = Parked.objects.select_for_update().filter(program_id=programme.id, kind__in=_by_two(), id=id)
         row = rows.filter(matched_at=None).first()
         if row is None:
             raise NotFound("correction", waiting[:40])
@@ -130,7 +146,8 @@ def decide(programme: Programme, waiting: str, by: str, yes: bool) -> Receipt | 
         if not yes:
             rows.update(matched_at=time.now(), refused="turned_down", decided_by=by)
         action = "correction.approved" if yes else "correction.turned_down"
-        after = {"points": row.told["amount"], "asked_by": row.actor}
+        much = {"rupiah": _rupiah(row)} if _rupiah(row) else {"points": row.told["amount"]}
+        after = {**much, "asked_by": row.actor}
         tenancy.note(programme, by, action, row.told["member"][1], after=after, why=row.told["note"])
     return receipt
 
@@ -157,6 +174,7 @@ class Kept:
     refused: str
     refused_with: dict[str, Any]
     points: int
+    rupiah: int
     why: str
     row: UUID
 
@@ -191,6 +209,7 @@ def listed(
             row.refused,
             row.refused_with,
             row.told["amount"],
+            _rupiah(row),
             row.told["note"],
             row.id,
         )

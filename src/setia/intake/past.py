@@ -11,14 +11,12 @@ from uuid import UUID
 
 from setia.engine.decide import Book
 from setia.engine.vocabulary import (
-    CAPTURED,
     CLAIMED,
     MADE,
     MERGED,
     POOL_JOINED,
     POOL_LEFT,
     RETURNED,
-    SPENT,
     TRANSFERRED,
     UNMERGED,
     VOIDED,
@@ -26,6 +24,7 @@ from setia.engine.vocabulary import (
 from setia.intake.gather import Deeds, Recorded
 from setia.intake.models import Event
 from setia.intake.names import Names
+from setia.intake.types import PAYS, REFUNDS
 from setia.journal import service as journal
 from setia.journal.types import AVAILABLE, DEBT, EXPIRED, HELD, Account, Lot, LotKey
 from setia.kit.refusals import Refusal
@@ -34,7 +33,6 @@ from setia.programs import service as programs
 
 Columns = tuple[Any, ...]
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_PAYS = (SPENT, CAPTURED, "card.spent", "credit.spent")
 NAMES_ANOTHER = (TRANSFERRED, MERGED, POOL_JOINED)  # whose second holder was told, not found
 
 
@@ -106,9 +104,9 @@ class Past(Names):
                 for each, holders in self.paid.get((target.source, target.external_id), ())
                 if self._was_seen(row, holders)
             ]
-            undone = [v for each in paid for v in self.corrected.get(each.id, ()) if v.kind == VOIDED]
+            undone = [v for each in paid for v in self.corrected.get(each.id, ()) if v.kind in REFUNDS]
             found += [*paid, *undone]
-        if target.kind in _PAYS and target.order_ref:
+        if target.kind in PAYS and target.order_ref:
             sale = self.sale_told(target.source, target.order_ref)
             own = self.corrected.get(sale, ()) if sale else ()
             found += [each for each in own if each.kind in (RETURNED, VOIDED)]
@@ -255,7 +253,7 @@ class Past(Names):
             self.versions[holder] = before.get(holder, self.versions.get(holder, 0)) + 1
         if row.corrects_id:
             self.corrected.setdefault(row.corrects_id, []).append(row)
-        if row.order_ref and row.kind in _PAYS:
+        if row.order_ref and row.kind in PAYS:
             self.paid.setdefault((row.source, row.order_ref), []).append((row, touched))
         if row.kind == POOL_LEFT and row.other_id:
             self.left.setdefault(row.other_id, []).append(row)

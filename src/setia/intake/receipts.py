@@ -22,7 +22,7 @@ from setia.intake.models import Event
 from setia.intake.types import Receipt, Written
 from setia.journal import service as journal
 from setia.journal.models import Entry
-from setia.journal.types import Plan
+from setia.journal.types import MONEY, POOLED, Plan
 from setia.kit import ids, texts, time
 from setia.programs import service as programs
 from setia.tenancy.types import Programme
@@ -85,7 +85,8 @@ def pool_of(case: "Case") -> UUID | None:
     if not case.standing:
         return case.known.pool
     own = {case.known.member, *((case.second.survivor, case.second.pool) if case.second else ())}
-    return next((entry.holder for entry in case.standing if entry.holder not in own), case.known.pool)
+    theirs = (entry.holder for entry in case.standing if entry.asset == POOLED and entry.holder not in own)
+    return next(theirs, case.known.pool)  # rupiah may be of whoever bought the card that paid
 
 
 def stored(programme: Programme, event: UUID, is_replay: bool = False) -> Receipt:
@@ -207,6 +208,7 @@ def summary(receipt: Receipt) -> dict[str, str]:
         return texts.pair(f"event.{receipt.kind}.said.parked")
     points = abs(receipt.points)
     values = {"total": abs(receipt.total), "points": points, "n": points, "outlet": receipt.outlet or ""}
+    values["rupiah"] = sum(entry.amount for entry in receipt.entries if entry.asset in MONEY)
     key = f"event.{receipt.kind}.said"
     if receipt.kind in (MADE, CLAIMED) and receipt.outlet:
         key += ".at"
@@ -216,6 +218,8 @@ def summary(receipt: Receipt) -> dict[str, str]:
         key += ".none" if not receipt.points else ".more"
     if receipt.kind == VOIDED and receipt.total:
         key += ".sale"
+    elif receipt.kind == VOIDED and not points:
+        key += ".none"
     if receipt.kind in MOVES and receipt.points and (receipt.points > 0) != (receipt.kind == POOL_LEFT):
         key += ".owing"
     if receipt.kind in (VOIDED, ADJUSTED) and receipt.points < 0:

@@ -97,6 +97,9 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                     continue
                 if after:
                     after(case)
+                if case.sale and case.known.member is None:
+                    for pay_back in _NOBODYS:
+                        pay_back(case)
         except (IntegrityError, _Moved):
             continue  # the same event came in beside us, or a merge: look again
         if case.known.is_awaited:
@@ -553,6 +556,14 @@ def after_return(more: Callable[["Case", list[Effect]], list[Effect]]) -> None:
     AFTER_RETURN.append(more)
 
 
+_NOBODYS: list[Callable[["Case"], None]] = []
+
+
+def returned_of_nobody(pay_back: Callable[["Case"], None]) -> None:
+    """Let a feature give back what paid for a sale without a member, in the transaction that takes the sale back."""
+    _NOBODYS.append(pay_back)
+
+
 Decide = Callable[["Case", list[Standing]], list[Effect]]
 
 
@@ -567,14 +578,15 @@ def also(
     standing: Callable[["Case"], list[UUID]] | None = None,
     is_spending: bool = False,
     is_voidable: bool = True,
+    second: Callable[["Case"], bool] | None = None,
 ) -> None:
     """Let a feature add a kind of event with a decision of its own: what it carries, and what it does.
 
     `prepare` says what must be known: what it takes, and by which rules. Where it can be voided it is by taking back what it gave, or as `undo` says. `standing` names the events whose
-    entries it works on.
+    entries it works on. `second` says whether it waits for a second person.
     """
     understand.reads(kind, data)
-    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, prepare, is_spending)
+    DEEDS[kind] = Deed(decide, standing, None, all_lots, is_voidable, undo, prepare, is_spending, second)
 
 
 MEMBER_SHOWS: list[Callable[[Programme, Person], dict[str, Any]]] = []

@@ -18,7 +18,7 @@ from setia.engine.vocabulary import REJUDGED, Shared
 from setia.intake import vouchers
 from setia.intake.deeds import DEEDS
 from setia.journal import shared
-from setia.journal.types import EntryKey, Plan
+from setia.journal.types import MONEY, EntryKey, Plan
 from setia.kit import time
 
 if TYPE_CHECKING:
@@ -89,11 +89,8 @@ def rows(case: "Case", plan: Plan) -> list[dict[str, Any]]:
     return made + [row for count in ALSO for row in count(case, plan)]
 
 
-MONEY = ("giftcard", "credit")  # assets that are rupiah: what is owed of them all has a most
-
-
 def has_money(plan: Plan) -> bool:
-    """Whether an event moves any."""
+    """Whether an event moves rupiah."""
     return any(asset in MONEY for _, asset, _ in plan.moved)
 
 

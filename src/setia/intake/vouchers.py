@@ -91,10 +91,11 @@ def judging(case: "Case") -> Book:
 
 
 def usable(case: "Case") -> None:
-    """Refuses `voucher_of_another`, `voucher_needs_member`, what `unit` does, and codes that can't be used now."""
+    """Refuses what `no_card` and `unit` do, `voucher_of_another`, `voucher_needs_member`, and codes that can't be used now."""
     told = case.told
     for each in told.presented:
         try:
+            no_card(each)
             if each.no:
                 raise each.no
             rule = case.book.by_id.get(f"voucher.{each.reward}")
@@ -110,6 +111,12 @@ def usable(case: "Case") -> None:
             told.no_use[each.text] = no
             told.presented = [other for other in told.presented if other is not each]
             case.facts["vouchers"] = [other.reward for other in told.presented]
+
+
+def no_card(presented: Presented) -> None:
+    """Refuses `card_is_payment`: a gift card pays for a sale, it is nothing to hand over or to lower a price with."""
+    if presented.reward == CARD:
+        raise Refusal("card_is_payment", status=422, param="voucher")
 
 
 def unit(case: "Case", presented: Presented) -> Lot:

@@ -8,6 +8,7 @@ from uuid import UUID
 AVAILABLE, HELD, DEBT = "available", "held", "debt"  # a holder's accounts; debt is zero or less
 # The programme's accounts, whose balances are derived.
 ISSUED, REDEEMED, EXPIRED, ADJUSTED = "issued", "redeemed", "expired", "adjusted"
+MONEY = ("giftcard", "credit")  # assets that are rupiah: what is owed of them all has a most
 POOLED = "points"  # the asset that a pool holds for its members; all others stay everybody's own
 EntryKey = tuple[UUID, int]
 LotKey = tuple[UUID, int, int]  # the entry that made it, and which of that entry's lots

@@ -12,7 +12,7 @@ from setia.journal import service as journal
 from setia.kit import codes, texts
 from setia.members.service import Person
 from setia.programs import service as programs
-from setia.rewards import rules, service, words
+from setia.rewards import giftcards, rules, service, words
 from setia.rewards.service import Choice, Mine
 from setia.rewards.types import STAMP, Card, Reward
 from setia.tenancy.types import Programme
@@ -139,4 +139,13 @@ def nearby(programme: Programme, person: Person, lang: str) -> dict[str, Any]:
         "coupon": next(ready, None),
         "nearest": next(iter(open_to), None),
         "cards": cards(programme, person, lang),
+    }
+
+
+def money(programme: Programme, person: Person) -> dict[str, int]:
+    """For the first page: rupiah on gift cards that can be spent, and of store credit."""
+    held = giftcards.cards(programme, holder=person.id)
+    return {
+        "on_cards": sum(each.balance for each in held if each.state == "ready"),
+        "credit": giftcards.credit(programme, person),
     }

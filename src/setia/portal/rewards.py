@@ -1,4 +1,4 @@
-"""The members' pages of rewards: what there is, the code that spends, the vouchers, the stamp cards.
+"""The members' pages of rewards: what there is, the code that spends, the vouchers, the stamp cards, the gift cards.
 
 A page shows a code; whoever redeems is the till that reads it. The one thing a link may do is let go of a voucher that
 was set aside: that gives the member back what is theirs.
@@ -19,7 +19,7 @@ from setia.members.service import Person
 from setia.portal import catalogue
 from setia.portal.views import TRIES, WITHIN, of_member, private, show
 from setia.programs import service as programs
-from setia.rewards import counter, rotating, words
+from setia.rewards import counter, giftcards, rotating, words
 from setia.rewards.types import Reward
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
@@ -168,3 +168,24 @@ def stamps(request: HttpRequest, programme: Programme, person: Person, token: st
         "history": catalogue.history(programme, person, lang, {each.card.asset for each in cards}),
     }
     return show(request, "stamps", programme, person, token, values)
+
+
+@of_member
+def cards(request: HttpRequest, programme: Programme, person: Person, token: str) -> HttpResponse:
+    """The gift cards a member bought, and their store credit."""
+    values = {
+        "credit": giftcards.credit(programme, person),
+        "cards": giftcards.cards(programme, holder=person.id),
+    }
+    return show(request, "giftcards", programme, person, token, values)
+
+
+@of_member
+def card(request: HttpRequest, programme: Programme, person: Person, token: str, code: str) -> HttpResponse:
+    """One gift card: the code that pays, what is on it, until when, and what changed it. Refuses `not_found`."""
+    found = giftcards.cards(programme, holder=person.id)
+    one = next((each for each in found if code in (each.plain, each.code)), None)
+    if one is None:
+        raise NotFound("card", code[:20])
+    values = {"card": one, "moves": giftcards.history(programme, one)}
+    return show(request, "giftcard", programme, person, token, values)

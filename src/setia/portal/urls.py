@@ -29,5 +29,7 @@ urlpatterns = [
     path("m/<str:token>/kupon", rewards.vouchers, name="vouchers"),
     path("m/<str:token>/kupon/<str:code>", rewards.voucher, name="voucher"),
     path("m/<str:token>/cap", rewards.stamps, name="stamps"),
+    path("m/<str:token>/kartu", rewards.cards, name="giftcards"),
+    path("m/<str:token>/kartu/<str:code>", rewards.card, name="giftcard"),
     path("m/<str:token>/ajak", views.friends, name="friends"),
 ]

@@ -31,7 +31,7 @@ from setia.portal import catalogue, ladder
 from setia.proof import promises, seals, witnesses
 from setia.proof import service as record
 from setia.referrals import service as referrals
-from setia.rewards import pictures
+from setia.rewards import giftcards, pictures
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 from setia.tiers import service as tiers
@@ -200,6 +200,7 @@ def home(request: HttpRequest, programme: Programme, person: Person, token: str)
         "status": tiers.status(programme, person.id, now, lang),
         "latest": queries.timeline(programme, person.id, lang, limit=3).items,
         **catalogue.nearby(programme, person, lang),
+        **catalogue.money(programme, person),
         "sealed": seals.has(programme, person.id),
         "brings": referrals.is_on(programme),
     }
@@ -382,6 +383,7 @@ def show(
     request: HttpRequest, page: str, programme: Programme, person: Person, token: str, values: dict[str, Any]
 ) -> HttpResponse:
     shared = {"programme": programme, "person": person, "token": token, "here": page}
+    shared["has_cards"] = giftcards.on(programme) is not None
     return render(request, f"portal/{page}.html", {**shared, **values})
 
 

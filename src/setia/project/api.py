@@ -14,12 +14,13 @@ from setia.proof.api import ROUTES as PROOF
 from setia.referrals.api import ROUTES as REFERRALS
 from setia.rewards.api import ROUTES as CODES
 from setia.rewards.catalogue_api import ROUTES as CATALOGUE
+from setia.rewards.money_api import ROUTES as MONEY
 from setia.rewards.redeeming_api import ROUTES as REDEEMING
 from setia.tenancy import service as tenancy
 from setia.web import api as frame
 from setia.web.api import Request, Response, Route
 
-ROUTES: list[Route] = [*INTAKE, *PROGRAMS, *REDEEMING, *CODES, *CATALOGUE, *PROOF, *REFERRALS]
+ROUTES: list[Route] = [*INTAKE, *PROGRAMS, *REDEEMING, *MONEY, *CODES, *CATALOGUE, *PROOF, *REFERRALS]
 _INTRO = """Everything Setia knows comes in as an event and goes out with a reason.
 
 Send `Authorization: Bearer sk_test_…`. Every write needs an `Idempotency-Key`: the same key with the same body gets the

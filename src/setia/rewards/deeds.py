@@ -163,6 +163,7 @@ def _use(case: "Case", found: list[Standing]) -> list[Effect]:
     What it is worth, and when, the version says by which it was given, whatever the catalogue has by now.
     """
     presented = case.told.presented[0]
+    vouchers.no_card(presented)
     book = service.terms(case.caller.programme, presented.root) or case.book
     reward = rules.rewards(book).get(presented.reward)
     if reward is None:

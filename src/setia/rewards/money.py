@@ -16,18 +16,19 @@ from django.db import connection
 from setia.engine.decide import Book, Effect, Rule, expiry
 from setia.engine.language import Reader
 from setia.engine.vocabulary import VOIDED
+from setia.intake import corrections, sharing, vouchers
 from setia.intake import service as intake
-from setia.intake import sharing, vouchers
 from setia.intake.models import Event
-from setia.intake.types import Presented
+from setia.intake.types import Presented, Told
+from setia.intake.understand import fingerprint
 from setia.journal import models as journal_models
 from setia.journal import rules as ledger
+from setia.journal import service as journal
 from setia.journal import shared, undo
 from setia.journal.models import Shared
-from setia.journal.types import AVAILABLE, HELD, Lot, Plan, Standing
-from setia.kit import codes, time
+from setia.journal.types import AVAILABLE, HELD, MONEY, Lot, LotKey, Plan, Standing
+from setia.kit import ids, time
 from setia.kit.refusals import Refusal
-from setia.programs import service as programs
 from setia.tenancy.types import Programme
 
 if TYPE_CHECKING:
@@ -35,36 +36,47 @@ if TYPE_CHECKING:
 
 SOLD, TOPPED_UP, CARD_SPENT = "card.sold", "card.topped_up", "card.spent"
 CREDITED, CREDIT_SPENT = "credit.given", "credit.spent"
-CARD, CREDIT = sharing.MONEY
+CARD_REFUNDED, CREDIT_REFUNDED = "card.refunded", "credit.refunded"
+BLOCKED, UNBLOCKED = "card.blocked", "card.unblocked"
+CARD, CREDIT = MONEY
 SECTION, METER = "cards", "float"
 WARNING, STOP = (
     500_000_000,
     900_000_000,
 )  # rupiah owed in all: when the shop is warned, and when no more is taken in
 REASONS = ("return", "complaint", "goodwill", "wrong_entry")
-Amount = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+MOST_AT_ONCE = 10**9  # rupiah of one event
+Amount = Annotated[int, msgspec.Meta(ge=1, le=MOST_AT_ONCE)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The document's `cards:`: for how many months rupiah are good, how much at once, and the licence that lifts the stop."""
+    """The document's `cards:`: for how many months rupiah are good, how much at once, and the licence that lifts the stop.
+
+    More credit than `alone_up_to` rupiah waits for a second person.
+    """
 
     entity: str = ""
     months: int | None = None
     at_least: int = 10_000
     at_most: int = 2_000_000
     licence: str = ""
+    alone_up_to: int = 100_000
+
+
+_KEYS = ["entity", "valid", "at_least", "at_most", "licence", "alone_up_to"]
 
 
 def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
     """Read the document's `cards:`."""
-    thing = reader.mapping(SECTION, thing, ["entity", "valid", "at_least", "at_most", "licence"], ["entity"])
-    at_least = reader.number(f"{SECTION}.at_least", thing.get("at_least", 10_000), 1, 10**9)
-    at_most = reader.number(f"{SECTION}.at_most", thing.get("at_most", 2_000_000), at_least, 10**9)
+    thing = reader.mapping(SECTION, thing, _KEYS, ["entity"])
+    at_least = reader.number(f"{SECTION}.at_least", thing.get("at_least", 10_000), 1, MOST_AT_ONCE)
+    at_most = reader.number(f"{SECTION}.at_most", thing.get("at_most", 2_000_000), at_least, MOST_AT_ONCE)
     months = reader.months(f"{SECTION}.valid", thing.get("valid"))
     entity, licence = (_text(reader, thing, key) for key in ("entity", "licence"))
-    return [], {SECTION: Terms(entity, months, at_least, at_most, licence)}
+    alone = reader.number(f"{SECTION}.alone_up_to", thing.get("alone_up_to", 100_000), 0, MOST_AT_ONCE)
+    return [], {SECTION: Terms(entity, months, at_least, at_most, licence, alone)}
 
 
 def _text(reader: Reader, thing: Mapping[str, Any], key: str) -> str:
@@ -98,6 +110,13 @@ class OnCard(msgspec.Struct, forbid_unknown_fields=True):
     order_id: Name | None = None
 
 
+class Block(msgspec.Struct, forbid_unknown_fields=True):
+    """A card by its code, and why it is blocked or isn't any more."""
+
+    voucher: Name = msgspec.field(name="card")
+    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=80)]
+
+
 class Credit(msgspec.Struct, forbid_unknown_fields=True):
     """Store credit and why it is given."""
 
@@ -110,6 +129,14 @@ class SpendCredit(msgspec.Struct, forbid_unknown_fields=True):
 
     amount: Amount
     order_id: Name | None = None
+
+
+class Refund(msgspec.Struct, forbid_unknown_fields=True):
+    """The payment that is given back, `evt_…`, and how much of it; all that is left of it where nobody says."""
+
+    event: Name
+    amount: Amount | None = None
+    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=80)] | None = None
 
 
 # Deciding
@@ -139,9 +166,16 @@ def _credit(case: "Case", found: list[Standing]) -> list[Effect]:
     return _given(case, CREDIT, CREDITED, why=case.told.note)
 
 
+def _is_much(case: "Case") -> bool:
+    """Whether so much credit takes a second person. What couldn't be given at all is refused before it waits."""
+    _credit(case, [])
+    return bool(case.told.said["amount"] > terms(case.book).alone_up_to)
+
+
 def _top_up(case: "Case", found: list[Standing]) -> list[Effect]:
-    """More rupiah on a card: a lot of its own under the same code. Refuses a card that ran out or was taken back."""
+    """More rupiah on a card: a lot of its own under the same code. Refuses a card that ran out, was taken back or is blocked."""
     card = _card(case)
+    _not_blocked(case, card)
     if not case.is_again and (no := _dead(case.at, card)):
         raise no
     return _given(case, CARD, TOPPED_UP, card=_key(card))
@@ -158,8 +192,9 @@ def _dead(at: datetime, card: Presented) -> Refusal | None:
 
 
 def _spend_card(case: "Case", found: list[Standing]) -> list[Effect]:
-    """A payment from a card. Refuses `card_short` for more than is on it, and `card_over` once it has run out."""
+    """A payment from a card. Refuses `card_blocked`, `card_short` for more than is on it, and `card_over` once it has run out."""
     card, amount = _card(case), case.told.said["amount"]
+    _not_blocked(case, card)
     lots = _lots(case, card)
     usable = [lot for lot in lots if lot.spendable(case.at)]
     have = sum(lot.remaining for lot in usable)
@@ -176,11 +211,100 @@ def _spend_card(case: "Case", found: list[Standing]) -> list[Effect]:
     return [Effect("take", CARD, amount, amount, ledger.SPENT, -1, None, inputs, pieces=pieces)]
 
 
+def last_block(program: UUID, root: tuple[UUID, int] | None) -> Event | None:
+    """The event that blocks a card; None while it isn't blocked."""
+    assert root
+    rows = Event.objects.filter(
+        program_id=program, kind__in=(BLOCKED, UNBLOCKED), payload__has_key="vouchers"
+    )
+    rows = rows.filter(payload__vouchers__contains=[[CARD, str(root[0]), root[1]]])
+    last = rows.order_by("-booked_at", "-id").first()
+    return last if last and last.kind == BLOCKED else None
+
+
+def _not_blocked(case: "Case", card: Presented) -> None:
+    if not case.is_again and last_block(case.caller.programme.id, card.root):
+        raise Refusal("card_blocked", param="data.card")
+
+
+def _block(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A lost card is blocked, or can be used again: nothing moves. Refuses `already_blocked` and `not_blocked`."""
+    if not case.is_again:
+        card, on = _card(case), case.told.kind == BLOCKED
+        no = _dead(case.at, card)
+        if no and no.code == "code_unknown":
+            raise no
+        if bool(last_block(case.caller.programme.id, card.root)) == on:
+            raise Refusal("already_blocked" if on else "not_blocked")
+    return []
+
+
 def _spend_credit(case: "Case", found: list[Standing]) -> list[Effect]:
     amount, have = case.told.said["amount"], case.account.spendable(CREDIT)
     if amount > have:
         raise Refusal("credit_short", param="data.amount", have=have, need=amount)
     return ledger.spend(CREDIT, amount)
+
+
+def _of_payment(case: "Case") -> list[UUID]:
+    assert case.target is not None
+    return [case.target.id, *(each.id for each in case.related)]
+
+
+_PAYS = {CARD_REFUNDED: CARD_SPENT, CREDIT_REFUNDED: CREDIT_SPENT}
+
+
+def _refund(case: "Case", found: list[Standing]) -> list[Effect]:
+    """A payment is given back, all or some, into the lots it came from. Never more than it took.
+
+    Refuses `not_a_payment`, `already_refunded`, `refund_too_large`, and `card_over` where the rupiah have run out and
+    the programme gives no grace.
+    """
+    target, told = case.target, case.told
+    assert target is not None
+    if target.kind != _PAYS[told.kind]:
+        raise Refusal("not_a_payment", status=422, param="data.event", value=told.corrects)
+    own = [entry for entry in found if entry.key[0] == target.id]
+    taken, undone = sum(entry.amount for entry in own), sum(entry.undone for entry in own)
+    left, amount = taken - undone, told.said.get("amount")
+    if not left:
+        raise Refusal("already_refunded", param="data.event", value=told.corrects)
+    if amount is not None and amount > left:
+        raise Refusal("refund_too_large", status=422, param="data.amount", left=left, need=amount)
+    told.said["amount"] = amount = amount or left
+    back, grace = taken - undone - amount, corrections.grace_ends(case)
+    effects = undo.restore(own, back, taken, case.at, grace)
+    if grace <= case.at and any(
+        _has_ended(case, key) for effect in effects for key, _ in effect.pieces or ()
+    ):
+        raise Refusal("card_over", param="data.event")
+    return effects
+
+
+def _has_ended(case: "Case", key: LotKey) -> bool:
+    for account in case.accounts.values():
+        for lot in (*account.lots, *account.origins.values()):
+            if lot.key == key:
+                return lot.expires_at is not None and lot.expires_at <= case.at
+    return False
+
+
+def _pay_back(case: "Case") -> None:
+    """A sale without a member is taken back, whole or in part: what paid for it goes back by the same part."""
+    sale = case.sale
+    assert sale is not None
+    left, kinds = sale.left_total + case.told.total, {pays: refund for refund, pays in _PAYS.items()}
+    for payment in case.related:
+        if payment.kind not in kinds:
+            continue
+        about = [each.id for each in case.related if each.corrects_id == payment.id]
+        own = [each for each in journal.standing([payment.id, *about]) if each.key[0] == payment.id]
+        due = sum(each.amount - each.amount * left // (sale.total or 1) - each.undone for each in own)
+        if due > 0:
+            name, corrects = f"{case.event_id.hex}:{payment.id.hex}", ids.public("evt", payment.id)
+            told = Told(kinds[payment.kind], "setia", name, fingerprint(name), at=case.at, corrects=corrects)
+            told.said, told.note = {"amount": due}, "return"
+            intake.accept(intake.system(case.caller.programme.id), told, name)
 
 
 def _unsold(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -191,13 +315,19 @@ def _unsold(case: "Case", found: list[Standing]) -> list[Effect]:
     return undo.claw(found, [], case.accounts, case.book.returns, case.at)
 
 
-def _card(case: "Case") -> Presented:
+def _bearer(case: "Case") -> None:
+    """Whoever shows a card may use it: what happens to it is in its holder's account, whoever else is named.
+
+    Refuses `not_a_card`.
+    """
     presented = case.told.presented[0]
-    if presented.reward != CARD or presented.root is None:
+    if presented.reward != CARD or presented.holder is None:
         raise Refusal("not_a_card", status=422, param="data.card")
-    if case.known.member != presented.holder:
-        raise Refusal("voucher_of_another", param="member")
-    return presented
+    case.told.member = "id", ids.public("mem", presented.holder)
+
+
+def _card(case: "Case") -> Presented:
+    return case.told.presented[0]
 
 
 def _key(card: Presented) -> str:
@@ -227,7 +357,7 @@ def counted(case: "Case", plan: Plan) -> list[dict[str, Any]]:
     change = sum(
         amount
         for (_, asset, kind), amount in plan.moved.items()
-        if asset in sharing.MONEY and kind in (AVAILABLE, HELD)
+        if asset in MONEY and kind in (AVAILABLE, HELD)
     )
     if not change:
         return []
@@ -238,12 +368,17 @@ def counted(case: "Case", plan: Plan) -> list[dict[str, Any]]:
 
 
 def install() -> None:
-    """Put all five on the road."""
+    """Put all of them on the road."""
     intake.also(SOLD, Sell, _sell, undo=_unsold)
-    intake.also(TOPPED_UP, OnCard, _top_up, undo=_unsold)
-    intake.also(CARD_SPENT, OnCard, _spend_card, all_lots=True)
-    intake.also(CREDITED, Credit, _credit, undo=_unsold)
+    intake.also(TOPPED_UP, OnCard, _top_up, undo=_unsold, prepare=_bearer)
+    intake.also(CARD_SPENT, OnCard, _spend_card, all_lots=True, prepare=_bearer)
+    intake.also(CREDITED, Credit, _credit, undo=_unsold, second=_is_much)
     intake.also(CREDIT_SPENT, SpendCredit, _spend_credit, all_lots=True)
+    for kind in (CARD_REFUNDED, CREDIT_REFUNDED):
+        intake.also(kind, Refund, _refund, standing=_of_payment, is_voidable=False)
+    for kind in (BLOCKED, UNBLOCKED):
+        intake.also(kind, Block, _block, prepare=_bearer, is_voidable=False)
+    intake.returned_of_nobody(_pay_back)
     sharing.ALSO.append(counted)
 
 
@@ -254,67 +389,3 @@ def owed(programme: Programme) -> int:
     """Rupiah owed on cards and as credit."""
     rows = Shared.objects.filter(program_id=programme.id, name=METER)
     return sum(rows.values_list("used", flat=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """How much is owed, the two marks, and whether a licence lifts the second."""
-
-    owed: int
-    warning: int
-    stop: int
-    licence: str
-    entity: str
-
-    @property
-    def is_warned(self) -> bool:
-        """Whether the first mark is reached."""
-        return self.owed >= self.warning
-
-
-def meter(programme: Programme) -> Meter:
-    """How the float stands. Refuses `no_cards`."""
-    found = terms(programs.book(programme.id, programme.now()))
-    return Meter(owed(programme), WARNING, STOP, found.licence, found.entity)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A gift card: what is on it now, and until when."""
-
-    code: str
-    balance: int
-    ends: datetime | None
-    holder: UUID
-    sold_at: datetime
-
-
-def cards(
-    programme: Programme, holder: UUID | None = None, key: tuple[UUID, int] | None = None
-) -> Sequence[Held]:
-    """The gift cards of a programme, of one member, or one alone, newest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT v.code, v.event_id, v.n, coalesce(m.merged_into_id, m.id), e.at, max(l.expires_at),
-                 coalesce(sum(l.remaining) FILTER (WHERE l.expires_at IS NULL OR l.expires_at > %(now)s), 0)::bigint
-               FROM journal_entry e JOIN rewards_voucher v ON v.event_id = e.event_id AND v.n = e.n
-               JOIN members_member m ON m.id = e.member_id
-               LEFT JOIN journal_entry t ON t.rule = 'card.topped_up' AND t.reason ->> 'card' = v.event_id || '/' || v.n
-                 AND t.member_id IN (SELECT x.id FROM members_member x WHERE x.id IN (m.id, m.merged_into_id)
-                   OR x.merged_into_id = coalesce(m.merged_into_id, m.id))
-               JOIN journal_lot l ON (coalesce(l.root_event_id, l.event_id), coalesce(l.root_n, l.n))
-                 IN ((v.event_id, v.n), (t.event_id, t.n)) AND l.program_id = e.program_id
-               WHERE e.program_id = %(program)s AND e.rule = 'card.sold' AND e.verb = 'give'
-                 AND (%(holder)s::uuid IS NULL OR coalesce(m.merged_into_id, m.id) = %(holder)s::uuid)
-                 AND (%(event)s::uuid IS NULL OR (e.event_id, e.n) = (%(event)s::uuid, %(n)s::int))
-               GROUP BY v.code, v.event_id, v.n, m.merged_into_id, m.id, e.at ORDER BY e.at DESC LIMIT 200""",
-            {
-                "now": programme.now(),
-                "program": programme.id,
-                "holder": holder,
-                "event": key[0] if key else None,
-                "n": key[1] if key else None,
-            },
-        )
-        rows = cursor.fetchall()
-    return [Held(codes.shown(code), left, ends, member, at) for code, _, _, member, at, ends, left in rows]

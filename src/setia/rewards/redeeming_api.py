@@ -11,7 +11,7 @@ from setia.intake.types import Body, EventBody, MemberRef, Name, PurchaseBody, T
 from setia.kit import codes, ids, texts, time
 from setia.kit.refusals import Refusal
 from setia.rewards import codes as batches
-from setia.rewards import money, service
+from setia.rewards import service
 from setia.rewards.types import CONFIRMED, HELD, REDEEMED, USED
 from setia.web.api import Answer, Call, Route
 
@@ -41,46 +41,20 @@ class HoldBody(VoucherBody):
     until: datetime | None = None
 
 
-Rupiah = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
-
-
-class CardBody(Body):
-    """A gift card for whom, and how many rupiah are on it."""
-
-    id: Name
-    member: MemberRef
-    amount: Rupiah
-    outlet: Name | None = None
-
-
-class OnCardBody(Body):
-    """So many rupiah on or off a card, under a number of the teller's own; and the order that it pays for."""
-
-    id: Name
-    amount: Rupiah
-    order_id: Name | None = None
-    outlet: Name | None = None
-
-
-class CreditBody(Body):
-    """Store credit for a member, and why."""
-
-    id: Name
-    amount: Rupiah
-    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=80)]
-
-
 class WhyBody(Body):
     """Why something is taken back."""
 
     reason: Annotated[str, msgspec.Meta(min_length=3, max_length=80)] = "cancelled"
 
 
-def _accept(call: Call, told: Told) -> tuple[int, Any]:
+def accept(call: Call, told: Told) -> tuple[int, Any]:
+    """Take an event in as a call tells it, or say what would follow."""
     if call.is_dry_run:
         return 200, receipts.shown(intake.preview(call.caller, told), call.caller.programme)
     receipt = intake.accept(call.caller, told, call.key)
-    return 201, Answer(receipts.shown(receipt, call.caller.programme), receipt.is_replay)
+    return 202 if receipt.is_parked else 201, Answer(
+        receipts.shown(receipt, call.caller.programme), receipt.is_replay
+    )
 
 
 def redeem(call: Call) -> tuple[int, Any]:
@@ -90,20 +64,20 @@ def redeem(call: Call) -> tuple[int, Any]:
     event = EventBody(
         kind=REDEEMED, id=body.id, member=body.member, outlet=body.outlet, channel=body.channel, data=data
     )
-    return _accept(call, understand.event(event, call.caller.source))
+    return accept(call, understand.event(event, call.caller.source))
 
 
 def confirm(call: Call) -> tuple[int, Any]:
     """A held redemption stands: its voucher can be used."""
     event = EventBody(kind=CONFIRMED, id=f"confirm:{call.path['id']}", data={"event": call.path["id"]})
-    return _accept(call, understand.event(event, call.caller.source))
+    return accept(call, understand.event(event, call.caller.source))
 
 
 def release(call: Call) -> tuple[int, Any]:
     """A redemption is taken back, held or not, as long as its voucher isn't used: the price goes back where it came from."""
     data = {"event": call.path["id"], "reason": call.body.reason}
     event = EventBody(kind="event.voided", id=f"release:{call.path['id']}", data=data)
-    return _accept(call, understand.event(event, call.caller.source))
+    return accept(call, understand.event(event, call.caller.source))
 
 
 def _voucher(call: Call, kind: str) -> tuple[int, Any]:
@@ -114,7 +88,7 @@ def _voucher(call: Call, kind: str) -> tuple[int, Any]:
     if kind == HELD and body.until:
         data["until"] = body.until
     event = EventBody(kind=kind, id=body.id, outlet=body.outlet, data=data)
-    return _accept(call, understand.event(event, call.caller.source))
+    return accept(call, understand.event(event, call.caller.source))
 
 
 def use(call: Call) -> tuple[int, Any]:
@@ -199,59 +173,6 @@ def validate(call: Call) -> tuple[int, Any]:
             for text, amount, no in found.vouchers
         ],
     }
-
-
-def sell_card(call: Call) -> tuple[int, Any]:
-    """Sell a gift card: rupiah that whoever has its code may pay with. It earns nothing and is no purchase."""
-    body = call.body
-    event = EventBody(
-        kind=money.SOLD, id=body.id, member=body.member, outlet=body.outlet, data={"amount": body.amount}
-    )
-    return _accept(call, understand.event(event, call.caller.source))
-
-
-def card(call: Call) -> tuple[int, Any]:
-    """What is on a gift card, and until when."""
-    each = service.presented(call.caller, [call.path["id"]])[0]
-    if isinstance(each, Refusal):
-        raise each
-    found = money.cards(call.caller.programme, key=each.root) if each.root else ()
-    if not found:
-        raise Refusal("not_a_card", status=422, param="id")
-    return 200, {
-        "code": found[0].code,
-        "balance": {"amount": found[0].balance, "currency": "IDR"},
-        "expires_at": time.iso(found[0].ends) if found[0].ends else None,
-        "sold_at": time.iso(found[0].sold_at),
-    }
-
-
-def _on_card(call: Call, kind: str) -> tuple[int, Any]:
-    body = call.body
-    data = {"card": call.path["id"], "amount": body.amount}
-    if body.order_id:
-        data["order_id"] = body.order_id
-    event = EventBody(kind=kind, id=body.id, outlet=body.outlet, data=data)
-    return _accept(call, understand.event(event, call.caller.source))
-
-
-def spend_card(call: Call) -> tuple[int, Any]:
-    """Pay from a gift card, all of an order or some. What the order earns is not lowered by it."""
-    return _on_card(call, money.CARD_SPENT)
-
-
-def top_up(call: Call) -> tuple[int, Any]:
-    """Put more rupiah on a gift card."""
-    return _on_card(call, money.TOPPED_UP)
-
-
-def give_credit(call: Call) -> tuple[int, Any]:
-    """Give a member store credit, such as for a return."""
-    body = call.body
-    data = {"amount": body.amount, "reason": body.reason}
-    who = MemberRef(id=call.path["id"])
-    event = EventBody(kind=money.CREDITED, id=body.id, member=who, data=data)
-    return _accept(call, understand.event(event, call.caller.source))
 
 
 _REDEEMED = {
@@ -345,72 +266,6 @@ ROUTES = [
         {"id": "kunci-1", "outlet": "kemang"},
         {"id": "evt_01JD2", "kind": "voucher.held", "member": "mem_01J9"},
         (*_BAD, "voucher_used", "voucher_held", "voucher_over", "bad_hold", "code_typo", "code_unknown"),
-    ),
-    Route(
-        "cards.create",
-        "POST",
-        "/cards",
-        sell_card,
-        "spend",
-        "Sell a gift card",
-        CardBody,
-        True,
-        {"dry_run": "true writes nothing"},
-        {"id": "kartu-1", "member": {"phone": "081234567890"}, "amount": 100000},
-        {"id": "evt_01JE1", "kind": "card.sold", "member": "mem_01J9"},
-        (*_BAD, "no_cards", "card_amount", "float_full"),
-    ),
-    Route(
-        "cards.get",
-        "GET",
-        "/cards/{id}",
-        card,
-        "read",
-        "What is on a gift card",
-        answer_example={"code": _CODE, "balance": {"amount": 40000, "currency": "IDR"}},
-        refuses=("code_typo", "code_unknown", "not_a_card"),
-    ),
-    Route(
-        "cards.spend",
-        "POST",
-        "/cards/{id}/spend",
-        spend_card,
-        "spend",
-        "Pay from a gift card",
-        OnCardBody,
-        True,
-        {"dry_run": "true writes nothing"},
-        {"id": "bayar-1", "amount": 60000, "order_id": "A-1201"},
-        {"id": "evt_01JE2", "kind": "card.spent", "member": "mem_01J9"},
-        (*_BAD, "card_short", "card_over", "not_a_card", "code_typo", "code_unknown"),
-    ),
-    Route(
-        "cards.topup",
-        "POST",
-        "/cards/{id}/topup",
-        top_up,
-        "spend",
-        "Put more on a gift card",
-        OnCardBody,
-        True,
-        {"dry_run": "true writes nothing"},
-        {"id": "isi-1", "amount": 50000},
-        {"id": "evt_01JE3", "kind": "card.topped_up", "member": "mem_01J9"},
-        (*_BAD, "card_amount", "float_full", "not_a_card", "code_typo", "code_unknown"),
-    ),
-    Route(
-        "credit.create",
-        "POST",
-        "/members/{id}/credit",
-        give_credit,
-        "admin",
-        "Give a member store credit",
-        CreditBody,
-        True,
-        {"dry_run": "true writes nothing"},
-        {"id": "kredit-1", "amount": 25000, "reason": "return"},
-        {"id": "evt_01JE4", "kind": "credit.given", "member": "mem_01J9"},
-        (*_BAD, "no_cards", "bad_reason", "float_full"),
     ),
     Route(
         "validate",

@@ -281,15 +281,14 @@ class Mine:
 def look(caller: Caller, text: str) -> Mine:
     """The voucher that a member holds under a code.
 
-    Refuses `code_typo`, `code_unknown`, `code_of_batch`, and `voucher_gone` for one that was taken back.
+    Refuses `code_typo`, `code_unknown`, `code_of_batch`, `card_is_payment`, and `voucher_gone` for one that was taken back.
     """
     each = presented(caller, [text])[0]
     if isinstance(each, Refusal):
         raise each
-    if each.root is None:
+    vouchers.no_card(each)
+    if each.root is None or each.holder is None:
         raise Refusal("code_of_batch", param="voucher")
-    if each.reward == vouchers.CARD:
-        raise Refusal("code_unknown", status=404, param="voucher")
     found = _mine(caller.programme, {each.root: standing(caller.programme, each.root)})
     if not found:
         raise Refusal("voucher_gone", param="voucher")

@@ -8,8 +8,9 @@ from setia.kit import codes, ids, phones
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
-from setia.rewards import rotating
+from setia.rewards import giftcards, rotating
 from setia.rewards import service as rewards
+from setia.rewards.giftcards import Held
 from setia.rewards.service import Mine
 from setia.tenancy.types import Caller, Programme
 
@@ -26,7 +27,8 @@ _SURE = ("turned_used", "code_of_batch")  # said of nothing but a code that was 
 class Found:
     """Everybody who fits, whether there are more, and the number to register when nobody does.
 
-    A member's code says as well what they want: a `reward`, under the `key` that makes it one, or a `voucher`.
+    A member's code says as well what they want: a `reward`, under the `key` that makes it one, or a `voucher`. A gift
+    card's code is nobody's: it is the `gift`.
     """
 
     people: Sequence[Person] = field(default_factory=tuple)
@@ -36,6 +38,7 @@ class Found:
     reward: str = ""
     key: str = ""
     voucher: Mine | None = None
+    gift: Held | None = None
     no: Refusal | None = None
 
     @property
@@ -84,7 +87,12 @@ def _is_surely_a_code(text: str, plain: str) -> bool:
 
 
 def _voucher(caller: Caller, code: str) -> Found:
-    mine = rewards.look(caller, code)
+    try:
+        mine = rewards.look(caller, code)
+    except Refusal as no:
+        if no.code != "card_is_payment":
+            raise
+        return Found(gift=giftcards.look(caller, code))
     return Found((members.get(caller.programme.id, mine.member),), voucher=mine)
 
 

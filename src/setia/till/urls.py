@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from setia.till import redeeming, views
+from setia.till import cards, redeeming, views
 
 app_name = "till"
 urlpatterns = [
@@ -17,5 +17,7 @@ urlpatterns = [
     path("hadiah/<str:member>", redeeming.shelf, name="shelf"),
     path("tukar/<str:member>/<str:reward>", redeeming.redeem, name="redeem"),
     path("kupon/<str:code>", redeeming.voucher, name="voucher"),
+    path("kartu/jual/<str:member>", cards.sell, name="card_sell"),
+    path("kartu/<str:code>", cards.card, name="card"),
     path("outlet", views.choose_outlet, name="outlet"),
 ]

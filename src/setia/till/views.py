@@ -34,19 +34,19 @@ from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
 from setia.referrals import service as referrals
-from setia.rewards import counter, words
+from setia.rewards import counter, giftcards, paying, words
 from setia.rewards import service as rewards
 from setia.rewards.rotating import PREFIX
 from setia.rewards.types import REDEEMED, STAMP, USED
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Place
 from setia.tiers import service as tiers
-from setia.till import desk, finding, paying, redeeming
+from setia.till import cards, desk, finding, points, redeeming
 from setia.web import pages
 
 UNDO = timedelta(seconds=60)  # what the button counts down
 LATE = timedelta(seconds=30)  # slack for a slow line before the answer is a clear no
-UNDONE_HERE = (MADE, REDEEMED, USED)
+UNDONE_HERE = (MADE, REDEEMED, USED, *cards.KINDS)
 PRESETS = (25_000, 50_000, 100_000)
 
 # Giving points
@@ -71,6 +71,7 @@ def _new_sale(member: str, voucher: str) -> dict[str, Any]:
         "q": "",
         "apply": {},
         "vouchers": vouchers,
+        **dict.fromkeys(cards.FIELDS, ""),
     }
 
 
@@ -90,6 +91,7 @@ def _sale(
         "latest": _latest(caller, place, pages.lang(request)),
         "found": found,
         "card": _chosen_card(request, caller, person, found, sale["vouchers"]) if person else None,
+        "has_cards": giftcards.on(caller.programme) is not None,
     }
     return desk.show(request, caller, "main", values, refusal)
 
@@ -119,7 +121,7 @@ def _chosen_card(
     """The card of who is chosen, with what they can use now and their stamps."""
     place, lang = desk.places(request, caller)[1], pages.lang(request)
     outlet = place.code if place else None
-    card, worth = _card(request, caller, person), paying.worth(caller)
+    card, worth = _card(request, caller, person), points.worth(caller)
     return {
         **card,
         "points_rupiah": max(0, card["points"]) * worth,
@@ -127,6 +129,8 @@ def _chosen_card(
         "stamps": redeeming.stamps(caller, person, lang),
         "has_shelf": redeeming.has_any(caller),
         "takes_codes": redeeming.takes_codes(caller),
+        "sells_cards": giftcards.on(caller.programme) is not None,
+        "credit": giftcards.credit(caller.programme, person),
     }
 
 
@@ -157,9 +161,20 @@ def preview(request: HttpRequest, caller: Caller) -> HttpResponse:
     if sale["member"] and sale["amount"].strip():
         try:
             values |= _offered(request, caller, sale)
+            values |= _paid(request, caller, sale, values["pay"])
         except Refusal as refusal:
             values["problem"] = refusal.message(pages.lang(request))
     return render(request, "till/preview.html", values)
+
+
+def _paid(request: HttpRequest, caller: Caller, sale: dict[str, Any], due: int) -> dict[str, Any]:
+    """How the sale is paid with what is typed; or why not, and then it is paid otherwise."""
+    try:
+        person = members.by_public_id(caller.programme.id, sale["member"])
+        return {"split": cards.split(caller, person, sale, due)}
+    except Refusal as refusal:
+        lang = pages.lang(request)
+        return {"no_pay": f"{refusal.message(lang)} {refusal.fix(lang)}"}
 
 
 def _offered(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> dict[str, Any]:
@@ -183,8 +198,8 @@ def _offered(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> dict
     if not all(offer["is_on"] for offer in offers):
         receipt = rewards.validate(caller, _told(request, caller, sale), is_offered=False).receipt
     told = _told(request, caller, sale)
-    by_points = paying.part(caller, sale["points"], told.total)
-    paying.check(caller, told, by_points.points)
+    by_points = points.part(caller, sale["points"], told.total)
+    points.check(caller, told, by_points)
     return {
         "receipt": receipt,
         "offers": offers,
@@ -222,7 +237,8 @@ def _lines(caller: Caller, receipt: Receipt, lang: str) -> list[dict[str, Any]]:
 
 def _typed(data: Any) -> dict[str, Any]:
     typed: dict[str, Any] = {
-        name: str(data.get(name, ""))[:120] for name in ("order", "member", "amount", "points", "q")
+        name: str(data.get(name, "")).strip()[:120]
+        for name in ("order", "member", "amount", "points", "q", *cards.FIELDS)
     }
     vouchers = [each.strip()[:40] for each in data.getlist("voucher")[:MOST_VOUCHERS] if each.strip()]
     return {**typed, "apply": _applied(data.getlist("apply")[:MOST_APPLIED]), "vouchers": vouchers}
@@ -257,7 +273,12 @@ def give(request: HttpRequest, caller: Caller) -> HttpResponse:
         if not sale["order"].startswith(desk.OWN):
             raise Refusal("stale_form", status=422)
         told = _told(request, caller, sale)
-        receipt = paying.sell(caller, told, paying.part(caller, sale["points"], told.total).points)
+        person = members.by_public_id(caller.programme.id, sale["member"])
+        by_points = points.part(caller, sale["points"], told.total)
+        first = points.spending(caller, told, by_points)
+        receipt = paying.sale(
+            caller, told, sale["order"], person, cards.wanted(sale), first, by_points.rupiah
+        )
     except Refusal as refusal:
         response = _sale(request, caller, sale, refusal)
         response["HX-Push-Url"] = "false"
@@ -276,7 +297,7 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     person = members.get(caller.programme.id, receipt.member_id)
     code = reverse("portal:receipt", args=[pages.lasting("receipt", found.id)])
     left = int((found.at + UNDO - caller.programme.now()).total_seconds())
-    values = {
+    values: dict[str, Any] = {
         "happening": found,
         "receipt": receipt,
         "card": _card(request, caller, person),
@@ -289,11 +310,17 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
             (line for line in found.lines if line.asset.startswith("tier/") and line.verb == "give"), None
         ),
     }
+    row = queries.event(caller.programme, found.id)
+    if cards.is_about(caller, row):
+        return desk.show(request, caller, "card_done", {**values, **cards.came_of(caller, row)})
+    if found.kind == MADE:
+        values["paid"] = paying.paid(caller, row)
+        values["by_points"] = points.paid_on(caller, found.id)
+        off = values["by_points"].rupiah + sum(each.amount for each in values["paid"])
+        values["collect"] = found.total - off
     if found.kind in (REDEEMED, USED):
         values |= redeeming.came_of(caller, found, receipt, lang)
         return desk.show(request, caller, "given", values)
-    if found.kind == MADE and not found.is_undone:
-        values["by_points"] = paying.paid_on(caller, found.id)
     return desk.show(request, caller, "result", values)
 
 

@@ -4,7 +4,8 @@
   const $ = (id) => document.getElementById(id);
   const say = (text) => { $("live").textContent = text; };
   const found = () => document.querySelector("#who [data-found]");
-  const ahead = () => document.querySelector("#who [data-go]") || $("amount"); // what a member's code asked for goes first
+  const asked = () => document.querySelector("#who [data-go]"); // what a code asked for, a member's or a gift card's
+  const ahead = () => asked() || $("amount"); // goes first
 
   document.addEventListener("htmx:beforeRequest", (event) => event.detail.target.setAttribute("aria-busy", "true"));
   document.addEventListener("htmx:afterRequest", (event) => event.detail.target.removeAttribute("aria-busy"));
@@ -51,14 +52,14 @@
   // The till's find field: what was found belongs to what was typed, and to nothing typed since.
   let goOn = false;
   document.addEventListener("input", (event) => {
-    if (event.target.id === "q" && $("who") && found()) { $("who").replaceChildren(); htmx.trigger(document.body, "who"); }
+    if (event.target.id === "q" && $("who") && (found() || asked())) { $("who").replaceChildren(); htmx.trigger(document.body, "who"); }
   });
   // What is paid with points shows at once; a code that is half typed isn't looked up, since wrong ones are counted.
   document.addEventListener("input", (event) => {
     if (event.target.id === "points") htmx.trigger(document.body, "paying");
   });
   document.addEventListener("who", () => {
-    if (found() && (goOn || document.activeElement === document.body)) ahead().focus();
+    if ((found() || asked()) && (goOn || document.activeElement === document.body)) ahead().focus();
     goOn = false;
   });
   document.addEventListener("click", (event) => {
@@ -95,9 +96,14 @@
     else if (event.key === "z" && (event.ctrlKey || event.metaKey) && $("undo")) { event.preventDefault(); $("undo").requestSubmit(); }
     else if (event.key === "Enter" && $("finish") && !at.matches("a, button, summary, input, select")) { event.preventDefault(); $("finish").click(); }
     else if (event.key === "Enter" && at.id === "points") { event.preventDefault(); ($("amount").value ? $("confirm") : $("amount")).focus(); }
+    else if (event.key === "Enter" && at.matches("[data-scan]")) { // a scanner ends with Enter: the code is looked at before anything is booked
+      event.preventDefault();
+      at.blur();
+      $("confirm")?.focus();
+    }
     else if (event.key === "Enter" && at.id === "q" && $("sale")) {
       event.preventDefault();
-      if (found()) ahead().focus();
+      if (found() || asked()) ahead().focus();
       else { goOn = true; htmx.trigger(at, "look"); }
     }
   });

@@ -1,4 +1,4 @@
-"""Paying for part of a sale with points: how many the member chose, what that comes to, and booking both or neither.
+"""Paying for part of a sale with points: how many the member chose, what that comes to, and the event that spends them.
 
 Points are money here as a gift card's rupiah is: the sale's total stays what it costs. They are spent before the sale is
 booked, so what it earns can't pay for it; a return of the sale gives them back in proportion.
@@ -7,12 +7,10 @@ booked, so what it earns can't pay for it; a return of the sale gives them back 
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
-
 from setia.engine.vocabulary import SPENT
 from setia.intake import queries, understand
 from setia.intake import service as intake
-from setia.intake.types import EventBody, MemberRef, Receipt, Told
+from setia.intake.types import EventBody, MemberRef, Told
 from setia.kit.refusals import Refusal
 from setia.programs import service as programs
 from setia.tenancy.types import Caller
@@ -49,31 +47,23 @@ def part(caller: Caller, typed: str, price: int) -> Paid:
     return Paid(points, points * each)
 
 
-def check(caller: Caller, told: Told, points: int) -> None:
+def check(caller: Caller, told: Told, paid: Paid) -> None:
     """Whether the points could be spent on a sale now; nothing is written. Refuses as spending them does."""
-    if points:
-        intake.preview(caller, _spending(caller, told, points))
+    if first := spending(caller, told, paid):
+        intake.preview(caller, first)
 
 
-def sell(caller: Caller, told: Told, points: int) -> Receipt:
-    """Book a sale that so many points pay part of, both or neither. Refuses as the two events do."""
-    key = told.external_id
-    if not points:
-        return intake.accept(caller, told, key)
-    spending = _spending(caller, told, points)
-    with transaction.atomic():
-        intake.accept(caller, spending, spending.external_id)
-        return intake.accept(caller, told, key)
-
-
-def _spending(caller: Caller, told: Told, points: int) -> Told:
+def spending(caller: Caller, told: Told, paid: Paid) -> Told | None:
+    """What is told before a sale that points pay part of; nothing where they don't."""
+    if not paid.points:
+        return None
     assert told.member is not None
     body = EventBody(
         kind=SPENT,
         id=f"{told.external_id}.{POINTS}",
         member=MemberRef(id=told.member[1]),
         outlet=told.outlet,
-        data={POINTS: points, "order_id": told.external_id},
+        data={POINTS: paid.points, "order_id": told.external_id},
     )
     return understand.event(body, caller.source)
 
