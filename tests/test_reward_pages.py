@@ -201,26 +201,6 @@ def test_a_saved_reward_is_said_and_can_be_undone(senja):
     assert late.status_code == 409 and programs.newest(senja.programme.id) == first + 2
 
 
-def test_an_empty_catalogue_suggests_rewards_that_a_few_visits_reach():
-    shop = found_shop(
-        """
-program: Senja
-assets: {points: {expire: 12 months}}
-rules:
-  - {id: poin, on: purchase.made, give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
-"""
-    )
-    owner = _signed_in(_staff(shop, "owner", "sari"))
-    assert "/console/hadiah/baru?contoh=potongan" in page(owner, "/console/hadiah")
-    for which, units in (("kopi", "40"), ("potongan", "40"), ("ongkir", "40"), ("tiada", "")):
-        shown = owner.get("/console/hadiah/baru", {"contoh": which, "lang": "id"}).content.decode()
-        assert f'name="units" value="{units}"' in shown
-    shop.member(RANI, NOON - timedelta(days=90))
-    buy(shop, "A", 12_000, at=NOON - timedelta(hours=1))
-    shown = owner.get("/console/hadiah/baru", {"contoh": "potongan"}).content.decode()
-    assert 'name="units" value="48"' in shown and 'name="number" value="10000"' in shown
-
-
 def test_a_members_page_on_the_console_shows_what_they_can_use(senja):
     rani, owner = person(senja), _signed_in(_staff(senja, "owner", "sari"))
     address = f"/console/member/{rani.public_id}"
