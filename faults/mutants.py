@@ -113,7 +113,7 @@ MUTANTS = (
     Mutant("the same number in other words is taken for a repetition", "SEMANTICS 12, L9", SERVICE,
            "    if known.same_event and known.same_hash != mark:", "    if False:"),
     Mutant("late news is judged by today's rules", "SEMANTICS 13", SERVICE,
-           "else programs.book(case.caller.programme.id, case.at)\n", "else programs.book(case.caller.programme.id, case.now)\n"),
+           "case.told.by_book_of or case.at, outlet", "case.told.by_book_of or case.now, outlet"),
     Mutant("a fact sees what happened after its event", "SEMANTICS 13", GATHER,
            "_BEFORE = f\"\"\"e.member_id = {_SELVES} AND e.at <= $3::timestamptz\n    AND (e.at, e.source, e.external_id) < ($3::timestamptz, $4::text, $5::text)\"\"\"",
            "_BEFORE = f\"\"\"e.member_id = {_SELVES} AND (e.source, e.external_id) <> ($4::text, $5::text)\"\"\""),

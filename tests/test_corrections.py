@@ -203,6 +203,20 @@ def test_points_given_back_past_their_date_get_the_stated_grace_and_not_a_year()
         shop.sound()
 
 
+def test_what_has_run_out_is_not_taken_a_second_time_by_a_return():
+    shop = shop_with()
+    person = shop.member(RANI, NOON - timedelta(days=420))
+    shop.buy("A", 300_000, at=NOON - timedelta(days=410))
+    shop.buy("B", 200_000, at=NOON - timedelta(days=9))
+    service.expire(service.system(shop.programme.id), person.id, NOON - timedelta(days=1))
+    assert shop.points(person, NOON) == 20
+    said = shop.give_back("A", NOON)
+    assert [(entry.amount, entry.wanted) for entry in said.entries] == [(0, 30)]
+    assert shop.points(person, NOON) == 20
+    assert journal.spendable(person.id, "points", NOON) == 20
+    shop.sound()
+
+
 @pytest.mark.parametrize(
     ("policy", "points", "owed", "forgiven"),
     [
