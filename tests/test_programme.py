@@ -14,6 +14,7 @@ from setia.tenancy import service as tenancy
 from tests.conftest import DEMO, call, found_shop
 from tests.test_command import run
 from tests.test_corrections import refused
+from tests.test_people import _signed_in, _staff
 
 ZONE = "Asia/Jakarta"
 PLAIN = """program: {id: Uji, en: Test}
@@ -665,6 +666,25 @@ def test_only_rules_are_tried_and_only_at_outlets_that_there_are(plain):
     no = refused("trial_of_rules", programs.apply, plain.programme, draft.id, "staff:a", outlets=["kemang"])
     assert "'assets'" in no.message("id")
     assert len(programs.versions(plain.programme)) == 1
+
+
+def test_an_owner_tries_a_version_at_an_outlet_and_puts_it_in_force_everywhere(plain):
+    tenancy.open_outlets(plain.programme.id, [("senayan", "Senayan")])
+    owner = _signed_in(_staff(plain, "owner", "sari"))
+    draft = programs.save_draft(plain.programme, changed(5), "staff:a")
+    page = owner.get(f"/console/program/draf/{draft.id}?lang=id").content.decode()
+    assert 'name="outlets" value="senayan"' in page
+    form = {"deed": "publish", "revision": "1", "outlets": ["senayan"]}
+    assert owner.post(f"/console/program/draf/{draft.id}/putusan", form).status_code == 302
+    plain.member("081234567890", time.now() - timedelta(days=2))
+    assert plain.buy("A", 100_000, outlet="senayan").points == 50
+    assert "Uji coba di 1 outlet" in owner.get("/console/program?lang=id").content.decode()
+    page = owner.get("/console/program/versi/2?lang=en").content.decode()
+    assert "In force only at: Senayan." in page and "Rp100,000" in page and "Stop, back to version 1" in page
+    page = owner.get(f"/p/{plain.programme.slug}/syarat/perubahan?lang=id").content.decode()
+    assert "Uji coba, hanya di: Senayan" in page
+    assert owner.post("/console/program/versi/2/kembali").status_code == 302
+    assert plain.buy("B", 100_000).points == 50
 
 
 # What changes
