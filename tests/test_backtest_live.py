@@ -54,12 +54,15 @@ OFTEN = (
 
 
 def live(shop: Shop) -> list[tuple[Any, ...]]:
-    """Every entry that rules made or took back, or that was spent, in the order of each member's story."""
+    """Every entry that rules made or took back, or that was spent, in the order of each member's story.
+
+    What runs out, and a tier that ends since what it stood on came back, is in the sums of a run and not in its list.
+    """
     entries = Entry.objects.filter(program_id=shop.programme.id).order_by("at", "event_id", "n")
     return sorted(
         (ids.public("mem", entry.member_id), entry.at, entry.rule, entry.verb, entry.asset, entry.amount, entry.wanted)
         for entry in entries
-        if entry.verb != "ask"
+        if entry.verb != "ask" and entry.rule not in ("expired", "tier.lost")
     )  # fmt: skip
 
 
