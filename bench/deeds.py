@@ -80,7 +80,9 @@ _ENTRY = """
 _RETURN = f"""
 CREATE OR REPLACE FUNCTION bench_return(wanted int, number bigint) RETURNS text LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE {_DECLARE} sale intake_event; changed bigint; paid bigint; stood json; moved json; held json;
+DECLARE {
+    _DECLARE
+} sale intake_event; changed bigint; paid bigint; stood json; moved json; held json; last int;
 BEGIN
   {
     _READ.format(
@@ -116,6 +118,14 @@ BEGIN
       lot_event_id, lot_n)
     SELECT event, p.n, 0, c.program, p.asset, who, 'available', c.program, 'issued', p.amount, sale.id, p.n
     FROM journal_posting p WHERE p.event_id = sale.id;
+  IF EXISTS (SELECT FROM journal_balance WHERE holder_id = who AND asset LIKE 'tier/%' AND kind = 'available' AND amount > 0) THEN
+    SELECT max(n) + 1 INTO last FROM journal_entry WHERE event_id = event;
+    INSERT INTO journal_entry (event_id, n, program_id, member_id, rule_version, rule, round, verb, asset, amount, wanted,
+        balance_after, at, counts_at, reason)
+      VALUES (event, coalesce(last, 1), c.program, who, 0, 'tier.review', 0, 'ask', 'tier.review', 0, 0, 0, at, at, '{{}}');
+    INSERT INTO outbox_promise (event_id, n, program_id, ask, payload) VALUES (event, coalesce(last, 1), c.program, 'tier.review',
+      jsonb_build_object('asset', 'tier.review', 'member', who, 'at', at));
+  END IF;
   UPDATE journal_lot SET remaining = 0, ended_at = at WHERE event_id = sale.id;
   UPDATE journal_balance SET amount = amount - gone
     FROM (SELECT e.asset AS what, sum(e.amount) AS gone FROM journal_entry e WHERE e.event_id = sale.id GROUP BY e.asset) gone

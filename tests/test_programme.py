@@ -630,7 +630,7 @@ def test_a_trial_judges_its_outlets_alone_until_the_next_version_for_all(plain):
     )
     assert not report.refused and plain.points(rani) == 70 + 50 + 10
     there, elsewhere = queries.sold_apart(plain.programme, ["kemang"], trial.effective_from, None)
-    assert (there.sales, there.net, there.points, there.permille) == (2, 200_000, 100, 500)
+    assert (there.sales, there.net, there.points, there.average) == (2, 200_000, 100, 100_000)
     assert (elsewhere.sales, elsewhere.points) == (2, 20)
     for order in "AE":
         plain.give_back(order)

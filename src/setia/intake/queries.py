@@ -376,11 +376,6 @@ class Sold:
         """Rupiah a purchase."""
         return self.net // self.sales if self.sales else 0
 
-    @property
-    def permille(self) -> int:
-        """Points for every thousand rupiah, times a thousand."""
-        return self.points * 1_000_000 // self.net if self.net else 0
-
 
 def sold_apart(
     programme: Programme, outlets: Sequence[str], since: datetime, until: datetime | None

@@ -28,6 +28,7 @@ from setia.intake.gather import Known
 from setia.intake.past import Past
 from setia.intake.service import Case
 from setia.intake.types import Told
+from setia.journal import rules as ledger
 from setia.journal import service as journal
 from setia.journal.rules import LADDER
 from setia.journal.types import REDEEMED, Account, Lot, LotKey
@@ -166,11 +167,7 @@ class Shop(Past):
         ]
         for n, _, rule, _, verb, asset, _, _, _, _, _, _, _, reason in entries:
             if verb == "give" and asset.startswith(LADDER):
-                by_rule = rule == asset.replace("/", ".") and "from" not in reason
-                reached = reason.get("reached")
-                self.qualified[row.id, n] = (
-                    (time.parse(reached) if reached else row.counts_at) if by_rule else None
-                )
+                self.qualified[row.id, n] = ledger.qualified(rule, asset, reason, row.counts_at)
         for _, _, asset, _, source_kind, _, target_kind, amount, *_ in postings:
             change = (target_kind == REDEEMED) - (source_kind == REDEEMED)
             self.redeemed[asset] = self.redeemed.get(asset, 0) + change * amount
@@ -311,7 +308,9 @@ class Shop(Past):
             elif isinstance(fold, Reached):
                 found[name] = self._reached(mine)
             elif isinstance(fold, StandsOn):
-                found[name] = self._stands_on(fold, member, at)
+                lots = [*self.open.get(member, {}).values()]
+                steps = self.rules.ladders.get(fold.ladder, ())
+                found[name] = ledger.stands_on(steps, lots, self.qualified, at)
             elif not isinstance(fold, Balance | LookUp):
                 found[name] = recalled.fact(fold, events, [*self.events.values()], self.rules, at, outlet)
         return found
@@ -325,17 +324,6 @@ class Shop(Past):
         }
         step = next((each for each in reversed(steps) if each.asset in held), steps[0] if steps else None)
         return (step.rank if step else 0) if fold.give == "rank" else (step.name if step else "")
-
-    def _stands_on(self, fold: StandsOn, member: UUID, at: datetime) -> dict[str, datetime]:
-        """By which event each rung that is held was deserved, of those that rules gave."""
-        found = {}
-        for step in self.rules.ladders.get(fold.ladder, ()):
-            lots = [lot for lot in self.open.get(member, {}).values() if lot.asset == step.asset]
-            stands = [self.qualified[lot.root] for lot in lots if lot.remaining and lot.spendable(at)]
-            known = [each for each in stands if each]
-            if step.fact and known and len(known) == len(stands):
-                found[step.name] = max(known)
-        return found
 
     def _reached(self, mine: Sequence[Any]) -> dict[str, datetime]:
         """The last event at which what the ladder measures reached each step."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from setia.engine.decide import IN_ANSWER, Effect
+from setia.engine.decide import IN_ANSWER, Effect, Step
 from setia.journal.types import (
     ADJUSTED,
     AVAILABLE,
@@ -26,6 +26,7 @@ from setia.journal.types import (
     LotKey,
     Plan,
 )
+from setia.kit import time
 from setia.kit.refusals import Refusal
 
 _FAR = datetime.max.replace(tzinfo=UTC)
@@ -344,6 +345,27 @@ def expire(lots: Iterable[Lot], at: datetime, ladder: bool = False) -> list[Effe
         ):
             gone[lot.asset] = gone.get(lot.asset, 0) + lot.remaining
     return [Effect("take", asset, n, n, GONE, -1, None, {"amount": n}) for asset, n in gone.items()]
+
+
+def qualified(rule: str, asset: str, reason: Mapping[str, Any], at: datetime) -> datetime | None:
+    """When a rung was deserved that an event at `at` gave: then, or when the review says it was. None for one that stands on
+    nothing: given by hand, or as the next lower one."""
+    if rule != asset.replace("/", ".") or "from" in reason:
+        return None
+    return time.parse(reason["reached"]) if reason.get("reached") else at
+
+
+def stands_on(
+    steps: Iterable[Step], lots: Sequence[Lot], known: Mapping[EntryKey, datetime | None], at: datetime
+) -> dict[str, datetime]:
+    """By which instant each rung that is held was deserved, of those that rules alone gave (`gather` says it in SQL)."""
+    found = {}
+    for step in steps:
+        held = [lot for lot in lots if lot.asset == step.asset and lot.remaining and lot.spendable(at)]
+        stands = [on for lot in held if (on := known[lot.root])]
+        if step.fact and stands and len(stands) == len(held):
+            found[step.name] = max(stands)
+    return found
 
 
 def moved(

@@ -397,7 +397,9 @@ class Rows:
             "date": at.astimezone(self.zone).date(),
             "lots": member.account.lots,
             "member.tier_reached": self._reached(member, at),
-            "member.tier_stands_on": self._stands_on(member, at),
+            "member.tier_stands_on": ledger.stands_on(
+                self.names.ladder, member.account.lots, member.qualified, at
+            ),
             "member.tier_rank": self._held(member, at),
         }
         self._write(code, member, row, row, at, kind.decide(self.book, facts), None)
@@ -417,17 +419,6 @@ class Rows:
             for step in asked:
                 if total >= step.at_least:
                     found[step.name] = at
-        return found
-
-    def _stands_on(self, member: Member, at: datetime) -> dict[str, datetime]:
-        """By which sale each rung that is held was deserved."""
-        found = {}
-        for step in self.names.ladder:
-            lots = [lot for lot in member.account.lots if lot.asset == step.asset and lot.remaining]
-            stands = [member.qualified[lot.root] for lot in lots if lot.spendable(at)]
-            known = [each for each in stands if each]
-            if step.fact and known and len(known) == len(stands):
-                found[step.name] = max(known)
         return found
 
     def _measured(self, member: Member, fold: Any, before: datetime) -> dict[datetime, tuple[date, int]]:
@@ -486,7 +477,7 @@ class Rows:
         event, account = UUID(int=self.events), member.account
         plan = ledger.plan(_PROGRAM, account, event, at, self.book.version, effects)
         self._lots(member, event, plan)
-        self._qualify(member, event, of, at, plan)
+        self._qualify(member, event, of, plan)
         if chain is not None or self.sales.kind[row] == history.SPENT:
             place = chain if chain is not None else int(self.sales.target[row])
             member.entries.setdefault(place, []).extend(_entries(event, account, plan))
@@ -497,14 +488,12 @@ class Rows:
             self._hear(code, row, of, at, effect)
         return event
 
-    def _qualify(self, member: Member, event: UUID, of: int, at: datetime, plan: Plan) -> None:
-        """What each rung that is given stands on: its sale, or the one that a review found; nothing where one falls by a step."""
-        for n, _, _, _, verb, asset, *_, reason in plan.entries:
+    def _qualify(self, member: Member, event: UUID, of: int, plan: Plan) -> None:
+        """What each rung that is given stands on."""
+        for n, _, rule, _, verb, asset, *_, reason in plan.entries:
             if verb == "give" and asset.startswith(ledger.LADDER):
-                reached = reason.get("reached")
-                by_sale = instant(self.sales.at[of]) if reached is None else None
-                stands = time.parse(reached) if reached else by_sale
-                member.qualified[event, n] = None if "from" in reason else stands
+                at = instant(self.sales.at[of])
+                member.qualified[event, n] = ledger.qualified(rule, asset, reason, at)
 
     def _lots(self, member: Member, event: UUID, plan: Plan) -> None:
         account = member.account
