@@ -1,22 +1,24 @@
 """Limits that members share: never passed whoever comes at once, given back by returns, recomputed by the audit."""
 
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from setia.intake import bulk, limits, replay, service, understand
+from setia.intake import bulk, limits, replay, service, sharing, understand
 from setia.intake.receipts import shown
 from setia.intake.types import EventBody
 from setia.journal import shared
 from setia.journal.models import Entry
 from setia.journal.models import Shared as Counter
 from setia.kit import ids
+from setia.programs import service as programs
 from setia.tenancy import service as tenancy
 from tests.conftest import NOON, found_shop
 
@@ -89,6 +91,44 @@ def test_sixty_four_tills_at_once_give_exactly_the_budget(count):
         assert sums == 1_000
     assert all(row.used <= row.most for row in Counter.objects.filter(program_id=shop.programme.id))
     sound(shop)
+
+
+def test_who_holds_a_counter_and_who_books_on_it_never_wait_in_a_circle():
+    """One slice of a counter is on record: some come to hold all its slices while others book on two of them."""
+    shop = found_shop(rules(1_000))
+    ((_, limit),) = programs.book(shop.programme.id, NOON).counters["a"]
+    name, program = "budget.ramadan", shop.programme.id
+    days = [date(2026, 1, 1) + timedelta(n) for n in range(400)]
+    Counter.objects.bulk_create(
+        Counter(program_id=program, name=name, place="", period=day, slice=3, used=0, most=100)
+        for day in days
+    )
+
+    def hold(day):
+        with transaction.atomic():
+            sharing.hold(program, {(name, "", day): limit})
+
+    def book(day):
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                """INSERT INTO journal_shared AS s (program_id, name, place, period, slice, used, most)
+                   SELECT %s, %s, '', %s, t.slice, 1, 100 FROM unnest('{3,7}'::smallint[]) t(slice)
+                   ON CONFLICT (program_id, name, place, period, slice) DO UPDATE SET used = s.used + 1, most = excluded.most""",
+                [program, name, day],
+            )
+
+    def all_days(one):
+        try:
+            for day in days:
+                meet[day].wait()
+                one(day)
+        finally:
+            connections.close_all()
+
+    meet = {day: threading.Barrier(2, timeout=60) for day in days}
+    with ThreadPoolExecutor(2) as two:
+        list(two.map(all_days, [book, hold]))
+    assert used(shop, name) == {(False, day): 2 for day in days}
 
 
 def test_limits_by_outlet_and_day_and_by_month():

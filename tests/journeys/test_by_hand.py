@@ -10,7 +10,7 @@ from django.db import connections
 
 from setia.intake import imports
 from setia.kit import ids, time
-from tests.journeys.test_journeys import Page, browser, expect, new_phone, sell, sign_in
+from tests.journeys.test_journeys import Page, browser, expect, follow, new_phone, sell, sign_in
 from tests.journeys.test_record import _fine, place
 
 __all__ = ["browser", "place"]
@@ -65,6 +65,7 @@ def test_the_till_offers_the_reason_when_the_minute_is_over(place: Any, served: 
     sign_in(page, served, "/kasir/")
     page.clock.install()
     sell(page, phone, "38.000")
+    page.wait_for_load_state()  # the script counts from then
     expect(page.locator("#undo")).to_be_visible()
     expect(page.locator("#late")).to_be_hidden()
     page.clock.fast_forward(61_000)
@@ -82,7 +83,7 @@ def test_staff_void_a_spend_from_the_members_timeline(place: Any, served: Any) -
     _with(page, f"/console/member/{person.public_id}", lang)
     expect(page.locator(".facts .number").first).to_have_text("6")
     page.locator(".timeline summary").first.click()
-    page.click("a[href*='/batalkan/']")
+    follow(page, "a[href*='/batalkan/']")
     _fine(page)
     expect(page.locator("main form")).to_contain_text("10 po")
     page.select_option("#reason", "wrong_member")
@@ -107,11 +108,11 @@ def test_two_members_become_one_and_two_again(place: Any, served: Any) -> None:
     _told(lambda: served.shop.buy(f"G{phone}", 100_000, phone=phone))
     sign_in(page, served)
     _with(page, "/console/member", lang)
-    page.click("main a[href$='/member-ganda']")
+    follow(page, "main a[href$='/member-ganda']")
     _fine(page)
     pair = page.locator(".pair", has_text=f"ganda{phone[-6:]}")
     expect(pair.locator(".chip")).to_contain_text("satu angka" if lang == "id" else "one digit")
-    pair.locator(".button").click()
+    follow(page, pair.locator(".button"))
     _fine(page)
     expect(page.locator(".after .standing")).to_contain_text("55")
     page.click("main a[href^='?a=']")  # keep the other one
@@ -122,7 +123,7 @@ def test_two_members_become_one_and_two_again(place: Any, served: Any) -> None:
     _fine(page)
     expect(page.locator(".facts .number").first).to_have_text("55")
     page.locator(".timeline summary").first.click()
-    page.click("a[href*='/pisahkan/']")
+    follow(page, "a[href*='/pisahkan/']")
     _fine(page)
     expect(page.locator(".after")).to_have_count(2)
     expect(page.locator(".after").nth(0).locator("dd b")).to_have_text("10")
@@ -152,7 +153,7 @@ def test_an_import_is_taken_back_from_the_console(place: Any, served: Any, tmp_p
     _with(page, "/console/impor", lang)
     row = page.locator("tbody tr", has_text=file.name)
     expect(row).to_contain_text("55")
-    row.locator(".button").click()
+    follow(page, row.locator(".button"))
     _fine(page)
     page.select_option("#reason", "wrong_file")
     page.click("main form button")
@@ -173,7 +174,7 @@ def test_returns_that_wait_are_shown_with_why(place: Any, served: Any) -> None:
     _told(lambda: served.shop.buy(f"big-{phone}", 40_000, phone=phone))
     sign_in(page, served)
     _with(page, "/console/", lang)
-    page.click(".nav a[href$='/menunggu']")
+    follow(page, ".nav a[href$='/menunggu']")
     _fine(page)
     expect(page.locator("tbody tr", has_text=f"early-{phone}")).to_contain_text(
         "menunggu" if lang == "id" else "waiting"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.journeys.test_journeys import browser, expect, sign_in
+from tests.journeys.test_journeys import browser, expect, follow, sign_in
 from tests.journeys.test_record import _fine, place
 
 # A green dot, the smallest picture that a browser shows.
@@ -22,7 +22,7 @@ def test_an_owner_adds_a_reward_and_it_is_in_the_catalogue(place: Any, served: A
     photo.write_bytes(PNG)
     sign_in(page, served, f"/console/hadiah?lang={lang}")
     _fine(page)
-    page.get_by_role("link", name="Tambah hadiah" if lang == "id" else "Add a reward").click()
+    follow(page, page.get_by_role("link", name="Tambah hadiah" if lang == "id" else "Add a reward"))
     _fine(page)
     page.fill("#name_id", f"Gelas {size}")
     page.fill("#name_en", f"Mug {size}")

@@ -11,7 +11,7 @@ from setia.members import service as members
 from setia.tenancy import service as tenancy
 from tests.conftest import found_shop
 from tests.journeys.test_by_hand import _told, _with
-from tests.journeys.test_journeys import Page, browser, expect, new_phone
+from tests.journeys.test_journeys import Page, browser, expect, follow, new_phone
 from tests.journeys.test_record import _fine, place
 
 __all__ = ["browser", "place"]
@@ -151,7 +151,7 @@ def test_a_vip_is_made_by_staff_and_seen_by_member_and_cashier(place: Any, serve
     early = "Lebih dulu untuk produk" if lang == "id" else "Early access to new products"
     _sign_in(page, closed)
     _with(page, f"/console/member/{person.public_id}", lang)
-    page.click("main a[href$='/level']")
+    follow(page, "main a[href$='/level']")
     _fine(page)
     page.select_option("#tier", "vip")
     page.fill("#months", "999")

@@ -104,6 +104,12 @@ def sell(page: Page, phone: str, amount: str) -> None:
     page.wait_for_url("**/kasir/hasil/*")
 
 
+def follow(page: Page, link: Any) -> None:
+    """Click a link and be on the page it leads to."""
+    with page.expect_navigation():
+        (page.locator(link) if isinstance(link, str) else link).click()
+
+
 def serious(page: Page) -> list[str]:
     """What axe finds that would stop somebody."""
     found = Axe().run(page, options=RULES).response["violations"]

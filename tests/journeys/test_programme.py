@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.journeys.test_journeys import browser, expect, sign_in
+from tests.journeys.test_journeys import browser, expect, follow, sign_in
 from tests.journeys.test_record import _fine, place
 
 __all__ = ["browser", "place"]
@@ -30,7 +30,7 @@ def test_an_owner_changes_a_rule_and_sees_first_what_it_would_give(place: Any, s
     )
     expect(page.locator("#celah [role=status]")).to_be_visible(timeout=60_000)
     _fine(page)
-    page.get_by_role("link", name="Tambah aturan" if lang == "id" else "Add a rule").click()
+    follow(page, page.get_by_role("link", name="Tambah aturan" if lang == "id" else "Add a rule"))
     _fine(page)
     page.fill("#name_id", f"Senin pagi {size}")
     page.fill("#name_en", f"Monday morning {size}")
@@ -57,7 +57,7 @@ def test_an_owner_changes_a_rule_and_sees_first_what_it_would_give(place: Any, s
     page.click(".try button")
     expect(page.locator(".outcome .number")).to_have_text("20")
 
-    page.get_by_role("link", name="Ubah sebagai teks" if lang == "id" else "Edit as text").click()
+    follow(page, page.get_by_role("link", name="Ubah sebagai teks" if lang == "id" else "Edit as text"))
     _fine(page)
     text = page.input_value("#text")
     page.fill("#text", text.replace("fact: hour", "fact: jam"))

@@ -19,6 +19,7 @@ from tests.journeys.test_journeys import (
     browser,
     context,
     expect,
+    follow,
     page,
     sell,
     sign_in,
@@ -199,7 +200,7 @@ def test_a_correction_goes_through_two_hands(place: Any, served: Any, browser: B
     sign_in(page, served)
     page.goto(f"/console/member?lang={lang}")
     page.locator("#found a").first.click()
-    page.locator("a[href$='/koreksi']").click()
+    follow(page, page.locator("a[href$='/koreksi']"))
     _fine(page)
     page.fill("#points", "2500")
     page.select_option("#reason", "goodwill")

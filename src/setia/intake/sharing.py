@@ -114,18 +114,13 @@ def hold(program: UUID, wanted: Mapping[Counter, Limit]) -> Counters:
     keys = sorted((*key, slice) for key in wanted for slice in range(shared.SLICES))
     columns = [list(column) for column in zip(*keys, strict=True)]
     with connection.cursor() as cursor:
+        # One pass over old rows and new ones: with two, whoever books between them would close a circle.
         cursor.execute(
-            """INSERT INTO journal_shared (program_id, name, place, period, slice, used, most)
+            """INSERT INTO journal_shared AS s (program_id, name, place, period, slice, used, most)
                SELECT %s, t.*, 0, 0 FROM unnest(%s::text[], %s::text[], %s::date[], %s::smallint[]) t
-               ON CONFLICT DO NOTHING""",
+               ON CONFLICT (program_id, name, place, period, slice) DO UPDATE SET used = s.used
+               RETURNING name, place, period, slice, used""",
             [program, *columns],
-        )
-        cursor.execute(
-            """SELECT c.name, c.place, c.period, c.slice, c.used FROM journal_shared c
-               JOIN unnest(%s::text[], %s::text[], %s::date[], %s::smallint[]) t(name, place, period, slice)
-               USING (name, place, period, slice) WHERE c.program_id = %s
-               ORDER BY name, place, period, slice FOR UPDATE OF c""",
-            [*columns, program],
         )
         found: Counters = {key: ({}, {}, limit) for key, limit in wanted.items()}
         for name, place, period, slice, used in cursor.fetchall():
