@@ -52,7 +52,7 @@ def test_a_part_is_paid_with_as_many_points_as_the_member_chooses(shop, till, ra
     # Spent before the sale: 210 − 150 = 60, then the sale's own 25 + 10. A sale paid with points earns as any.
     assert shop.points(rani) == 60 + 35
     page = till.get(said.headers["Location"]).content.decode()
-    assert "Rp15.000 dibayar dengan 150 poin." in page
+    assert "Dibayar 150 poin" in page and "−Rp15.000" in page and "Minta Rp85.000" in page
     assert sell(till, rani, "150").headers["Location"] == said.headers["Location"]  # sent again: the same
     assert shop.points(rani) == 95
     shop.sound()
@@ -70,7 +70,7 @@ def test_what_a_sale_earns_cannot_pay_for_it(shop, till, rani):
 def test_no_more_points_go_than_pay_for_it(shop, till, rani):
     form = {"order": "till-1", "member": rani.public_id, "amount": "12.345", "points": "210"}
     page = till.get("/kasir/hitung", form).content.decode()
-    assert "123 poin dipakai membayar" in page and "−Rp12.300" in page and "<strong>Rp45</strong>" in page
+    assert "Dibayar 123 poin" in page and "−Rp12.300" in page and "<strong>Rp45</strong>" in page
     assert shop.points(rani) == 210  # a preview writes nothing
     sell(till, rani, "210", "12.345")
     assert shop.points(rani) == 210 - 123 + 26
@@ -87,7 +87,7 @@ def test_an_undone_sale_gives_the_points_back(shop, till, rani):
     undone = till.post(f"/kasir/batal/{event}").headers["Location"]
     assert shop.points(rani) == 210
     assert "115 poin masuk. Total 210." in till.get(undone).content.decode()
-    assert "dibayar dengan" not in till.get(f"/kasir/hasil/{event}").content.decode()
+    assert "Dibayar" not in till.get(f"/kasir/hasil/{event}").content.decode()
     shop.sound()
 
 

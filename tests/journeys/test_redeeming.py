@@ -194,7 +194,7 @@ def test_part_of_a_sale_is_paid_with_points(page: Page, served: Any) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#amount")).to_be_focused()
     page.keyboard.type("50.000")
-    expect(page.locator(".by-points")).to_contain_text("40 poin dipakai membayar")
+    expect(page.locator(".paid")).to_contain_text("Dibayar 40 poin")
     expect(page.locator(".pay strong")).to_have_text("Rp46.000")
     page.click("text=Semua >> nth=0")
     expect(page.locator(".pay strong")).to_have_text("Rp40.000")
@@ -206,7 +206,8 @@ def test_part_of_a_sale_is_paid_with_points(page: Page, served: Any) -> None:
     assert serious(page) == []
     page.click("#confirm")
     expect(page.locator("#said")).to_contain_text("poin masuk")
-    expect(page.locator("main")).to_contain_text("Rp4.000 dibayar dengan 40 poin.")
+    expect(page.locator(".result .lines").first).to_contain_text("Dibayar 40 poin−Rp4.000")
+    expect(page.locator(".copay")).to_have_text("Minta Rp46.000")
     page.keyboard.press("Control+z")
     expect(page.locator("#said")).to_contain_text("Total 100.")
 

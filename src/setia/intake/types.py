@@ -198,6 +198,7 @@ class Told:
     )
     payment: str = ""  # a keyed hash of what it was paid with, to tell the same card from another
     by_book_of: datetime | None = None  # the instant whose rules judge it, if not its own
+    is_nobodys: bool = False  # no member is meant, also where a voucher says whose it is
 
 
 @dataclass(slots=True)

@@ -60,7 +60,7 @@ def _has_code(asset: str) -> bool:
 
 
 def present(caller: Caller, told: Told, again: bool = False) -> None:
-    """Look up what was presented; who holds it is who is meant where nobody else is named."""
+    """Look up what was presented; who holds it is who is meant where nobody else is named, or nobody at all."""
     if not told.vouchers or (told.presented and not again):
         return
     found: list[Presented] = []
@@ -76,7 +76,7 @@ def present(caller: Caller, told: Told, again: bool = False) -> None:
             told.no_use[text] = each
     told.presented = found
     holder = next((each.holder for each in found if each.holder), None)
-    if told.member is None and holder:
+    if told.member is None and holder and not told.is_nobodys:
         told.member = "id", ids.public("mem", holder)
 
 
@@ -98,11 +98,11 @@ def usable(case: "Case") -> None:
             no_card(each)
             if each.no:
                 raise each.no
+            if each.holder and each.holder != case.known.member:
+                raise Refusal("voucher_of_another", param="member")
             rule = case.book.by_id.get(f"voucher.{each.reward}")
             if case.known.member is None and rule and asks_of_member(case.book, rule):
                 raise Refusal("voucher_needs_member", status=422, param="member")
-            if each.holder and each.holder != case.known.member:
-                raise Refusal("voucher_of_another", param="member")
             if each.root and not each.hold:  # of one that is set aside the hold says so
                 unit(case, each)
         except Refusal as no:

@@ -56,7 +56,7 @@ class Split:
         return self.card.balance - self.from_card if self.card else 0
 
 
-def split(caller: Caller, person: Person, wanted: Wanted, due: int) -> Split:
+def split(caller: Caller, person: Person | None, wanted: Wanted, due: int) -> Split:
     """How a sale of so many rupiah is paid. Refuses what `giftcards.look` does, `card_blocked` and `card_over`,
 
     `card_short` and `credit_short` where more is asked for than there is, and `no_cards`.
@@ -73,7 +73,7 @@ def split(caller: Caller, person: Person, wanted: Wanted, due: int) -> Split:
         taken = min(card.balance if wanted.from_card is None else wanted.from_card, due)
     credit = 0
     if wanted.is_credit:
-        have = giftcards.credit(programme, person)
+        have = giftcards.credit(programme, person) if person else 0
         if (wanted.from_credit or 1) > have:
             raise Refusal("credit_short", param="credit", have=have, need=wanted.from_credit or due - taken)
         credit = min(have if wanted.from_credit is None else wanted.from_credit, due - taken)
@@ -84,17 +84,17 @@ def sale(
     caller: Caller,
     told: Told,
     key: str,
-    person: Person,
+    person: Person | None,
     wanted: Wanted,
     first: Told | None = None,
     off: int = 0,
 ) -> Receipt:
     """A sale with its payments: all of it or nothing. Told again under its key it is the same sale, paid once.
 
-    `first` is told before it, so that what the sale earns can't pay for it: points that pay `off` rupiah. Refuses what the
+    A sale of nobody's is paid with a card alone. `first` is told before it, so that what the sale earns can't pay for it: points that pay `off` rupiah. Refuses what the
     purchase and the payments do.
     """
-    holders = {person.id, person.purse}
+    holders = {person.id, person.purse} if person else set()
     if wanted.card:  # looked at out here, so that a code that is none counts as a guess
         holders.add(giftcards.look(caller, wanted.card).holder)
     with transaction.atomic():
@@ -107,7 +107,7 @@ def sale(
         paid, order = split(caller, person, wanted, told.total - off), told.external_id
         if paid.card and paid.from_card:
             charge(caller, paid.card.plain, paid.from_card, f"{order}.card", told.outlet, order)
-        if paid.from_credit:
+        if paid.from_credit and person:
             data = {"amount": paid.from_credit, "order_id": order}
             _tell(caller, money.CREDIT_SPENT, f"{order}.credit", data, told.outlet, person)
     return receipt

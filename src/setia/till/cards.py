@@ -108,7 +108,7 @@ def _said(text: str) -> int | None:
     return paying.rupiah(text) if text.strip() else None
 
 
-def split(caller: Caller, person: Person, sale: dict[str, Any], due: int) -> Split:
+def split(caller: Caller, person: Person | None, sale: dict[str, Any], due: int) -> Split:
     """How the sale on the page would be paid by what is typed now. Refuses as `paying.split` does."""
     return paying.split(caller, person, wanted({**sale, "from_card": "", "from_credit": ""}), due)
 

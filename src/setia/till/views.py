@@ -14,9 +14,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from setia.catalog import service as catalog
 from setia.engine.decide import DISCOUNT
-from setia.engine.vocabulary import MADE, RETURNED, VOIDED
+from setia.engine.vocabulary import CLAIMED, MADE, RETURNED, VOIDED
 from setia.intake import by_hand, queries, receipts, understand
 from setia.intake import join as joining
+from setia.intake.models import Event
 from setia.intake.types import (
     MOST_APPLIED,
     MOST_VOUCHERS,
@@ -33,6 +34,7 @@ from setia.kit import ids, money
 from setia.kit.refusals import NotFound, Refusal
 from setia.members import service as members
 from setia.members.service import Person
+from setia.programs import service as programs
 from setia.referrals import service as referrals
 from setia.rewards import counter, giftcards, paying, words
 from setia.rewards import service as rewards
@@ -58,20 +60,23 @@ def main(request: HttpRequest, caller: Caller) -> HttpResponse:
     """The page a cashier works on: find, amount, give."""
     if desk.places(request, caller)[1] is None and tenancy.outlets(caller.programme.id):
         return desk.show(request, caller, "outlet", {})
-    return _sale(request, caller, _new_sale(request.GET.get("m", ""), request.GET.get("v", "")))
+    return _sale(request, caller, _new_sale(request.GET))
 
 
-def _new_sale(member: str, voucher: str) -> dict[str, Any]:
-    vouchers = [voucher] if voucher else []
+def _new_sale(asked: Any) -> dict[str, Any]:
+    """An empty sale, or one for who an address asks for: a member or nobody, with a voucher or a card that was scanned."""
+    voucher = asked.get("v", "")
     return {
         "order": desk.new_key(),
-        "member": member,
+        "member": asked.get("m", ""),
+        "guest": asked.get("guest", ""),
         "amount": "",
         "points": "",
         "q": "",
         "apply": {},
-        "vouchers": vouchers,
+        "vouchers": [voucher] if voucher else [],
         **dict.fromkeys(cards.FIELDS, ""),
+        "pay_card": asked.get("card", ""),
     }
 
 
@@ -83,7 +88,8 @@ def _sale(
     Somebody quicker than the page's script sends a number that nobody was shown for yet: then they are shown now.
     """
     place = desk.places(request, caller)[1]
-    found = finding.find(caller, sale["q"]) if sale["q"] and not sale["member"] else None
+    is_open = not sale["member"] and not sale["guest"]
+    found = finding.find(caller, sale["q"]) if sale["q"] and is_open else None
     person = _chosen(caller, sale["member"]) or (found.only if found else None)
     values = {
         "sale": sale,
@@ -92,6 +98,7 @@ def _sale(
         "found": found,
         "card": _chosen_card(request, caller, person, found, sale["vouchers"]) if person else None,
         "has_cards": giftcards.on(caller.programme) is not None,
+        "takes_codes": redeeming.takes_codes(caller),
     }
     return desk.show(request, caller, "main", values, refusal)
 
@@ -137,8 +144,13 @@ def _chosen_card(
 @require_GET
 @desk.for_staff
 def find(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """Who fits what was typed: one card, several to choose from, a number to register, or a code that is no good."""
+    """Who fits what was typed: one card, several to choose from, a number to register, or a code that is no good.
+
+    Or nobody, where the cashier says that it is a sale without a member.
+    """
     lang = pages.lang(request)
+    if request.GET.get("guest"):
+        return _who(request, {"sale": {"guest": "1"}, "takes_codes": redeeming.takes_codes(caller)})
     found = finding.find(caller, request.GET.get("q", ""))
     only = _chosen(caller, request.GET.get("m", "")) or found.only
     values = {
@@ -147,6 +159,10 @@ def find(request: HttpRequest, caller: Caller) -> HttpResponse:
         "q": request.GET.get("q", "").strip(),
         "card": _chosen_card(request, caller, only, found) if only else None,
     }
+    return _who(request, values)
+
+
+def _who(request: HttpRequest, values: dict[str, Any]) -> HttpResponse:
     response = render(request, "till/who.html", values)
     response["HX-Trigger-After-Settle"] = "who"
     return response
@@ -158,10 +174,10 @@ def preview(request: HttpRequest, caller: Caller) -> HttpResponse:
     """What the sale on the page would give, from the same decision that booking it makes."""
     sale = _typed(request.GET)
     values: dict[str, Any] = {"sale": sale, "total": money.parse(sale["amount"])}
-    if sale["member"] and sale["amount"].strip():
+    if (sale["member"] or sale["guest"]) and sale["amount"].strip():
         try:
             values |= _offered(request, caller, sale)
-            values |= _paid(request, caller, sale, values["pay"])
+            values |= _paid(request, caller, sale, values["due"])
         except Refusal as refusal:
             values["problem"] = refusal.message(pages.lang(request))
     return render(request, "till/preview.html", values)
@@ -170,11 +186,11 @@ def preview(request: HttpRequest, caller: Caller) -> HttpResponse:
 def _paid(request: HttpRequest, caller: Caller, sale: dict[str, Any], due: int) -> dict[str, Any]:
     """How the sale is paid with what is typed; or why not, and then it is paid otherwise."""
     try:
-        person = members.by_public_id(caller.programme.id, sale["member"])
-        return {"split": cards.split(caller, person, sale, due)}
+        split = cards.split(caller, _chosen(caller, sale["member"]), sale, due)
+        return {"split": split, "collect": split.rest}
     except Refusal as refusal:
         lang = pages.lang(request)
-        return {"no_pay": f"{refusal.message(lang)} {refusal.fix(lang)}"}
+        return {"no_pay": f"{refusal.message(lang)} {refusal.fix(lang)}", "collect": due}
 
 
 def _offered(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> dict[str, Any]:
@@ -205,7 +221,7 @@ def _offered(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> dict
         "offers": offers,
         "useless": [words.why_not(caller.programme, no, lang) for _, _, no in basket.vouchers if no],
         "by_points": by_points,
-        "pay": told.total - by_points.rupiah,
+        "due": told.total - by_points.rupiah,
         "lines": _lines(caller, receipt, lang),
     }
 
@@ -238,16 +254,18 @@ def _lines(caller: Caller, receipt: Receipt, lang: str) -> list[dict[str, Any]]:
 def _typed(data: Any) -> dict[str, Any]:
     typed: dict[str, Any] = {
         name: str(data.get(name, "")).strip()[:120]
-        for name in ("order", "member", "amount", "points", "q", *cards.FIELDS)
+        for name in ("order", "member", "guest", "amount", "points", "q", *cards.FIELDS)
     }
+    if not typed["member"]:  # only somebody has points and credit
+        typed |= {"points": "", "credit": ""}
     vouchers = [each.strip()[:40] for each in data.getlist("voucher")[:MOST_VOUCHERS] if each.strip()]
     return {**typed, "apply": _applied(data.getlist("apply")[:MOST_APPLIED]), "vouchers": vouchers}
 
 
 def _told(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> Told:
-    """The sale in intake's words. Refuses `no_member` and `bad_amount`."""
+    """The sale in intake's words: a member's, or nobody's where the cashier says so. Refuses `no_member` and `bad_amount`."""
     total = money.parse(sale["amount"])
-    if not sale["member"]:
+    if not sale["member"] and not sale["guest"]:
         raise Refusal("no_member", status=422, param="q")
     if not total or total > money.LARGEST:
         raise Refusal("bad_amount", status=422, param="amount", value=sale["amount"])
@@ -256,10 +274,12 @@ def _told(request: HttpRequest, caller: Caller, sale: dict[str, Any]) -> Told:
     paid = Money(amount=max(0, total - _off(sale)))
     body = PurchaseBody(
         order=Order(id=sale["order"] or "till", total=paid, applied=applied, vouchers=sale["vouchers"]),
-        member=MemberRef(id=sale["member"]),
+        member=MemberRef(id=sale["member"]) if sale["member"] else None,
         outlet=place.code if place else None,
     )
-    return understand.purchase(body, caller.source)
+    told = understand.purchase(body, caller.source)
+    told.is_nobodys = not sale["member"]
+    return told
 
 
 @require_http_methods(["GET", "POST"])
@@ -273,7 +293,7 @@ def give(request: HttpRequest, caller: Caller) -> HttpResponse:
         if not sale["order"].startswith(desk.OWN):
             raise Refusal("stale_form", status=422)
         told = _told(request, caller, sale)
-        person = members.by_public_id(caller.programme.id, sale["member"])
+        person = _chosen(caller, sale["member"])
         by_points = points.part(caller, sale["points"], told.total)
         first = points.spending(caller, told, by_points)
         receipt = paying.sale(
@@ -294,13 +314,13 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     staff: Any = request.user
     found = queries.happening(caller.programme, event, lang)
     receipt = receipts.stored(caller.programme, _id(event))
-    person = members.get(caller.programme.id, receipt.member_id)
+    person = members.get(caller.programme.id, receipt.member_id) if receipt.member_id else None
     code = reverse("portal:receipt", args=[pages.lasting("receipt", found.id)])
     left = int((found.at + UNDO - caller.programme.now()).total_seconds())
     values: dict[str, Any] = {
         "happening": found,
         "receipt": receipt,
-        "card": _card(request, caller, person),
+        "card": _card(request, caller, person) if person else None,
         "taken": -found.points,
         "receipt_link": settings.BASE_URL + code,
         "is_undoing": found.kind in (RETURNED, VOIDED),
@@ -314,14 +334,32 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     if cards.is_about(caller, row):
         return desk.show(request, caller, "card_done", {**values, **cards.came_of(caller, row)})
     if found.kind == MADE:
-        values["paid"] = paying.paid(caller, row)
-        values["by_points"] = points.paid_on(caller, found.id)
-        off = values["by_points"].rupiah + sum(each.amount for each in values["paid"])
-        values["collect"] = found.total - off
+        values |= _collected(caller, row, receipt, lang)
+        values["is_claimable"] = person is None and _can_claim(caller)
     if found.kind in (REDEEMED, USED):
         values |= redeeming.came_of(caller, found, receipt, lang)
         return desk.show(request, caller, "given", values)
     return desk.show(request, caller, "result", values)
+
+
+def _collected(caller: Caller, sale: Event, receipt: Receipt, lang: str) -> dict[str, Any]:
+    """From a sale's price to what the cashier takes for it: what was taken off, and what paid for part of it. Rupiah."""
+    offered = receipts.offered(receipt, caller.programme)
+    offs = [(each["title"][lang], each["amount"]) for each in offered if each["kind"] == DISCOUNT]
+    paid, by_points = paying.paid(caller, sale), points.paid_on(caller, ids.public("evt", sale.id))
+    return {
+        "offs": offs,
+        "price": sale.total + sum(off for _, off in offs),
+        "paid": paid,
+        "by_points": by_points,
+        "collect": sale.total - by_points.rupiah - sum(each.amount for each in paid),
+    }
+
+
+def _can_claim(caller: Caller) -> bool:
+    """Whether somebody can make a sale of nobody's theirs later, and gets something for it."""
+    book = programs.book(caller.programme.id, caller.programme.now())
+    return any(CLAIMED in rule.on for rule in book.rules)
 
 
 def _id(event: str) -> UUID:

@@ -7,7 +7,11 @@
   const asked = () => document.querySelector("#who [data-go]"); // what a code asked for, a member's or a gift card's
   const ahead = () => asked() || $("amount"); // goes first
 
-  document.addEventListener("htmx:beforeRequest", (event) => event.detail.target.setAttribute("aria-busy", "true"));
+  let isGuest = false; // chosen, and nothing typed since: a search that was still to come is for nobody
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (isGuest && event.detail.elt.id === "q") event.preventDefault();
+    else event.detail.target.setAttribute("aria-busy", "true");
+  });
   document.addEventListener("htmx:afterRequest", (event) => event.detail.target.removeAttribute("aria-busy"));
 
   // After a swap focus must not fall to the body (UX §3.5).
@@ -52,6 +56,7 @@
   // The till's find field: what was found belongs to what was typed, and to nothing typed since.
   let goOn = false;
   document.addEventListener("input", (event) => {
+    if (event.target.id === "q") isGuest = false;
     if (event.target.id === "q" && $("who") && (found() || asked())) { $("who").replaceChildren(); htmx.trigger(document.body, "who"); }
   });
   // What is paid with points shows at once; a code that is half typed isn't looked up, since wrong ones are counted.
@@ -66,7 +71,8 @@
     const near = (what) => event.target.closest(what);
     if (near("[data-print]")) window.print();
     if (near("[data-help]")) $("help").showModal();
-    if (near(".choice")) goOn = true;
+    if (near(".choice, [data-guest]")) goOn = true;
+    if (near("[data-guest]")) { isGuest = true; $("q").value = ""; }
     const all = near("[data-all]");
     if (all) {
       $("points").value = all.dataset.all;
@@ -84,6 +90,7 @@
     F2: () => $("q")?.select(),
     F4: () => $("amount")?.select(),
     F8: () => document.querySelector("[data-register]")?.click(),
+    F9: () => document.querySelector("[data-guest]")?.click(),
   };
   const use = (key) => { const one = document.querySelector(`#who [data-use="${key}"]`); one?.click(); return one; };
   document.addEventListener("keydown", (event) => {
