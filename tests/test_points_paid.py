@@ -10,11 +10,7 @@ from setia.tenancy import service as tenancy
 from tests.conftest import DEMO, found_shop
 from tests.test_people import _signed_in, _staff
 
-RULES = (
-    DEMO.read_text("utf-8")
-    .split("\nrewards:")[0]
-    .replace("points: {expire: 12 months}", "points: {expire: 12 months, value: 100}")
-)
+RULES = DEMO.read_text("utf-8").split("\nrewards:")[0]
 
 
 @pytest.fixture
@@ -102,7 +98,7 @@ def test_half_a_return_gives_half_of_them_back(shop, cashier, till, rani):
 
 def test_where_a_point_has_no_worth_nobody_pays_with_them(shop, till, rani):
     assert 'name="points"' in till.get(f"/kasir/?m={rani.public_id}").content.decode()
-    plain = found_shop()
+    plain = found_shop(RULES.replace(", value: 100", ""))
     person = plain.join()
     other = _signed_in(_staff(plain, "cashier", "sari"))
     assert 'name="points"' not in other.get(f"/kasir/?m={person.public_id}").content.decode()

@@ -176,6 +176,18 @@ def test_a_template_carries_the_name_of_the_shop():
     book = programs.check(text, ZONE)
     assert book.title == {"id": "Kartu Kopi: Senja", "en": "Kopi: Senja Card"}
     assert text.count("\n") == templates.text("cafe").count("\n")
+    assert book.declared["cards"].entity == "Kopi: Senja"
+
+
+@pytest.mark.parametrize("name", ["cafe", "shop", "restaurant"])
+def test_a_template_that_sells_gift_cards_names_who_issues_them(name):
+    """Who issues them is whoever starts from it, and members read so in both languages."""
+    book = programs.check(templates.for_shop(name, "Warung Bu Tini"), ZONE)
+    for lang, said in {"id": "diterbitkan oleh Warung Bu Tini", "en": "issued by Warung Bu Tini"}.items():
+        parts = {part.key: part for part in terms.sections(book, "Warung Bu Tini", lang)}
+        assert any(said in each for each in parts["cards"].paragraphs)
+        assert any("Rp" in each for each in parts["use"].paragraphs)
+        assert not any("{" in each for each in (*parts["cards"].paragraphs, *parts["use"].paragraphs))
 
 
 def test_templates_from_the_command_line(tmp_path):

@@ -92,6 +92,16 @@ def test_the_demo_has_terms_in_both_languages(lang):
     text = said(DEMO.read_text("utf-8"), lang)
     assert "{" not in text and "terms." not in text
     assert ("60 poin sebulan" if lang == "id" else "60 points a month") in text
+    assert ("tiap poin senilai Rp100" if lang == "id" else "each is worth Rp100") in text
+    assert ("Rp20.000 sampai Rp1.000.000" if lang == "id" else "Rp20,000 to Rp1,000,000") in text
+    assert ("berlaku 24 bulan sejak masuk" if lang == "id" else "lasts 24 months from the day") in text
+
+
+def test_cards_without_an_end_and_points_without_a_worth_are_told_so():
+    parts = made(PLAIN + "cards: {entity: PT Senja}\n")
+    assert "Isi kartu dan kredit tidak hangus." in parts["cards"].paragraphs
+    assert not any("senilai" in each for each in parts["use"].paragraphs)
+    assert "cards" not in made(PLAIN)
 
 
 def test_the_log_says_what_changed_and_each_version_stays(shop):
@@ -100,7 +110,7 @@ def test_the_log_says_what_changed_and_each_version_stays(shop):
     text = (
         before[0]
         .document.replace("points: 3,", "points: 4,")
-        .replace("expire: 12 months}", "expire: 6 months}")
+        .replace("expire: 12 months,", "expire: 6 months,")
     )
     later = shop.programme.now() + timedelta(days=30)
     draft = programs.save_draft(shop.programme, text, "ibu-sari")

@@ -52,7 +52,6 @@ def catalogue(served: Any) -> None:
     from tests.conftest import DEMO
 
     text = DEMO.read_text("utf-8").split("\nstamps:")[0].split("\nrewards:")[0] + CATALOGUE
-    text = text.replace("points: {expire: 12 months}", "points: {expire: 12 months, value: 100}")
     programme = served.shop.programme
     beside(lambda: programs.publish(programme.id, text, zone=programme.zone, by="test"))
 

@@ -55,7 +55,7 @@ def coming(served: Any) -> None:
 def _publish(programme: Any) -> None:
     first = programs.versions(programme)[-1]  # whatever other journeys have put in force since
     text = first.document.replace("points: 3,", "points: 4,")
-    text = text.replace("points: {expire: 12 months}", "points: {expire: 18 months}")
+    text = text.replace("points: {expire: 12 months,", "points: {expire: 18 months,")
     text = text[: text.index("  # Sore hari")]
     made = programs.save_draft(programme, text, "Pemilik")
     programs.apply(programme, made.id, "Pemilik", programme.now() + timedelta(days=30))

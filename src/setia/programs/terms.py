@@ -242,6 +242,8 @@ class _Terms:
     def use(self) -> Iterator[str]:
         waits = any(rule.pending for rule in self.book.rules)
         yield self.say("use.waits" if waits else "use.now")
+        if worth := self.book.values.get("points"):
+            yield self.say("use.worth", unit=self.unit("points"), rupiah=worth)
         yield self.say("use.soonest")
 
     def expiry(self) -> Iterator[str]:

@@ -4,10 +4,10 @@ A gift card is a lot in the account of whoever bought it, which whoever has its 
 own. What is owed of both is counted against the most that may be taken in without a licence (RELIABILITY 4.3).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -27,7 +27,7 @@ from setia.journal import service as journal
 from setia.journal import shared, undo
 from setia.journal.models import Shared
 from setia.journal.types import AVAILABLE, HELD, MONEY, Lot, LotKey, Plan, Standing
-from setia.kit import ids, time
+from setia.kit import ids, texts, time
 from setia.kit.refusals import Refusal
 from setia.tenancy.types import Programme
 
@@ -63,6 +63,19 @@ class Terms:
     at_most: int = 2_000_000
     licence: str = ""
     alone_up_to: int = 100_000
+    events: ClassVar[tuple[str, ...]] = ()  # rules on its events are told with all that earn
+
+    def terms(self, lang: str) -> Iterator[str]:
+        """What members read of it."""
+        yield texts.say("gift.terms.entity", lang, entity=self.entity)
+        yield texts.say("gift.terms.amount", lang, least=self.at_least, most=self.at_most)
+        if self.months:
+            yield texts.say("gift.terms.months", lang, n=self.months)
+        else:
+            yield texts.say("gift.terms.never", lang)
+        yield texts.say("gift.terms.earns", lang)
+        yield texts.say("gift.terms.bearer", lang)
+        yield texts.say("gift.terms.back", lang)
 
 
 _KEYS = ["entity", "valid", "at_least", "at_most", "licence", "alone_up_to"]

@@ -9,6 +9,7 @@ import yaml
 from setia.kit.refusals import NotFound
 
 _TITLE = re.compile(r"^program:.*$", re.M)
+_ENTITY = re.compile(r"^(  entity: )Usaha Anda(?= )", re.M)  # who owes what is on gift cards
 
 
 @cache
@@ -31,7 +32,14 @@ def text(name: str) -> str:
 
 
 def for_shop(name: str, shop: str) -> str:
-    """A template with the shop's own name as the programme's. Refuses `not_found`."""
-    title = {"id": f"Kartu {shop}", "en": f"{shop} Card"}
-    shown = yaml.safe_dump(title, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000)
-    return _TITLE.sub(lambda _: f"program: {shown.strip()}", text(name), count=1)
+    """A template with the shop's own name as the programme's, and as whoever issues its gift cards. Refuses `not_found`."""
+    title = _flow({"id": f"Kartu {shop}", "en": f"{shop} Card"})
+    titled = _TITLE.sub(lambda _: f"program: {title}", text(name), count=1)
+    entity = _flow([shop])[1:-1]
+    return _ENTITY.sub(lambda found: f"{found[1]}{entity}", titled, count=1)
+
+
+def _flow(thing: object) -> str:
+    """A value as YAML in one line."""
+    shown = yaml.safe_dump(thing, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000)
+    return str(shown).strip()
