@@ -80,6 +80,7 @@ def test_a_sale_of_nobodys_is_recorded_says_so_and_is_undone(senja, lang):
     assert again.redirect_chain == said.redirect_chain and events(senja).count() == 1
     undone = plain(senja.cashier.post(f"/kasir/batal/{ids.public('evt', row.id)}?lang={lang}", follow=True))
     assert {"id": "dibatalkan", "en": "cancelled"}[lang] in undone
+    assert "sudah kembali" not in undone and "are back" not in undone  # nothing went into it
     after = plain(senja.cashier.get(said.redirect_chain[-1][0]))
     assert "bisa diklaim" not in after and "can still be" not in after and "copay" not in after
     sound(senja)
@@ -102,7 +103,7 @@ def test_a_paper_voucher_lowers_the_price_and_is_free_again_when_undone(senja, p
     refused, text = sell(senja, "till-2", amount="80.000", voucher=paper, apply="voucher.hemat:8000")
     assert refused.status_code == 422 and "sudah dipakai" in text and f'value="{paper}"' in text
     address = said.redirect_chain[-1][0].replace("hasil", "batal")
-    senja.cashier.post(address)
+    assert "yang dipakai sudah kembali" in plain(senja.cashier.post(address, follow=True))
     assert codes.story(senja.programme, paper).state == "ready"
     sound(senja)
 

@@ -97,6 +97,25 @@ def test_the_demo_has_terms_in_both_languages(lang):
     assert ("berlaku 24 bulan sejak masuk" if lang == "id" else "lasts 24 months from the day") in text
 
 
+def test_vouchers_last_as_long_as_each_says_and_stamp_cards_say_so_once():
+    text = (
+        PLAIN
+        + """
+stamps:
+  kopi: {name: Kartu kopi, full: 5, reward: kopi}
+  teh: {name: Kartu teh, full: 5, reward: kopi}
+rewards:
+  - {reward: kopi, name: Kopi, price: {stamp/kopi: 5}, valid: 30 days}
+  - {reward: mug, name: Mug, price: {points: 50}}
+"""
+    )
+    told = made(text)["expiry"].paragraphs
+    assert "Kupon tidak hangus." not in told and told.count("Cap tidak hangus.") == 1
+    assert "Kupon berlaku sampai tanggal yang tertulis padanya. Yang tidak bertanggal tidak hangus." in told
+    earned = [rule.says for rule in made(text)["earn"].rules]
+    assert "Tiap belanja dapat 1 cap, kalau kunjungan paling sedikit 1." in earned
+
+
 def test_cards_without_an_end_and_points_without_a_worth_are_told_so():
     parts = made(PLAIN + "cards: {entity: PT Senja}\n")
     assert "Isi kartu dan kredit tidak hangus." in parts["cards"].paragraphs

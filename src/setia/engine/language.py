@@ -57,7 +57,7 @@ MOST_RULES = 500
 _SLUG = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 _ASSET = re.compile(r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$")
 _RESERVED = ("tier", "giftcard", "credit", DISCOUNT, FREE_ITEM, BENEFIT)
-_DECLARED = ("voucher/",)  # assets that a catalogue declares itself
+DECLARED = ("voucher/",)  # assets that a catalogue declares itself
 _WAIT = re.compile(r"^(\d{1,4}) (day|hour)s?$")
 _MONTHS = re.compile(r"^(\d{1,3}) months?$")
 _ORDERED = ("at_least", "at_most", "below", "above")
@@ -844,7 +844,7 @@ def _assets(
     for name, thing in assets.items():
         path = f"assets.{name}"
         known = str(name)
-        if not _ASSET.match(known) or known.split("/")[0] in _RESERVED or known.startswith(_DECLARED):
+        if not _ASSET.match(known) or known.split("/")[0] in _RESERVED or known.startswith(DECLARED):
             reader.wrong(path, "bad_id", value=name)
         thing = reader.mapping(path, thing or {}, ["expire", "name", "value"])
         expire[str(name)] = reader.months(f"{path}.expire", thing.get("expire"))

@@ -482,7 +482,8 @@ class _Voice:
             return self.say("always" if isinstance(node, nodes.All) == holds else "never")
         every = isinstance(node, nodes.All) == holds
         if every:
-            return self.either(self.every(node.of, holds), "and")
+            said = list(self.every(node.of, holds))
+            return self.either(said, "and") if said else self.say("always")
         return self.either(self.within(part, holds) for part in node.of)
 
     def within(self, part: nodes.Node, holds: bool) -> str:
@@ -666,11 +667,11 @@ def _op(node: nodes.Compare | nodes.Measure, holds: bool) -> str:
 
 
 def _flat(parts: Iterable[nodes.Node], holds: bool) -> Iterable[tuple[nodes.Node, bool]]:
-    """Conditions that must all hold, those inside others of that sort too."""
+    """Conditions that must all hold, those inside others of that sort too; what always holds is none."""
     for part in parts:
         if isinstance(part, nodes.Not):
             yield from _flat([part.of], not holds)
-        elif isinstance(part, nodes.All if holds else nodes.Any_) and part.of:
+        elif isinstance(part, nodes.All if holds else nodes.Any_):
             yield from _flat(part.of, holds)
         else:
             yield part, holds

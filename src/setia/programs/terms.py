@@ -12,6 +12,7 @@ from setia.engine import nodes, sentences
 from setia.engine.decide import Book, Rule, Step
 from setia.engine.decide import expiry as end_of
 from setia.engine.explain import percent
+from setia.engine.language import DECLARED
 from setia.engine.nodes import inside
 from setia.engine.vocabulary import CLAIMED
 from setia.kit import texts, time
@@ -247,19 +248,25 @@ class _Terms:
         yield self.say("use.soonest")
 
     def expiry(self) -> Iterator[str]:
-        for asset in self.given():
-            months, unit = self.book.expires[asset], self.unit(asset)
-            name = unit[:1].upper() + unit[1:]
-            if months is None:
-                yield self.say("expiry.never", asset=name)
-            else:
-                yield self.say("expiry.months", asset=name, n=months, **self.example(months))
-        if any(self.book.expires[asset] for asset in self.given()):
+        vouchers = [asset for asset in self.given() if asset.startswith(DECLARED)]
+        kept = [asset for asset in self.given() if asset not in vouchers]
+        yield from dict.fromkeys(self.lasts(asset) for asset in kept)  # cards of stamps say the same
+        if vouchers:
+            yield self.say("expiry.vouchers")
+        if any(self.book.expires[asset] for asset in kept):
             yield self.say("expiry.lots")
         own = [rule for rule in self.book.rules if rule.asset in self.book.expires]
         if any(rule.expire_months != self.book.expires[rule.asset] for rule in own):
             yield self.say("expiry.own")
         yield self.say("expiry.zone", zone=time.ZONES.get(self.book.zone, self.book.zone))
+
+    def lasts(self, asset: str) -> str:
+        """How long an asset lasts; a voucher's time is its reward's."""
+        months, unit = self.book.expires[asset], self.unit(asset)
+        name = unit[:1].upper() + unit[1:]
+        if months is None:
+            return self.say("expiry.never", asset=name)
+        return self.say("expiry.months", asset=name, n=months, **self.example(months))
 
     def example(self, months: int) -> dict[str, str]:
         """A day, and the last one on which what was got then can be used."""

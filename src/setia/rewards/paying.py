@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from setia.engine.vocabulary import VOIDED
+from setia.engine.vocabulary import SPENT, VOIDED
 from setia.intake import service as intake
 from setia.intake import understand
 from setia.intake.models import Event
@@ -152,6 +152,15 @@ class Paid:
     kind: str
     amount: int
     card: Held | None
+
+
+def used_anything(sale: Event) -> bool:
+    """Whether vouchers, points, a card or credit went into a sale: what is back once it is undone."""
+    rows = Event.objects.filter(program_id=sale.program_id, order_ref=sale.external_id, source=sale.source)
+    return (
+        bool(sale.payload.get("vouchers"))
+        or rows.filter(kind__in=(SPENT, money.CARD_SPENT, money.CREDIT_SPENT)).exists()
+    )
 
 
 def paid(caller: Caller, sale: Event) -> list[Paid]:

@@ -336,6 +336,9 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     if found.kind == MADE:
         values |= _collected(caller, row, receipt, lang)
         values["is_claimable"] = person is None and _can_claim(caller)
+    if found.kind == VOIDED and row.corrects_id:
+        undone = queries.event(caller.programme, ids.public("evt", row.corrects_id))
+        values["is_given_back"] = undone.kind == MADE and paying.used_anything(undone)
     if found.kind in (REDEEMED, USED):
         values |= redeeming.came_of(caller, found, receipt, lang)
         return desk.show(request, caller, "given", values)
