@@ -234,8 +234,9 @@ def test_the_till_applies_what_a_sale_is_offered(page: Page, served: Any) -> Non
         "32 poin masuk"
     )  # 7 of Rp73.111, and 25 for the first sale
     page.click("summary")
-    expect(page.locator(".lines")).to_contain_text("Rp8.123")
-    expect(page.locator(".lines")).to_contain_text("1 × MUG")
+    expect(page.locator(".copay")).to_have_text("Minta Rp73.111")
+    expect(page.locator("details .lines")).to_contain_text("Rp8.123")
+    expect(page.locator("details .lines")).to_contain_text("1 × MUG")
     assert serious(page) == []
 
 

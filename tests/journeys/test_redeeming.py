@@ -189,6 +189,7 @@ def test_part_of_a_sale_is_paid_with_points(page: Page, served: Any) -> None:
     page.fill("#q", phone)
     page.keyboard.press("Enter")
     expect(page.locator("#points-hint")).to_contain_text("100 poin = Rp10.000")
+    expect(page.locator("#amount")).to_be_focused()  # before anything else is typed
     page.fill("#points", "40")
     page.keyboard.press("Enter")
     expect(page.locator("#amount")).to_be_focused()
