@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 
 from setia.intake.models import Event
 from setia.kit import ids
@@ -11,6 +12,7 @@ from setia.rewards import codes, giftcards, money
 from setia.rewards.codes import Wish
 from setia.rewards.service import look
 from setia.tenancy import service as tenancy
+from setia.web import pages
 from tests.conftest import NOON, found_shop
 from tests.test_people import _signed_in, _staff
 from tests.test_rewards import RANI, has, person, redeem, sound, tell
@@ -84,6 +86,19 @@ def test_a_sale_of_nobodys_is_recorded_says_so_and_is_undone(senja, lang):
     after = plain(senja.cashier.get(said.redirect_chain[-1][0]))
     assert "bisa diklaim" not in after and "can still be" not in after and "copay" not in after
     sound(senja)
+
+
+def test_the_receipt_of_a_sale_of_nobodys_has_its_number_until_it_is_undone(senja):
+    def receipt(order):
+        event = ids.public("evt", events(senja).get(external_id=order).id)
+        return plain(Client().get(f"/s/{pages.lasting('receipt', event)}"))
+
+    said, _ = sell(senja, amount="38.000")
+    assert "bisa diklaim nanti" in receipt("till-1") and "till-1<" in receipt("till-1")
+    senja.buy("A-1", 25_000)
+    assert "Nomor struk" not in receipt("A-1")  # a member's has nothing to claim
+    senja.cashier.post(said.redirect_chain[-1][0].replace("hasil", "batal"))
+    assert "Nomor struk" not in receipt("till-1")
 
 
 def test_only_a_cashier_who_says_so_sells_to_nobody(senja):

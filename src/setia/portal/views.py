@@ -19,6 +19,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
+from setia.engine.vocabulary import MADE
 from setia.intake import join as joining
 from setia.intake import queries, receipts
 from setia.intake.types import Written
@@ -291,8 +292,13 @@ def public(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 @public
 def receipt(request: HttpRequest, programme: Programme, found: queries.Happening, word: str) -> HttpResponse:
-    """One happening for whoever holds its receipt: where, when, how many points and why. Nobody's name or balance."""
+    """One happening for whoever holds its receipt: where, when, how many points and why. Nobody's name or balance.
+
+    Of a sale without a member its number as well, by which it is claimed.
+    """
+    row = queries.event(programme, found.id)
     values = {
+        "number": row.external_id if row.kind == MADE and row.member_id is None else "",
         "programme": programme,
         "happening": found,
         "word": word,
