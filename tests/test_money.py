@@ -351,7 +351,7 @@ def test_a_return_of_nobodys_sale_gives_back_what_paid_for_it(senja):
 
 
 def test_a_cards_history_is_read_by_index_however_much_the_shop_books(senja):
-    _, code = sell(senja, "K", 100_000)
+    sell(senja, "K", 100_000)
     (card,) = giftcards.cards(senja.programme)
     values = {"program": senja.programme.id, "event": card.key[0], "n": card.key[1]}
     with transaction.atomic(), connection.cursor() as cursor:
@@ -396,6 +396,24 @@ def test_a_refund_onto_a_card_that_ran_out_meanwhile_is_good_for_the_grace(grace
     tell(shop, "card.refunded", "R", {"event": paid(spent)}, phone=None)
     assert has(shop, "giftcard") == 50_000
     tell(shop, "card.spent", "C", data, NOON + timedelta(hours=1), None)
+    sound(shop)
+
+
+def test_a_card_that_ran_out_meanwhile_does_not_stop_the_return_of_nobodys_sale():
+    shop = found_shop(RULES.replace("24 months", "1 months") + "returns: {grace: 0 days}\n")
+    shop.member(RANI, NOON - timedelta(days=90))
+    _, code = sell(shop, "K", 50_000, NOON - timedelta(days=60))
+    buy(shop, "A", 20_000, at=NOON - timedelta(days=50), phone=None)
+    tell(
+        shop,
+        "card.spent",
+        "B",
+        {"card": code, "amount": 20_000, "order_id": "A"},
+        NOON - timedelta(days=50),
+        None,
+    )
+    assert shop.give_back("A", NOON).event_id
+    assert giftcards.cards(shop.programme)[0].balance == 0
     sound(shop)
 
 

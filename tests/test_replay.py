@@ -150,6 +150,7 @@ def _rewards(shop, at):
     shop.give_back("V12", at(338), id="V16", refund=30_000)
     shop.buy("V19", 40_000, phone=None, at=at(339))  # nobody's, paid by card and returned in part
     shop.happens("card.spent", "V20", at(339, minutes=1), card=card, amount=10_000, order_id="V19")
+    shop.spend("V24", 7, RANI, at(339, minutes=2), order_id="V19")
     shop.give_back("V19", at(340), id="V21", refund=10_000)
     shop.happens("card.blocked", "V22", at(341), card=card, reason="hilang")
     shop.happens("card.unblocked", "V23", at(342), card=card, reason="ketemu")
