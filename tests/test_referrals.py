@@ -661,7 +661,7 @@ def test_the_same_address_alone_holds_nothing_and_is_shown(shop):
     assert held(shop, budi) == ("rewarded", [signals.ADDRESS])
     assert len(referral(shop, budi).signals) == 1 and points(shop, rani) == 100
     owner = _signed_in(_staff(shop, "owner", "dewi"))
-    for lang, words in (("id", "jaringan internet yang sama"), ("en", "the same network")):
+    for lang, words in (("id", "Jaringan internet yang sama"), ("en", "The same network")):
         assert words in owner.get(f"/console/ajakan?lang={lang}").content.decode()
     clean(shop)
 
@@ -673,7 +673,7 @@ def test_with_another_sign_the_address_is_among_what_holds(shop):
         referrals.seen(shop.programme, friend, device, address)
     shop.buy("A", 60_000, phone=BUDI)
     later(shop, 15)
-    assert held(shop, budi) == ("held", [signals.ADDRESS, signals.DEVICE])
+    assert held(shop, budi) == ("held", [signals.DEVICE, signals.ADDRESS])
 
 
 @pytest.mark.parametrize(

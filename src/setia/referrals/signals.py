@@ -24,8 +24,9 @@ DEVICE, CARD, CIRCLE, BURST, ADDRESS = "device", "card", "circle", "burst", "add
 
 
 def found(row: Referral, friend: UUID, referrer: UUID, now: datetime) -> list[str]:
-    """The signs that a referral shows now, with those it showed before."""
-    return sorted({*row.signals, *_found(row, friend, referrer, now)})
+    """The signs that a referral shows now, with those it showed before; what never holds alone comes last."""
+    signs = {*row.signals, *_found(row, friend, referrer, now)}
+    return sorted(signs, key=lambda sign: (sign == ADDRESS, sign))
 
 
 def hold(signs: Iterable[str]) -> bool:
