@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from setia.insights.backtest import kernel
-from setia.insights.backtest import run as runs
+from setia.insights.backtest import kernel, kernels
 from setia.insights.backtest.outcome import Assumptions, Outcome
 from setia.insights.backtest.program import not_by_columns
 from setia.insights.backtest.run import run
@@ -77,7 +76,7 @@ def differs(seed: int) -> list[str]:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_both_ways_agree(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "SMALL", 0)  # compiled, where numba is
+    monkeypatch.setattr(kernels, "SMALL", 0)  # compiled, where numba is
     for seed in range(part, CASES, PARTS):
         assert differs(seed) == [], f"seed {seed}"
 
@@ -110,6 +109,6 @@ def planted(before: str, after: str) -> Any:
 @pytest.mark.parametrize("what", FAULTS)
 def test_a_planted_fault_is_caught(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     faulty = planted(*FAULTS[what])
-    monkeypatch.setattr(runs, "k", faulty)
-    monkeypatch.setattr(runs, "SMALL", 0)
+    monkeypatch.setattr(kernels, "k", faulty)
+    monkeypatch.setattr(kernels, "SMALL", 0)
     assert any(differs(seed) for seed in range(CASES)), what

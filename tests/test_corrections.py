@@ -160,6 +160,19 @@ def test_limits_get_back_what_a_part_gives_back(shop):
     )
 
 
+def test_room_comes_back_to_the_month_of_the_sale_and_not_of_its_return(shop):
+    shop.member(RANI, NOON - timedelta(days=90))
+    today = NOON + timedelta(hours=5)
+    before = today - timedelta(days=40)
+    assert shop.buy("A", 300_000, at=before, items=[("SODA", 300_000)]).points == 25 + 30 + 60
+    assert shop.buy("B", 300_000, at=today, items=[("SODA", 300_000)]).points == 30 + 60
+    shop.give_back("A", today + timedelta(minutes=1), id="R", refund=100_000)
+    late = before + timedelta(minutes=5)
+    assert shop.buy("C", 100_000, at=today + timedelta(minutes=2), items=[("SODA", 100_000)]).points == 10
+    assert shop.buy("D", 200_000, at=late, items=[("SODA", 200_000)]).points == 20 + 20
+    shop.sound()
+
+
 def test_a_part_returned_takes_back_the_tier_it_no_longer_earns(shop):
     person = shop.member(RANI, NOON - timedelta(days=9))
     shop.buy("A", 12_000_000, at=NOON - timedelta(days=8))

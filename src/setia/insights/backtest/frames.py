@@ -6,7 +6,7 @@ definition goes everywhere: parts that depend on the sale alone are evaluated as
 """
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import reduce
 from typing import Any
@@ -315,15 +315,56 @@ class Frame(_Arrays):
     def compact(self, key: Key) -> Any:
         """The column in as few bytes as hold it, kept for the next run."""
         if key not in self.kept:
-            column = self.column(key)
-            if isinstance(column, np.ndarray) and column.dtype == np.int64 and _is_small(column):
-                column = column.astype(np.int32)
-            self.kept[key] = column
+            self.kept[key] = (
+                self._small(key) if parts(key) and key[0] != "lines" else _compact(self.column(key))
+            )
         return self.kept[key]
+
+    def _small(self, key: Key) -> Any:
+        """What is worked out of columns, stretch by stretch: whole columns of it would leave the processor's cache."""
+        leaves = {leaf: self.compact(leaf) for leaf in _leaves(key)}
+        whole: Any = None
+        for rows in stretches(len(self.sales)):
+            part = _compact(_Stretch(leaves, rows).column(key))
+            if not isinstance(part, np.ndarray):
+                return part
+            if whole is None:
+                whole = np.empty(len(self.sales), part.dtype)
+            if part.dtype.itemsize > whole.dtype.itemsize:
+                whole = whole.astype(part.dtype)
+            whole[rows] = part
+        return whole
 
     def forget(self) -> None:
         """Let go of what was worked out on the way."""
         self.known, self.lines.known = {}, {}
+
+
+class _Stretch(_Arrays):
+    """Some rows of columns that are there already."""
+
+    def __init__(self, leaves: Mapping[Key, Any], rows: slice) -> None:
+        super().__init__()
+        for key, column in leaves.items():
+            if isinstance(column, np.ndarray):
+                column = column[rows].astype(np.int64) if column.dtype == np.int32 else column[rows]
+            self.known[key] = column
+
+
+_STRETCH = 65_536
+
+
+def stretches(size: int) -> Iterator[slice]:
+    """Stretches of rows that stay in the processor's cache, as whole columns don't."""
+    for start in range(0, size, _STRETCH):
+        yield slice(start, start + _STRETCH)
+
+
+def _leaves(key: Key) -> set[Key]:
+    """What a key reads: facts, codes and sums over lines."""
+    if key[0] in ("fact", "value", "lines"):
+        return {key}
+    return {leaf for part in parts(key) for leaf in _leaves(part)}
 
 
 class LineFrame(_Arrays):
@@ -348,6 +389,9 @@ def _code(names: Sequence[str], text: str) -> int:
     return names.index(text) if text in names else -2
 
 
-def _is_small(column: NDArray[np.int64]) -> bool:
-    """Whether 32 bits hold every number of a column."""
-    return not len(column) or bool(column.min() >= -(1 << 31) and column.max() < 1 << 31)
+def _compact(column: Any) -> Any:
+    """A column in 32 bits, where they hold every number of it."""
+    if not isinstance(column, np.ndarray) or column.dtype != np.int64:
+        return column
+    is_small = not len(column) or (column.min() >= -(1 << 31) and column.max() < 1 << 31)
+    return column.astype(np.int32) if is_small else column

@@ -56,7 +56,7 @@ WIDTH = 16  # of the tables
     range(11)
 )  # row 2
 (R_ASSET, R_ASK, R_EXPIRY, R_PENDING, R_WAIT, R_GROUP, R_LIMIT, R_LIMITS, R_WHEN, R_END, R_RESULT, R_WHERE, R_RUNG,
- R_GATE) = range(14)  # fmt: skip
+ R_GATE, R_VALUE) = range(15)  # fmt: skip
 NO_ASK, DISCOUNT, OTHER_ASK = 0, 1, 2
 AT_ONCE, AFTER, FROM, RELEASED = 0, 1, 2, 3  # when it can be spent
 L_WHOSE, L_MOST, L_TIMES, L_NOTHING, L_PERIOD, L_PLACE, L_REG = range(7)
@@ -71,9 +71,8 @@ U_ASSET, U_LEAST, U_KEEP, U_RULE, U_STEP = range(5)  # of rungs; whether one fal
 A_WAITS, A_BALANCE, A_BEST, A_VALUE = range(
     4
 )  # of assets: can it be pending, its register, worth for groups, in rupiah
-(VAL, ADD, SUB, MUL, FLOORDIV, MOD, EQ, GE, AND, OR, NOT, MIN, MAX, CHOOSE, LINES, NEED) = range(
-    16
-)  # the tape
+(VAL, ADD, SUB, MUL, FLOORDIV, MOD, EQ, GE, AND, OR, NOT, MIN, MAX, CHOOSE, LINES, NEED, NEED_EQ, NEED_NE, NEED_GE,
+ NEED_LESS) = range(20)  # the tape  # fmt: skip
 
 CALENDARS = 5  # rows of `days` before those of expiry: first days of periods, and when the day begins
 D_YEAR, D_BEGINS = 3, 4
@@ -81,9 +80,10 @@ T_AT, T_AMOUNT = range(2)
 H_MEMBER, H_DAY, H_MONTH, H_OUTLET, H_TARGET, H_SLOT, H_SAYS = range(7)
 B_KIND, B_EMPTY, B_SPENDS, B_GATES = range(4)
 N_NET, N_BITS, N_SKU, N_CATEGORY = range(4)
-# A member: the first row + 1, the rank, whether it changes in a moment; then four numbers an asset, four a rung (its end,
-# its entry, its start, when the sale was that it stands on, or -1), two a track, two a limit of their own
-M_FIRST, M_RANK, M_SOON, M_ASSETS = range(4)
+# A member: the first row + 1, the rank, whether it changes in a moment, before when nothing of theirs ends; then four
+# numbers an asset, four a rung (its end, its entry, its start, when the sale was that it stands on, or -1), two a track,
+# two a limit of their own
+M_FIRST, M_RANK, M_SOON, M_ENDS, M_ASSETS = range(5)
 A_HEAD, A_TAIL, A_LEFT, A_DEBT = range(4)
 X_LEFT, X_ENDS, X_STARTS, X_BEFORE, X_AFTER, X_ENTRY = range(6)
 E_RULE, E_AMOUNT, E_UNDONE, E_EXPIRED, E_LOT, E_COUNTS, E_NEXT, E_REAL, E_DUE = range(9)
@@ -101,7 +101,19 @@ def play(p, b, v, lines, ends, r, w, start, end, row, count):
     """Play a stretch of tape for a row. False as soon as a condition doesn't hold."""
     for i in range(p[1, O_TAPE] + start, p[1, O_TAPE] + end):
         op, to, one, two = p[i, 0], p[i, 1], p[i, 2], p[i, 3]
-        if op == VAL:
+        if op == NEED_EQ:
+            if r[one] != r[two]:
+                return False
+        elif op == NEED_NE:
+            if r[one] == r[two]:
+                return False
+        elif op == NEED_GE:
+            if r[one] < r[two]:
+                return False
+        elif op == NEED_LESS:
+            if r[one] >= r[two]:
+                return False
+        elif op == VAL:
             r[to] = v[one, row]
         elif op == NEED:
             if r[one] == 0:
@@ -212,18 +224,22 @@ def add_lot(m, x, y, w, who, asset, amount, begins, stops, entry):
     else:
         m[who, place + A_TAIL] = lot
     m[who, place + A_LEFT] += amount
+    m[who, M_ENDS] = min(m[who, M_ENDS], stops)
     if entry >= 0:
         y[entry, E_LOT] = lot
 
 
-@njit(**JIT)
-def expire(starts, m, x, y, w, flows, who, asset, at):
-    """What ran out of an asset by an instant goes, each lot at its own."""
+@njit(**HOT)
+def expire(starts, m, x, y, w, flows, who, asset, at, last):
+    """What ran out of an asset by an instant of month `last` goes, each lot at its own; most ended not long before."""
     place = M_ASSETS + asset * 4
     lot = m[who, place + A_HEAD]
     while lot >= 0 and x[lot, X_ENDS] <= at:
         after, left, entry = x[lot, X_AFTER], x[lot, X_LEFT], x[lot, X_ENTRY]
-        flows[asset, GONE, month_of(starts, x[lot, X_ENDS])] += left
+        month = last
+        while month > 0 and starts[month] > x[lot, X_ENDS]:
+            month -= 1
+        flows[asset, GONE, month] += left
         m[who, place + A_LEFT] -= left
         if entry >= 0:
             y[entry, E_EXPIRED] += left
@@ -353,6 +369,7 @@ def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, un
         if stops > at:
             m[who, place + rung * RUNG], m[who, place + rung * RUNG + 1] = stops, -1
             m[who, place + rung * RUNG + 2] = at
+            m[who, M_ENDS] = min(m[who, M_ENDS], stops)
             m[who, place + rung * RUNG + 3] = t[T_AT, last] if last >= 0 and not above_ended else -1
             list_effect(p, w, listed, row, p[table, U_RULE], GIVE, p[table, U_ASSET], 1, 1)
             break
@@ -361,26 +378,14 @@ def review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, at, row, un
 
 
 @njit(**HOT)
-def something_ends(p, m, x, who, at):
-    """Whether a lot or a rung ran out by an instant."""
-    for asset in range(p[2, N_ASSETS]):
-        lot = m[who, M_ASSETS + asset * 4 + A_HEAD]
-        if lot >= 0 and x[lot, X_ENDS] <= at:
-            return True
-    if m[who, M_RANK] > 1 or m[who, M_SOON]:
-        for rung in range(1, p[2, N_RUNGS]):
-            if 0 < m[who, p[2, M_RUNGS] + rung * RUNG] <= at:
-                return True
-    return False
-
-
-@njit(**JIT)
 def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, at, row, until):
     """Book what ran out by an instant: lots, and rungs each by a review at its own end."""
     for asset in range(p[2, N_ASSETS]):
         lot = m[who, M_ASSETS + asset * 4 + A_HEAD]
         if lot >= 0 and x[lot, X_ENDS] <= at:
-            expire(starts, m, x, y, w, flows, who, asset, at)
+            expire(
+                starts, m, x, y, w, flows, who, asset, at, h[H_MONTH, row] if row >= 0 else len(starts) - 2
+            )
     place = p[2, M_RUNGS]
     while True:
         end = FAR
@@ -389,8 +394,13 @@ def settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, a
             if 0 < stops < end:
                 end = stops
         if end > at:
-            return
+            break
         review(p, days, t, h, b, c, starts, m, y, w, ranks, listed, who, end, row, until)
+    for asset in range(p[2, N_ASSETS]):
+        lot = m[who, M_ASSETS + asset * 4 + A_HEAD]
+        if lot >= 0:
+            end = min(end, x[lot, X_ENDS])
+    m[who, M_ENDS] = end
 
 
 # What is known
@@ -617,7 +627,7 @@ def tried(p, b, v, lines, ends, r, w, rule, row, count, n):
         p, b, v, lines, ends, r, w, p[table, R_WHEN], p[table, R_END], row, count
     ):
         return False
-    wanted = r[p[table, R_RESULT]]
+    wanted = v[p[table, R_VALUE], row] if p[table, R_VALUE] >= 0 else r[p[table, R_RESULT]]
     if wanted <= 0:
         return False
     w[W_RULE, n], w[W_WANTED, n] = rule, wanted
@@ -792,6 +802,7 @@ def give(
         m[who, p[2, M_RUNGS] + rung * RUNG] = stops
         m[who, p[2, M_RUNGS] + rung * RUNG + 1] = entry
         m[who, p[2, M_RUNGS] + rung * RUNG + 2] = at
+        m[who, M_ENDS] = min(m[who, M_ENDS], stops)
         m[who, p[2, M_RUNGS] + rung * RUNG + 3] = t[T_AT, of]
         return
     begins = at
@@ -877,11 +888,13 @@ def sell(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
     if n < 0:
         w[W_NOW, N_STATUS] = LOOP
         return
+    is_rung = False
     for i in range(n):
         rule, amount = w[W_RULE, i], w[W_AMOUNT, i]
         give(p, days, t, h, m, x, y, w, kept, flows, people, places, rules, worth, listed, who, row, row, rule, amount,
              w[W_WANTED, i], slot)  # fmt: skip
         table = p[1, O_RULES] + rule
+        is_rung = is_rung or p[table, R_RUNG] >= 0
         for limit in range(p[1, O_LIMITS] + p[table, R_LIMIT], p[1, O_LIMITS] + p[table, R_LIMITS]):
             more = amount
             if p[limit, L_TIMES]:
@@ -889,7 +902,7 @@ def sell(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
             use_limit(p, days, h, m, used, who, limit, row, h[H_OUTLET, row], more)
     if kind == MADE:
         count_in(p, b, c, lines, ends, m, r, w, who, row, row)
-    if n and p[2, N_RUNGS]:
+    if is_rung:
         new_rank(p, starts, m, ranks, who, t[T_AT, row])
 
 
@@ -1055,6 +1068,19 @@ def draw_back(m, x, y, w, who, asset, amount, at, entry):
     m[who, place + A_DEBT] += amount
 
 
+@njit(**JIT)
+def share_out(category, net, sale, is_made, whole, worth, share):
+    """What each sale gave for a rupiah, times the net of its lines, into their categories' sums; the first is of none."""
+    before, rate = -1, 0.0
+    for line in range(len(net)):
+        row = sale[line]
+        if row != before:
+            before, rate = row, 0.0
+            if is_made[row] and whole[row] > 0:
+                rate = worth[row] / whole[row]
+        share[category[line] + 1] += net[line] * rate
+
+
 # The scan
 
 
@@ -1062,7 +1088,7 @@ def draw_back(m, x, y, w, who, asset, amount, at, entry):
 def open_member(p, h, m, ranks, who, row):
     """A member's first row."""
     m[who, :] = 0
-    m[who, M_FIRST] = row + 1
+    m[who, M_FIRST], m[who, M_ENDS] = row + 1, FAR
     for asset in range(p[2, N_ASSETS]):
         m[who, M_ASSETS + asset * 4 + A_HEAD] = -1
         m[who, M_ASSETS + asset * 4 + A_TAIL] = -1
@@ -1113,7 +1139,7 @@ def scan(p, days, t, h, b, v, c, lines, ends, starts, m, x, y, r, w, kept, used,
                              w[W_NOW, N_MEMBER], row)  # fmt: skip
             w[W_NOW, N_MEMBER], w[W_NOW, N_LOTS], w[W_NOW, N_FREE], w[W_NOW, N_ENTRIES] = code, 0, -1, 0
             open_member(p, h, m, ranks, who, row)
-        if something_ends(p, m, x, who, t[T_AT, row]):
+        if m[who, M_ENDS] <= t[T_AT, row]:
             settle(p, days, t, h, b, c, starts, m, x, y, w, flows, ranks, listed, who, t[T_AT, row], row, row)
         if m[who, M_SOON]:
             m[who, M_SOON] = 0

@@ -74,6 +74,12 @@ _OPS = {
     "max": k.MAX,
     "choose": k.CHOOSE,
 }
+_NEEDS = {
+    ("eq", True): k.NEED_EQ,
+    ("eq", False): k.NEED_NE,
+    ("ge", True): k.NEED_GE,
+    ("ge", False): k.NEED_LESS,
+}
 
 
 def refuse_unknown(book: Book, sales: Sales) -> None:
@@ -392,8 +398,12 @@ class Compiler:
             (tests if is_moving or rule.group else gate).append(test)
         start = len(self.tape)
         for test in tests:
-            self.tape.append((k.NEED, 0, self._emit(test, asks, {}), 0, 0))
-        result = self._emit(key(rule.amount), asks, {})
+            self._need(test, asks)
+        result, value, amount = -1, -1, key(rule.amount)
+        if amount[0] == "number" or self._moves(amount, asks):
+            result = self._emit(amount, asks, {})
+        else:
+            value = self._value(amount)
         end = len(self.tape)
         first = len(self.limits)
         for name, limit in self.book.counters[rule.id]:
@@ -418,6 +428,7 @@ class Compiler:
             where,
             rung,
             self._gate(gate) + k.B_GATES if gate else -1,
+            value,
         ]
 
     def _gate(self, tests: list[Key]) -> int:
@@ -452,6 +463,16 @@ class Compiler:
         if key[0] == "value":
             return key[1] in self.book.folds
         return any(self._moves(part, asks) for part in parts(key))
+
+    def _need(self, test: Key, asks: bool) -> None:
+        """Put on the tape that a condition must hold: a comparison in one step."""
+        inner = test[1] if test[0] == "not" else test
+        if inner[0] in ("eq", "ge"):
+            known: dict[Key, int] = {}
+            one, two = (self._emit(part, asks, known) for part in inner[1:])
+            self.tape.append((_NEEDS[inner[0], inner is test], 0, one, two, 0))
+        else:
+            self.tape.append((k.NEED, 0, self._emit(test, asks, {}), 0, 0))
 
     def _emit(self, key: Key, asks: bool, known: dict[Key, int]) -> int:
         """Put what a key does on the tape. The register it ends in."""

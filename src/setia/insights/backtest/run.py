@@ -3,8 +3,6 @@
 import time as clock
 from collections.abc import Callable
 from datetime import date
-from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 
 from setia.engine.decide import Book, of_sales
 from setia.insights.backtest import kernel as k
-from setia.insights.backtest import tally
+from setia.insights.backtest import kernels, tally
 from setia.insights.backtest.frames import Frame, Key
 from setia.insights.backtest.outcome import Assumptions, Effects, Outcome
 from setia.insights.backtest.program import Compiled, compile_book, not_by_columns, refuse_unknown
@@ -20,7 +18,6 @@ from setia.insights.backtest.sales import NOBODY, Sales
 from setia.kit.refusals import Refusal
 
 AT_ONCE = 200_000  # rows between two words of progress
-SMALL = 20_000  # rows that plain Python scans in the seconds it would take to compile once
 Progress = Callable[[int, int], None]  # rows done, of how many
 
 
@@ -71,17 +68,6 @@ def frame_of(sales: Sales) -> Frame:
         sales.memo["frame"] = Frame(sales)
     found: Frame = sales.memo["frame"]
     return found
-
-
-@cache
-def _plain() -> Any:
-    """The kernel as plain Python: nothing to compile."""
-    spec = spec_from_file_location("setia.insights.backtest.plain_kernel", k.__file__)
-    assert spec and spec.loader
-    module = module_from_spec(spec)
-    module.__dict__["PLAIN"] = True
-    spec.loader.exec_module(module)
-    return module
 
 
 class Scan:
@@ -141,7 +127,7 @@ class Scan:
     def go(self, progress: Progress) -> None:
         """Every row, then the end of time. Refuses `rules_loop`."""
         place, of, now, sums = 0, len(self.sales), self.w[k.W_NOW], self.totals
-        kernel = k if of > SMALL else _plain()
+        kernel = kernels.of(of)
         while place < of:
             now[k.N_STATUS] = k.FINE
             place = int(
@@ -158,11 +144,9 @@ class Scan:
             elif now[k.N_STATUS] == k.LOOP:
                 raise Refusal("rules_loop", rules=", ".join(sorted(_chained(self.names.book))))
             progress(place, of)
-        codes = np.maximum(self.sales.member, NOBODY) + 1
-        last = np.cumsum(np.bincount(codes, minlength=len(self.sales.members) + 1))[1:]
         kernel.finish(
             self.p, self.compiled.days, self.t, self.h, self.b, self.c, self.starts, self.m, self.x, self.y, self.w,
-            sums.flows, sums.ranks, sums.people, self.listed, last,
+            sums.flows, sums.ranks, sums.people, self.listed, _ends(self.sales),
         )  # fmt: skip
 
     def effects(self) -> Effects | None:
@@ -209,6 +193,15 @@ def _numbers(names: tally.Names, sales: Sales, frame: Frame) -> NDArray[np.int32
     return found
 
 
+def _ends(sales: Sales) -> NDArray[np.int64]:
+    """The row after each member's last, where rows are in order of members."""
+    if "ends" not in sales.memo:
+        codes = np.maximum(sales.member, NOBODY) + 1
+        sales.memo["ends"] = np.cumsum(np.bincount(codes, minlength=len(sales.members) + 1))[1:]
+    found: NDArray[np.int64] = sales.memo["ends"]
+    return found
+
+
 def _bytes(compiled: Compiled, sales: Sales, frame: Frame, spends: NDArray[np.uint8]) -> NDArray[np.uint8]:
     found = np.zeros((k.B_GATES + len(compiled.gates), len(sales)), np.uint8)
     rows = frame.returns
@@ -229,25 +222,30 @@ def _matrices(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Columns side by side, all in as few bytes as hold any of them: each width is a kernel of its own.
 
-    What counts is changed by returns and offers; where there are none (`is_fixed`) it stays for the next run.
+    What counts is changed by returns and offers, and stays for the next run where there are none (`is_fixed`).
     """
-    columns = [frame.compact(key) for key in (*values, *counted)]
-    large = any(getattr(column, "dtype", None) == np.int64 for column in columns)
+    columns = {key: frame.compact(key) for key in (*values, *counted)}
+    large = any(getattr(column, "dtype", None) == np.int64 for column in columns.values())
     kind = np.dtype(np.int64 if large else np.int32)
-    memo, name = frame.sales.memo, (tuple(counted), kind)
-    found = memo["counted"][1] if is_fixed and memo.get("counted", ((), None))[0] == name else None
-    if found is None:
-        found = _matrix(columns[len(values) :], len(frame.sales), kind)
-        if is_fixed:
-            memo["counted"] = name, found
-    return _matrix(columns[: len(values)], len(frame.sales), kind), found
+    return (
+        _matrix(frame.sales, "values", values, columns, kind, is_fixed=True),
+        _matrix(frame.sales, "counted", counted, columns, kind, is_fixed),
+    )
 
 
-def _matrix(columns: list[Any], rows: int, kind: "np.dtype[Any]") -> NDArray[Any]:
-    matrix = np.empty((len(columns), rows), kind)
-    for n, column in enumerate(columns):
-        matrix[n] = column
-    return matrix
+def _matrix(
+    sales: Sales, name: str, keys: list[Key], columns: dict[Key, Any], kind: "np.dtype[Any]", is_fixed: bool
+) -> NDArray[Any]:
+    """Columns side by side, in the memory of the last run, where those of its columns that are wanted again stay."""
+    before, matrix = sales.memo.get(name, ((), None))  # without names, where the run has changed them
+    if matrix is None or matrix.shape[0] != len(keys) or matrix.dtype != kind:
+        before, matrix = (), np.empty((len(keys), len(sales)), kind)
+    for n, key in enumerate(keys):
+        if not before or before[n] != key:
+            matrix[n] = columns[key]
+    sales.memo[name] = tuple(keys) if is_fixed else (), matrix
+    found: NDArray[Any] = matrix
+    return found
 
 
 def _lines(compiled: Compiled, sales: Sales, frame: Frame) -> NDArray[np.int64]:

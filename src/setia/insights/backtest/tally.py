@@ -1,6 +1,6 @@
 """What both ways of running add up: arrays by asset, rule, member, outlet and month, and the outcome they make."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from setia.engine.decide import Book, Step
 from setia.engine.vocabulary import Balance
+from setia.insights.backtest import kernels
+from setia.insights.backtest.frames import stretches
 from setia.insights.backtest.outcome import Assumptions, Effects, Flow, Outcome
 from setia.insights.backtest.sales import MADE, NOBODY, RETURNED, Sales
 from setia.kit import time
 
 ISSUED, TAKEN, REDEEMED, GONE = range(4)  # flows
 SPENT, RESTORED = -1, -2  # the rules of what isn't the merchant's
-_CHUNK = 131_072
 
 
 @dataclass
@@ -223,24 +224,18 @@ def _categories(sales: Sales, totals: Totals, buys: NDArray[np.bool_]) -> dict[s
     made = (sales.kind == MADE) & buys
     if "categories" not in memo:
         net = np.zeros(size)
-        for part in _chunks(len(lines)):
+        for part in stretches(len(lines)):
             counted = lines.net[part] * made[lines.sale[part]]
             net += np.bincount(lines.category[part] + 1, counted, size)
         memo["categories"] = net
-    rate = np.divide(totals.worth, sales.net, out=np.zeros(len(sales)), where=made & (sales.net > 0))
     share = np.zeros(size)
-    for part in _chunks(len(lines)):
-        share += np.bincount(lines.category[part] + 1, lines.net[part] * rate[lines.sale[part]], size)
+    kernels.of(len(sales)).share_out(
+        lines.category, lines.net, lines.sale, made, sales.net, totals.worth, share
+    )
     return {
         name: {"net": round(memo["categories"][code + 1]), "worth": round(share[code + 1])}
         for code, name in enumerate(sales.categories)
     }
-
-
-def _chunks(size: int) -> Iterator[slice]:
-    """Stretches that stay in the processor's cache, as whole columns don't."""
-    for start in range(0, size, _CHUNK):
-        yield slice(start, start + _CHUNK)
 
 
 @dataclass
