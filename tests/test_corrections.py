@@ -772,6 +772,35 @@ def test_points_whose_lot_ran_out_come_back_for_the_grace_or_not_at_all(extra, d
     assert replay.replay(shop.programme).faults == []
 
 
+def test_returns_of_nobodys_sale_at_one_instant_give_back_no_more_than_was_paid():
+    from tests.test_money import at_once
+
+    shop = shop_with()
+    rani = shop.member(RANI, NOON - timedelta(days=90))
+    shop.buy("A0", 1_000_000, at=NOON - timedelta(days=80))
+    shop.buy("N", 100_000, phone=None)
+    shop.spend("S", 100, RANI, NOON, order_id="N")
+    done, no = at_once(lambda n: shop.give_back("N", LATER, id=f"R{n}", refund=30_000), range(5))
+    assert done == 3 and set(no) == {"return_too_large"}
+    assert shop.points(rani) == 90 and sum(_refunds(shop)) == 90
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
+def test_what_paid_for_nobodys_sale_comes_back_to_whoever_its_payer_was_merged_into():
+    shop = shop_with()
+    rani = shop.member(RANI, NOON - timedelta(days=90))
+    budi = shop.member(BUDI, NOON - timedelta(days=90))
+    shop.buy("A0", 1_000_000, at=NOON - timedelta(days=80))
+    shop.buy("N", 100_000, phone=None)
+    shop.spend("S", 100, RANI, NOON, order_id="N")
+    shop.happens("member.merged", "M", NOON + timedelta(hours=1), BUDI, absorbed={"phone": RANI})
+    shop.give_back("N", LATER)
+    assert (shop.points(rani), shop.points(budi)) == (0, 100)
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
 def test_a_pools_points_come_back_to_the_pool():
     shop = shop_with("pools: {may_spend: [owner]}")
     shop.member(RANI, NOON - timedelta(days=90))
