@@ -129,25 +129,29 @@ class Stood(msgspec.Struct, array_like=True, frozen=True):
         for posting in self.postings or ():
             moves.setdefault((posting.event_id, posting.n), []).append(posting)
         back = _given_back(rows, moves)
-        return [
-            Standing(
-                key := (row.event_id, row.n),
-                _whose(row, moves.get(key, ())),
-                row.verb,
-                row.asset,
-                row.amount,
-                undone.get(key, 0),
-                expired.get(key, 0),
-                row.rule,
-                row.rule_version,
-                row.round,
-                row.counts_at,
-                _pieces(moves.get(key, ()), back.get(key, {})),
-                row.reverses_event_id is not None,
-                row.member_id,
+        found = []
+        for row in rows:
+            key = row.event_id, row.n
+            moved = moves.get(key, ())
+            found.append(
+                Standing(
+                    key,
+                    _whose(row, moved),
+                    row.verb,
+                    row.asset,
+                    row.amount,
+                    undone.get(key, 0) if undone else 0,
+                    expired.get(key, 0) if expired else 0,
+                    row.rule,
+                    row.rule_version,
+                    row.round,
+                    row.counts_at,
+                    _pieces(moved, back.get(key, {}) if back else {}),
+                    row.reverses_event_id is not None,
+                    row.member_id,
+                )
             )
-            for row in rows
-        ]
+        return found
 
     def _expired(self, events: Container[UUID]) -> dict[EntryKey, int]:
         """How many of the units that entries gave have run out, wherever they were by then."""

@@ -3,6 +3,7 @@
 import os
 import time
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u to misread
@@ -25,9 +26,12 @@ def first_at(at: datetime) -> UUID:
 
 def public(prefix: str, id: UUID) -> str:
     """The id as people and programs see it, such as `mem_01j9…`."""
-    number = id.int
-    pairs = [_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)]
-    return f"{prefix}_{''.join(pairs)}"
+    return f"{prefix}_{_word(id.int)}"
+
+
+@lru_cache(1024)  # an answer says the same few ids again and again
+def _word(number: int) -> str:
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def parse(prefix: str, text: str) -> UUID | None:

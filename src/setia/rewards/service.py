@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 # Codes
 
 
+@lru_cache(1024)  # kept once and shown once in the same request
 def code_of(event: UUID, n: int) -> str:
     """The code of the voucher that an entry gave."""
     return codes.derived(settings.SECRET_KEY.encode(), event, n)
