@@ -78,7 +78,13 @@ def test_what_a_form_cannot_show_stays_as_the_text_has_it():
     assert form.other_use and form.other_limit
     typed = forms.replace(forms.posted_reward(filled(form)), stock="4", use="percent", number="90", times="9")
     assert forms.reward(typed, item) == {**item, "stock": 4}
-    card = {"full": 5, "reward": "x", "for": {"all": [{"fact": "sku", "is": "A"}]}, "expire": "6 months"}
+    card = {
+        "full": 5,
+        "reward": "x",
+        "for": {"all": [{"fact": "sku", "is": "A"}]},
+        "expire": "6 months",
+        "by_hand": "also",
+    }
     shown = forms.shown_card("k", card)
     assert shown.other_for
     assert forms.card(forms.posted_card(filled(shown)), card) == ("k", {**card, "name": "k"})

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from setia.intake import parking, replay, service
+from setia.intake.models import Event
 from setia.journal import service as journal
 from setia.kit import ids, time
 from setia.kit.refusals import Refusal
@@ -41,7 +42,6 @@ def refused(code, deed, *args, **named):
 
 
 def _picture(shop):
-    from setia.intake.models import Event
     from setia.journal.models import Balance, Entry, Lot
 
     program = shop.programme.id
@@ -689,5 +689,134 @@ def test_a_price_before_discounts_comes_back_with_the_money():
     assert shop.points(person) == 5
     shop.give_back("A", NOON + timedelta(minutes=9))
     assert shop.points(person) == 0
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
+# Points that paid for a sale without a member
+
+LATER = NOON + timedelta(days=3)
+
+
+def _lots(person):
+    return [(lot.remaining, lot.expires_at) for lot in journal.lots(person.id) if lot.remaining]
+
+
+def _refunds(shop):
+    rows = Event.objects.filter(program_id=shop.programme.id, kind="points.refunded")
+    return [row.payload["said"]["amount"] for row in rows.order_by("booked_at", "id")]
+
+
+def test_points_that_paid_for_nobodys_sale_come_back_with_its_return_in_any_split():
+    shop = shop_with()
+    rani = shop.member(RANI, NOON - timedelta(days=90))
+    shop.buy("A0", 1_000_000, at=NOON - timedelta(days=80))
+    before, lots = shop.points(rani), _lots(rani)
+    shop.buy("N", 100_000, phone=None)
+    shop.spend("S", 100, RANI, NOON + timedelta(hours=1), order_id="N")
+    assert shop.points(rani) == before - 100
+    for n in range(3):
+        shop.give_back("N", LATER + timedelta(hours=n), id=f"R{n}", refund=33_333)
+        assert shop.points(rani) == before - 100 + (34, 67, 100)[n]
+    shop.give_back("N", LATER + timedelta(hours=2), id="R2", refund=33_333)  # told again
+    shop.give_back("N", LATER + timedelta(hours=4))  # the last rupiah
+    assert shop.points(rani) == before and _refunds(shop) == [34, 33, 33]
+    assert _lots(rani) == lots  # the lots they came from, with the end they had
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
+def test_points_on_hold_that_paid_for_nobodys_sale_come_back_when_it_is_voided():
+    shop = shop_with()
+    rani = shop.member(RANI, NOON - timedelta(days=90))
+    shop.buy("A0", 1_000_000, at=NOON - timedelta(days=80))
+    before = shop.points(rani)
+    sale = shop.buy("N", 100_000, phone=None)
+    shop.happens("points.held", "H", NOON, RANI, points=60, order_id="N")
+    shop.happens("hold.captured", "C", NOON, hold="H", points=45)
+    assert shop.points(rani) == before - 45
+    shop.happens("event.voided", "V", LATER, event=ids.public("evt", sale.event_id), reason="salah")
+    assert shop.points(rani) == before and _refunds(shop) == [45]
+    refused("already_returned", shop.give_back, "N", LATER + timedelta(hours=1))
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
+def test_what_was_taken_back_of_a_payment_before_does_not_come_back_again():
+    shop = shop_with()
+    rani = shop.member(RANI, NOON - timedelta(days=90))
+    shop.buy("A0", 1_000_000, at=NOON - timedelta(days=80))
+    before = shop.points(rani)
+    shop.buy("N", 100_000, phone=None)
+    spent = shop.spend("S", 100, RANI, NOON, order_id="N")
+    shop.give_back("N", LATER, id="R", refund=50_000)
+    shop.happens("event.voided", "V", LATER, event=ids.public("evt", spent.event_id), reason="salah")
+    shop.give_back("N", LATER + timedelta(hours=1))
+    assert shop.points(rani) == before and _refunds(shop) == [50]
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
+@pytest.mark.parametrize(("extra", "days"), [("", 7), ("returns: {grace: 0 days}", 0)])
+def test_points_whose_lot_ran_out_come_back_for_the_grace_or_not_at_all(extra, days):
+    shop = shop_with(extra)
+    rani = shop.member(RANI, NOON - timedelta(days=400))
+    shop.buy("A0", 1_000_000, at=NOON - timedelta(days=390))
+    shop.buy("N", 100_000, phone=None, at=NOON - timedelta(days=101))
+    shop.spend("S", 100, RANI, NOON - timedelta(days=100), order_id="N")
+    shop.give_back("N", NOON)
+    assert _refunds(shop) == [100]
+    assert shop.points(rani, NOON) == (100 if days else 0)
+    assert shop.points(rani, NOON + timedelta(days=days + 1)) == 0
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
+def test_returns_of_nobodys_sale_at_one_instant_give_back_no_more_than_was_paid():
+    from tests.test_money import at_once
+
+    shop = shop_with()
+    rani = shop.member(RANI, NOON - timedelta(days=90))
+    shop.buy("A0", 1_000_000, at=NOON - timedelta(days=80))
+    shop.buy("N", 100_000, phone=None)
+    shop.spend("S", 100, RANI, NOON, order_id="N")
+    done, no = at_once(lambda n: shop.give_back("N", LATER, id=f"R{n}", refund=30_000), range(5))
+    assert done == 3 and set(no) == {"return_too_large"}
+    assert shop.points(rani) == 90 and sum(_refunds(shop)) == 90
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
+def test_what_paid_for_nobodys_sale_comes_back_to_whoever_its_payer_was_merged_into():
+    shop = shop_with()
+    rani = shop.member(RANI, NOON - timedelta(days=90))
+    budi = shop.member(BUDI, NOON - timedelta(days=90))
+    shop.buy("A0", 1_000_000, at=NOON - timedelta(days=80))
+    shop.buy("N", 100_000, phone=None)
+    shop.spend("S", 100, RANI, NOON, order_id="N")
+    shop.happens("member.merged", "M", NOON + timedelta(hours=1), BUDI, absorbed={"phone": RANI})
+    shop.give_back("N", LATER)
+    assert (shop.points(rani), shop.points(budi)) == (0, 100)
+    shop.sound()
+    assert replay.replay(shop.programme).faults == []
+
+
+def test_a_pools_points_come_back_to_the_pool():
+    shop = shop_with("pools: {may_spend: [owner]}")
+    shop.member(RANI, NOON - timedelta(days=90))
+    budi = shop.member(BUDI, NOON - timedelta(days=90))
+    shop.buy("A0", 1_000_000, at=NOON - timedelta(days=80))
+    shop.happens("pool.opened", "P", NOON - timedelta(days=9), RANI, name="Rumah")
+    pool = Event.objects.get(program_id=shop.programme.id, kind="pool.opened").id
+    shop.happens(
+        "pool.joined", "Q", NOON - timedelta(days=8), BUDI, pool=ids.public("mem", pool), role="saver"
+    )
+    shop.buy("N", 100_000, phone=None)
+    shop.spend("S", 100, RANI, NOON, order_id="N")
+    assert journal.spendable(pool, "points") == 0
+    shop.give_back("N", LATER, id="R", refund=25_000)
+    assert journal.spendable(pool, "points") == 25 and shop.points(budi) == 0
+    shop.give_back("N", LATER + timedelta(hours=1))
+    assert journal.spendable(pool, "points") == 100
     shop.sound()
     assert replay.replay(shop.programme).faults == []

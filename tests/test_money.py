@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 
 from setia.kit import ids
 from setia.kit.refusals import Refusal
@@ -349,6 +350,26 @@ def test_a_return_of_nobodys_sale_gives_back_what_paid_for_it(senja):
     sound(senja)
 
 
+def test_a_cards_history_is_read_by_index_however_much_the_shop_books(senja):
+    sell(senja, "K", 100_000)
+    (card,) = giftcards.cards(senja.programme)
+    values = {"program": senja.programme.id, "event": card.key[0], "n": card.key[1]}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO journal_posting (event_id, n, k, program_id, asset, from_holder_id, from_kind, to_holder_id,
+                 to_kind, amount, lot_event_id, lot_n) SELECT gen_random_uuid(), 1, 0, p.program_id, 'points',
+                 p.from_holder_id, p.from_kind, p.to_holder_id, p.to_kind, 1, gen_random_uuid(), 1
+               FROM journal_posting p, generate_series(1, 20000) WHERE p.event_id = %(event)s""",
+            values,
+        )
+        cursor.execute("ANALYZE journal_posting")
+        cursor.execute(f"EXPLAIN {giftcards._MOVES}", values)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+        transaction.set_rollback(True)
+    assert "posting_money" in plan and "Seq Scan on journal_posting" not in plan
+    assert [move.change for move in giftcards.history(senja.programme, card)] == [100_000]
+
+
 def test_credit_is_given_back_like_a_card(senja):
     tell(senja, "credit.given", "G", {"amount": 50_000, "reason": "complaint"})
     spent = tell(senja, "credit.spent", "S", {"amount": 40_000, "order_id": "X"})
@@ -375,6 +396,24 @@ def test_a_refund_onto_a_card_that_ran_out_meanwhile_is_good_for_the_grace(grace
     tell(shop, "card.refunded", "R", {"event": paid(spent)}, phone=None)
     assert has(shop, "giftcard") == 50_000
     tell(shop, "card.spent", "C", data, NOON + timedelta(hours=1), None)
+    sound(shop)
+
+
+def test_a_card_that_ran_out_meanwhile_does_not_stop_the_return_of_nobodys_sale():
+    shop = found_shop(RULES.replace("24 months", "1 months") + "returns: {grace: 0 days}\n")
+    shop.member(RANI, NOON - timedelta(days=90))
+    _, code = sell(shop, "K", 50_000, NOON - timedelta(days=60))
+    buy(shop, "A", 20_000, at=NOON - timedelta(days=50), phone=None)
+    tell(
+        shop,
+        "card.spent",
+        "B",
+        {"card": code, "amount": 20_000, "order_id": "A"},
+        NOON - timedelta(days=50),
+        None,
+    )
+    assert shop.give_back("A", NOON).event_id
+    assert giftcards.cards(shop.programme)[0].balance == 0
     sound(shop)
 
 

@@ -1,11 +1,15 @@
 """Bringing friends: who was brought by whom, both rewarded once a purchase stands, and what holds or undoes that."""
 
+import hashlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import connections
+from django.test import Client
 
 from setia.insights.backtest import records
 from setia.insights.backtest.run import run
@@ -18,13 +22,15 @@ from setia.journal.models import Entry
 from setia.kit import ids, time
 from setia.kit.refusals import Refusal
 from setia.members import service as members
+from setia.members.models import Member
 from setia.programs import service as programs
 from setia.programs import terms
 from setia.referrals import codes, judging, signals
 from setia.referrals import service as referrals
-from setia.referrals.models import Device, Referral
+from setia.referrals.models import Address, Device, Referral
 from setia.tenancy import service as tenancy
 from tests.conftest import NOON, call, found_shop
+from tests.test_people import _signed_in, _staff
 
 RANI, BUDI, SARI, DEWI = "081234567890", "081298765432", "081311112222", "081455556666"
 HEAD = "program: T\nassets: {points: {expire: 12 months, value: 100}, badge/sahabat: {name: {id: lencana sahabat, en: friend badge}}}\n"
@@ -610,7 +616,7 @@ def test_the_terms_say_what_bringing_a_friend_takes(shop):
     said = " ".join(part.paragraphs)
     assert "Rp50,000" in said and "within 30 days" in said and "14 days after" in said
     assert [rule.id for rule in parts["id"]["earn"].rules] == ["poin"]
-    assert len(parts["id"]["referrals"].paragraphs) == len(part.paragraphs) == 5
+    assert len(parts["id"]["referrals"].paragraphs) == len(part.paragraphs) == 6
 
 
 def test_a_members_page_shows_code_friends_and_rules_and_marks_the_browser(shop):
@@ -640,3 +646,128 @@ def test_a_backtest_leaves_out_what_past_sales_do_not_tell_and_says_so(shop, way
     assert {"referral.rewarded", "referral.welcomed"} <= found.left_out.keys()
     outcome = run(programs.book(shop.programme.id, now), found.sales, way=way)
     assert sum(outcome.flows["points"].issued) == 6  # the purchase's own
+
+
+# The address on the network
+
+
+def test_the_same_address_alone_holds_nothing_and_is_shown(shop):
+    rani = comes(shop, RANI)
+    budi = comes(shop, BUDI, rani)
+    referrals.seen(shop.programme, rani, "device-1", "203.0.113.7")
+    referrals.seen(shop.programme, budi, "device-2", "203.0.113.7")
+    shop.buy("A", 60_000, phone=BUDI)
+    later(shop, 15)
+    assert held(shop, budi) == ("rewarded", [signals.ADDRESS])
+    assert len(referral(shop, budi).signals) == 1 and points(shop, rani) == 100
+    owner = _signed_in(_staff(shop, "owner", "dewi"))
+    for lang, words in (("id", "Jaringan internet yang sama"), ("en", "The same network")):
+        assert words in owner.get(f"/console/ajakan?lang={lang}").content.decode()
+    clean(shop)
+
+
+def test_with_another_sign_the_address_is_among_what_holds(shop):
+    rani = comes(shop, RANI)
+    budi, sari = comes(shop, BUDI, rani), comes(shop, SARI, rani)
+    for friend, device, address in ((budi, "d-1", "203.0.113.7"), (sari, "d-1", "203.0.113.7")):
+        referrals.seen(shop.programme, friend, device, address)
+    shop.buy("A", 60_000, phone=BUDI)
+    later(shop, 15)
+    assert held(shop, budi) == ("held", [signals.DEVICE, signals.ADDRESS])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("203.0.113.7", "203.0.113.7", True),
+        ("203.0.113.7", "203.0.113.8", False),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2:bbbb::9", True),  # one household, another hour
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:203.0.113.7", "203.0.113.7", True),
+        ("unknown", "unknown", False),
+        ("", "", False),
+    ],
+)
+def test_addresses_are_the_same_as_far_as_they_tell_connections_apart(shop, one, other, is_same):
+    rani = comes(shop, RANI)
+    budi = comes(shop, BUDI, rani)
+    referrals.seen(shop.programme, rani, "d-1", one)
+    referrals.seen(shop.programme, budi, "d-2", other)
+    shop.buy("A", 60_000, phone=BUDI)
+    later(shop, 15)
+    assert held(shop, budi) == ("rewarded", [signals.ADDRESS] if is_same else [])
+
+
+def test_only_a_keyed_hash_of_an_address_is_kept_and_only_within_the_programme(shop):
+    rani = comes(shop, RANI)
+    other = found_shop(HEAD + SECTION + RULES)
+    theirs = other.join(RANI)
+    referrals.seen(shop.programme, rani, "d-1", "203.0.113.7")
+    referrals.seen(other.programme, theirs, "d-1", "203.0.113.7")
+    one, two = (Address.objects.get(member=each.id).mark for each in (rani, theirs))
+    assert re.fullmatch("[0-9a-f]{32}", one) and one != two
+    plain = hashlib.sha256(b"203.0.113.7").hexdigest()
+    assert not plain.startswith(one)
+
+
+def test_an_address_is_forgotten_when_no_referral_can_need_it_any_more(shop):
+    rani = comes(shop, RANI)
+    budi = comes(shop, BUDI, rani)
+    for each in (rani, budi):
+        referrals.seen(shop.programme, each, "d", "203.0.113.7")
+    days = 30 + 14  # to buy, and to return it
+    later(shop, days)
+    assert Address.objects.filter(program_id=shop.programme.id).count() == 2
+    referrals.seen(shop.programme, rani, "d", "203.0.113.7")  # seen again, kept as long again
+    later(shop, 2)
+    assert [row.member_id for row in Address.objects.filter(program_id=shop.programme.id)] == [rani.id]
+    assert Device.objects.filter(program_id=shop.programme.id).count() == 2
+    later(shop, days)
+    assert not Address.objects.filter(program_id=shop.programme.id).exists()
+
+
+def test_a_purchase_of_the_last_day_is_still_judged_with_the_address(shop):
+    rani = comes(shop, RANI)
+    budi = comes(shop, BUDI, rani)
+    for each in (rani, budi):
+        referrals.seen(shop.programme, each, f"d-{each.id}", "203.0.113.7")
+    later(shop, 30)
+    shop.buy("A", 60_000, phone=BUDI, at=shop.programme.now() - timedelta(minutes=1))
+    later(shop, 14)
+    assert held(shop, budi) == ("rewarded", [signals.ADDRESS])
+
+
+def test_where_nobody_brings_friends_any_more_no_address_is_kept(shop):
+    rani = comes(shop, RANI)
+    referrals.seen(shop.programme, rani, "d", "203.0.113.7")
+    programs.publish(
+        shop.programme.id,
+        HEAD + RULES,
+        zone=shop.programme.zone,
+        by="test",
+        effective_from=shop.programme.now(),
+    )
+    later(shop, 1)
+    assert not Address.objects.filter(program_id=shop.programme.id).exists()
+
+
+def test_a_member_who_is_deleted_leaves_no_address(shop):
+    rani = comes(shop, RANI)
+    referrals.seen(shop.programme, rani, "d", "203.0.113.7")
+    Member.objects.filter(id=rani.id).delete()
+    assert not Address.objects.filter(program_id=shop.programme.id).exists()
+
+
+def test_joining_by_a_code_and_the_page_of_codes_note_the_address(shop):
+    rani = comes(shop, RANI)
+    call("GET", f"/m/{members.link_token(rani)}/ajak")
+    code, slug = codes.own(shop.programme, rani), shop.programme.slug
+    client = Client()
+    cache.delete("tries:join:127.0.0.1")
+    assert client.post(f"/g/{slug}", {"phone": BUDI, "referred_by": code}).status_code == 302
+    assert (
+        client.post(f"/g/{slug}", {"phone": SARI}).status_code == 302
+    )  # nobody brought them: nothing is noted
+    kept = Address.objects.filter(program_id=shop.programme.id)
+    budi = members.by_phone(shop.programme.id, BUDI)
+    assert {row.member_id for row in kept} == {rani.id, budi.id} and len({row.mark for row in kept}) == 1

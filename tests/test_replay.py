@@ -106,6 +106,9 @@ cards: {entity: Senja, at_least: 1}
 rewards:
   - {reward: mug, name: Mug, price: {points: 20}, stock: 9, valid: 90 days}
   - {reward: hemat, name: Hemat, price: {points: 20}, use: {discount: {percent: 10}, minimum: 50000}}
+  - {reward: kopi, name: Kopi, price: {stamp/kopi: 9}, automatic: true}
+stamps:
+  kopi: {full: 9, reward: kopi, at_most_a_day: 4, by_hand: only}
 """
 
 
@@ -150,9 +153,13 @@ def _rewards(shop, at):
     shop.give_back("V12", at(338), id="V16", refund=30_000)
     shop.buy("V19", 40_000, phone=None, at=at(339))  # nobody's, paid by card and returned in part
     shop.happens("card.spent", "V20", at(339, minutes=1), card=card, amount=10_000, order_id="V19")
+    shop.spend("V24", 7, RANI, at(339, minutes=2), order_id="V19")
     shop.give_back("V19", at(340), id="V21", refund=10_000)
     shop.happens("card.blocked", "V22", at(341), card=card, reason="hilang")
     shop.happens("card.unblocked", "V23", at(342), card=card, reason="ketemu")
+    for n, stamps in (("V25", 2), ("V26", 3)):  # the second gets what is left of the day
+        stamped = shop.happens("stamps.given", n, at(343), RANI, stamp_card="kopi", stamps=stamps)
+    shop.happens("event.voided", "V27", at(343, minutes=1), event=_event(stamped), reason="salah ketik")
 
 
 def lived_in():

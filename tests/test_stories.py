@@ -11,10 +11,10 @@ from tests.conftest import Shop, found_shop
 
 STORIES = sorted((Path(__file__).parent / "stories").glob("*.txt"))
 _LINE = re.compile(
-    r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d)\s+(?P<who>\w+) (?P<verb>joins|buys|returns|spends)\s*(?P<rest>.*?)\s*->\s*"
+    r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d)\s+(?P<who>\w+) (?P<verb>joins|buys|returns|spends|has)\s*(?P<rest>.*?)\s*->\s*"
     r"(?P<points>[+-]?\d+)\s*(?P<tier>\w+)?"
 )
-PHONES = {"rani": "081234567890", "budi": "081298765432"}
+PHONES = {"rani": "081234567890", "budi": "081298765432", "nobody": None}
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda path: path.stem)
@@ -44,10 +44,14 @@ def _happens(shop: Shop, people: dict, found: re.Match, at: datetime) -> int:
         items = [(rest[3], int(rest[1]))] if len(rest) > 3 else []
         return shop.buy(rest[0], int(rest[1]), phone=phone, at=at, items=items).points
     if found["verb"] == "returns":
-        receipt = shop.give_back(rest[0], at)
+        part = {"id": f"{at}", "refund": int(rest[1])} if len(rest) > 1 else {}
+        receipt = shop.give_back(rest[0], at, **part)
         _keep_promises(shop)
         return receipt.points
-    return shop.spend(f"{at}", int(rest[0]), phone, at).points
+    if found["verb"] == "has":
+        return shop.points(people[who], at)
+    order = {"order_id": rest[2]} if len(rest) > 2 else {}
+    return shop.spend(f"{at}", int(rest[0]), phone, at, **order).points
 
 
 def _keep_promises(shop: Shop) -> None:

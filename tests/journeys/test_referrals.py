@@ -91,7 +91,9 @@ def test_a_friend_joins_by_the_link_and_what_looks_odd_waits_for_staff(
     page.click("main form .button")
     page.wait_for_url("**/ajakan")
     page.goto(f"/console/ajakan?lang={lang}")
-    expect(page.locator("main .card li")).to_contain_text("Perangkat" if lang == "id" else "device")
+    signs = page.locator("main .card li")  # the address is shown beside what holds it
+    expect(signs.last).to_contain_text("Jaringan" if lang == "id" else "network")
+    expect(signs.first).to_contain_text("Perangkat" if lang == "id" else "device")
     _seen(page, "konsol-ditahan")
     page.locator("button[value=clear]").click()
     expect(page.locator("#wrong")).to_be_visible()

@@ -387,6 +387,7 @@ def _card_page(
         "form": form,
         "wrongs": wrongs or {},
         "counts": forms.COUNTS,
+        "by_hand": ("", *rules.BY_HAND),
         "starts": [str(n) for n in forms.HEAD_STARTS],
         "known": [(each, "") for each in catalog.category_names(programme.id, SUGGESTED)]
         + catalog.some(programme.id, SUGGESTED),

@@ -199,6 +199,7 @@ class CardForm:
     name: str = ""
     name_id: str = ""
     name_en: str = ""
+    by_hand: str = ""
     counts: str = "visit"
     which: str = ""
     full: str = "9"
@@ -230,8 +231,11 @@ def card(form: CardForm, old: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         "head_start": whole(form.head_start) if form.head_start not in ("", "0") else None,
         "because": _pair(form.because_id, form.because_en),
         "at_most_a_day": _maybe(form.at_most_a_day),
+        "by_hand": form.by_hand or None,
     }
-    if not (old and shown_card("", old).other_for):
+    if form.by_hand == "only":
+        shown["for"] = None
+    elif not (old and shown_card("", old).other_for):
         shown["for"] = None if form.counts == "visit" else counted
     return form.name or slug(form.name_id or form.name_en)[:48], _over(old, shown)
 
@@ -255,6 +259,7 @@ def shown_card(name: str, item: Mapping[str, Any]) -> CardForm:
         full=str(item.get("full", "")),
         head_start=str(item.get("head_start", "0")),
         at_most_a_day=str(item.get("at_most_a_day", "")),
+        by_hand=str(item.get("by_hand", "")),
         reward=str(item.get("reward", "")),
         **_names("name", item.get("name", name)),
         **_names("because", item.get("because")),

@@ -8,6 +8,9 @@ from setia.engine import nodes
 from setia.engine.decide import DISCOUNT, Limit, Rule
 from setia.kit import money, texts
 
+# Among an entry's inputs, how many somebody asked for where the rule's formula says another number.
+BY_HAND = "by_hand"
+
 
 @dataclass(frozen=True, slots=True)
 class Why:
@@ -42,11 +45,13 @@ def why(
 ) -> Why:
     """The reason of an entry that a merchant's rule made. `names` are those of the version's rules, by id."""
     worked = _amount(rule.amount, inputs, rule.asset, lang) if rule.phase != "tier" else ""
+    if BY_HAND in inputs:
+        worked = texts.say("say.by_hand", lang, n=inputs[BY_HAND])
     return Why(
         rule.name[lang],
         worked,
         _limited(rule, inputs, wanted, given, names or {}, lang),
-        lambda: [_clause(test, inputs, units, lang) for test in _tests(rule.when)],
+        lambda: [_clause(test, inputs, units, lang) for test in _tests(rule.when) if BY_HAND not in inputs],
     )
 
 
@@ -97,7 +102,7 @@ def _worth(amount: int, rule: Rule, lang: str) -> str:
 
 def formula(rule: Rule, inputs: Mapping[str, Any], wanted: int, given: int) -> str:
     """The arithmetic, for a developer or an auditor: floor(184500 / 10000) * 2 = 36."""
-    text = _formula(rule.amount, inputs)
+    text = str(inputs[BY_HAND]) if BY_HAND in inputs else _formula(rule.amount, inputs)
     if given < wanted and "lost_to" not in inputs:
         rooms = [
             f"{limit.at_most} - {inputs.get('used' if place == 0 else f'used#{place}', 0)}"

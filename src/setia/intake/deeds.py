@@ -24,6 +24,7 @@ from setia.engine.vocabulary import (
     POOL_LEFT,
     POOL_OPENED,
     POOL_ROLE,
+    REFUNDED,
     REJUDGED,
     RELEASED,
     RETURNED,
@@ -32,7 +33,7 @@ from setia.engine.vocabulary import (
     UNMERGED,
     VOIDED,
 )
-from setia.intake import corrections, pools, rejudging
+from setia.intake import corrections, pools, refunds, rejudging
 from setia.journal import rules as ledger
 from setia.journal import undo
 from setia.journal.types import AVAILABLE, DEBT, Account, Lot, LotKey, Standing
@@ -431,6 +432,7 @@ def _sent_back(case: "Case", found: list[Standing]) -> list[Effect]:
 
 DEEDS: dict[str, Deed] = {
     SPENT: Deed(_spend, is_voidable=True, is_spending=True),
+    REFUNDED: Deed(refunds.refund, refunds.of_payment),
     EXPIRED: Deed(_expire, all_lots=True),
     ADJUSTED: Deed(_adjust, is_voidable=True, second=_is_much),
     HELD: Deed(_hold, is_spending=True),

@@ -37,6 +37,7 @@ from setia.intake import (
     parking,
     pools,
     receipts,
+    refunds,
     sharing,
     understand,
     vouchers,
@@ -98,8 +99,8 @@ def accept(caller: Caller, told: Told, key: str) -> Receipt:
                 if after:
                     after(case)
                 if case.sale and case.known.member is None:
-                    for pay_back in _NOBODYS:
-                        pay_back(case)
+                    for refund in refunds.due(case):
+                        accept(system(caller.programme.id), refund, refund.external_id)
         except (IntegrityError, _Moved):
             continue  # the same event came in beside us, or a merge: look again
         if case.known.is_awaited:
@@ -554,14 +555,6 @@ def _decided(case: Case) -> Plan:
 def after_return(more: Callable[["Case", list[Effect]], list[Effect]]) -> None:
     """Let a feature ask for something when a sale is undone, such as a review of the tier it had given."""
     AFTER_RETURN.append(more)
-
-
-_NOBODYS: list[Callable[["Case"], None]] = []
-
-
-def returned_of_nobody(pay_back: Callable[["Case"], None]) -> None:
-    """Let a feature give back what paid for a sale without a member, in the transaction that takes the sale back."""
-    _NOBODYS.append(pay_back)
 
 
 Decide = Callable[["Case", list[Standing]], list[Effect]]

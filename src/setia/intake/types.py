@@ -15,8 +15,14 @@ from setia.kit.refusals import Refusal
 MOST_LINES = 1_000  # a receipt longer than this is a mistake; the longest of a real grocer's year had 161
 MOST_APPLIED = 50  # more discounts than this on one receipt are a mistake
 MOST_VOUCHERS = 20
-PAYS = ("points.spent", "hold.captured", "card.spent", "credit.spent")  # kinds of event that pay for an order
-REFUNDS = ("event.voided", "card.refunded", "credit.refunded")  # and those that give such a payment back
+GIVES_BACK = {  # kinds of event that pay for an order, each with the one that gives such a payment back
+    "points.spent": "points.refunded",
+    "hold.captured": "points.refunded",
+    "card.spent": "card.refunded",
+    "credit.spent": "credit.refunded",
+}
+PAYS = tuple(GIVES_BACK)
+REFUNDS = ("event.voided", *dict.fromkeys(GIVES_BACK.values()))
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Amount = Annotated[int, msgspec.Meta(ge=0, le=money.LARGEST)]
 

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from setia.journal.types import MONEY
 from setia.tenancy.fields import HotProgram
 
 
@@ -77,6 +78,12 @@ class Posting(models.Model):
     lot_k = models.SmallIntegerField(db_default=0)
 
     class Meta:
+        # A gift card's history. Of rupiah only: points, of which there are many more, pay nothing for it.
+        indexes = [
+            models.Index(
+                fields=["lot_event_id", "lot_n", "lot_k"], name="posting_money", condition=Q(asset__in=MONEY)
+            )
+        ]
         constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="posting_amount")]
 
 

@@ -93,13 +93,13 @@ def join(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _note_device(request: HttpRequest, response: HttpResponse, programme: Programme, person: Person) -> None:
-    """This browser is one of a member's, which tells a friend from the same person with a second number."""
+    """This browser, at this address, is a member's: it tells a friend from the same person with a second number."""
     word = request.COOKIES.get(DEVICE, "")
     if not re.fullmatch("[0-9a-f]{32}", word):
         word = secrets.token_hex(16)
         secure = request.is_secure()
         response.set_cookie(DEVICE, word, DEVICE_KEPT, httponly=True, samesite="Lax", secure=secure)
-    referrals.seen(programme, person, word)
+    referrals.seen(programme, person, word, pages.address(request))
 
 
 @require_http_methods(["GET", "POST"])

@@ -54,7 +54,7 @@ def _friend(found: Friend) -> dict[str, Any]:
 
 
 def referrals(call: Call) -> tuple[int, Any]:
-    """The programme's referrals, newest first, with the signs that hold one."""
+    """The programme's referrals, newest first, with the signs that were seen; `address` alone holds none."""
     limit, query = call.limit(), call.query
     rows = service.listed(
         call.caller.programme,

@@ -50,7 +50,10 @@ def settle(programme: Programme) -> int:
     """Those of one programme, by its own clock. How many went on."""
     programs.refresh(programme.id)  # somebody else's process may have published since
     now = programme.now()
-    return sum(look(programme, id, now) for id in dict.fromkeys(_may_go_on(programme, now)))
+    moved = sum(look(programme, id, now) for id in dict.fromkeys(_may_go_on(programme, now)))
+    of_today = policy(programme.id, now)
+    signals.forget(programme.id, now - of_today.longest if of_today else now)
+    return moved
 
 
 def _may_go_on(programme: Programme, now: datetime) -> Iterator[UUID]:
@@ -119,7 +122,7 @@ def _judge(programme: Programme, row: Referral, now: datetime) -> None:
     else:
         if referrer:
             row.signals = signals.found(row, friend, referrer, now)
-        if row.signals and not row.is_cleared:
+        if signals.hold(row.signals) and not row.is_cleared:
             row.state = rules.HELD
         else:
             _reward(programme, row, found[0], now)

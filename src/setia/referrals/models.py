@@ -74,3 +74,13 @@ class Device(models.Model):
     member = models.ForeignKey("members.Member", on_delete=models.CASCADE, related_name="+")
     mark = models.CharField(max_length=32)
     seen_at = models.DateTimeField(default=time.now)
+
+
+class Address(models.Model):
+    """Where on the network that was: a keyed hash, never the address itself, and only while a referral may need it."""
+
+    pk = models.CompositePrimaryKey("member_id", "mark")
+    program = models.ForeignKey("tenancy.Program", on_delete=models.PROTECT, related_name="+")
+    member = models.ForeignKey("members.Member", on_delete=models.CASCADE, related_name="+")
+    mark = models.CharField(max_length=32)
+    seen_at = models.DateTimeField()

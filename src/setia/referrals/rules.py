@@ -52,6 +52,11 @@ class Policy:
         """After this no purchase is waited for; one that is told late still has the return window's time."""
         return self.due(joined + timedelta(days=self.within_days))
 
+    @property
+    def longest(self) -> timedelta:
+        """How long after joining a referral can still be judged for the first time."""
+        return timedelta(days=self.within_days + self.wait_days + 1)  # and a day for the worker to come by
+
     def terms(self, lang: str) -> Iterator[str]:
         """What members read of it, beside the rewards themselves."""
         yield texts.say("referral.terms.counts", lang, minimum=self.minimum, n=self.within_days)
@@ -60,6 +65,7 @@ class Policy:
         yield texts.say("referral.terms.most", lang, n=self.at_most)
         yield texts.say("referral.terms.back", lang)
         yield texts.say("referral.terms.fair", lang)
+        yield texts.say("referral.terms.kept", lang)
 
 
 def section(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:

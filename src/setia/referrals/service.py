@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from setia.members.service import Person
 from setia.programs import service as programs
 from setia.referrals import codes, judging, rules
 from setia.referrals.judging import policy
-from setia.referrals.models import Device, Referral
+from setia.referrals.models import Address, Device, Referral
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Programme
 
@@ -66,11 +67,28 @@ def brought(case: "Case", word: str) -> None:
     )
 
 
-def seen(programme: Programme, person: Person, device: str) -> None:
-    """A member used this browser, told by the word in its cookie; only a keyed hash of that is kept."""
-    mark = fingerprint(["device", device]).hex()[:32]
-    row = Device(program_id=programme.id, member_id=person.id, mark=mark, seen_at=programme.now())
+def seen(programme: Programme, person: Person, device: str, address: str = "") -> None:
+    """A member used this browser, told by the word in its cookie, from this address; only keyed hashes are kept."""
+    mark, now = fingerprint(["device", device]).hex()[:32], programme.now()
+    row = Device(program_id=programme.id, member_id=person.id, mark=mark, seen_at=now)
     Device.objects.bulk_create([row], ignore_conflicts=True)
+    if found := _network(address):
+        mark = fingerprint(["address", str(programme.id), found]).hex()[:32]
+        place = Address(program_id=programme.id, member_id=person.id, mark=mark, seen_at=now)
+        Address.objects.bulk_create(
+            [place], update_conflicts=True, unique_fields=["member_id", "mark"], update_fields=["seen_at"]
+        )
+
+
+def _network(address: str) -> str:
+    """An address as far as it tells one connection from another: of IPv6 the network, since the rest changes by the day."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ip_network((found, 64), strict=False) if found.version == 6 else found)
 
 
 # What came of it
@@ -80,7 +98,7 @@ def seen(programme: Programme, person: Person, device: str) -> None:
 class Friend:
     """A referral as it is shown: how far it has come, in a word and a sentence.
 
-    `signs` are what holds it, `signals` the same in sentences, both for staff.
+    `signs` are what was seen of it and may hold it, `signals` the same in sentences, both for staff.
     """
 
     id: str

@@ -1,17 +1,18 @@
 """Signs that a referral may be a member's own doing. A sign holds the reward until staff look; it never takes anything.
 
-Looked at: the same browser, the same card, a circle of referrals, a burst of joining by one link. Not looked at: the
-address on the network, which a whole village may share with one mobile mast, and where people live, which nobody told.
+Looked at: the same browser, the same card, a circle of referrals, a burst of joining by one link. The address on the
+network is looked at too, but never holds a reward alone: a whole village may share it with one mobile mast. Not looked
+at: where people live, which nobody told.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from setia.intake import queries
 from setia.members import service as members
 from setia.referrals import rules
-from setia.referrals.models import Device, Referral
+from setia.referrals.models import Address, Device, Referral
 
 MANY, WITHIN = (
     5,
@@ -19,18 +20,31 @@ MANY, WITHIN = (
 )  # a table of friends joins at once; more by one member's link looks made up
 CARDS_FOR = timedelta(days=365)
 FARTHEST = 50  # links of a circle; a longer one is nobody's plan
-DEVICE, CARD, CIRCLE, BURST = "device", "card", "circle", "burst"
+DEVICE, CARD, CIRCLE, BURST, ADDRESS = "device", "card", "circle", "burst", "address"
 
 
 def found(row: Referral, friend: UUID, referrer: UUID, now: datetime) -> list[str]:
-    """The signs that a referral shows now, with those it showed before."""
-    return sorted({*row.signals, *_found(row, friend, referrer, now)})
+    """The signs that a referral shows now, with those it showed before; what never holds alone comes last."""
+    signs = {*row.signals, *_found(row, friend, referrer, now)}
+    return sorted(signs, key=lambda sign: (sign == ADDRESS, sign))
+
+
+def hold(signs: Iterable[str]) -> bool:
+    """Whether signs hold a reward: any does but the address, which only adds to another."""
+    return any(sign != ADDRESS for sign in signs)
+
+
+def forget(program: UUID, before: datetime) -> None:
+    """Drop the addresses of a programme that were last seen before an instant."""
+    Address.objects.filter(program_id=program, seen_at__lt=before).delete()
 
 
 def _found(row: Referral, friend: UUID, referrer: UUID, now: datetime) -> Iterator[str]:
     theirs, own = members.all_names([friend]), members.all_names([referrer])
-    if _same_device(theirs, own):
+    if _same(Device, theirs, own):
         yield DEVICE
+    if _same(Address, theirs, own):
+        yield ADDRESS
     if queries.cards(theirs, now - CARDS_FOR) & queries.cards(own, now - CARDS_FOR):
         yield CARD
     if _in_circle(friend, referrer):
@@ -40,12 +54,12 @@ def _found(row: Referral, friend: UUID, referrer: UUID, now: datetime) -> Iterat
         yield BURST
 
 
-def _same_device(friend: list[UUID], referrer: list[UUID]) -> bool:
-    """Whether the friend's browser is the referrer's, or that of another of their friends."""
+def _same(of: type[Device] | type[Address], friend: list[UUID], referrer: list[UUID]) -> bool:
+    """Whether the friend's browser or address is the referrer's, or that of another of their friends."""
     others = Referral.objects.filter(referrer__in=referrer).exclude(friend__in=friend)
     group = [*referrer, *others.values_list("friend", flat=True)]
-    marks = Device.objects.filter(member__in=friend).values_list("mark", flat=True)
-    return Device.objects.filter(member__in=group, mark__in=list(marks)).exists()
+    marks = of.objects.filter(member__in=friend).values_list("mark", flat=True)
+    return of.objects.filter(member__in=group, mark__in=list(marks)).exists()
 
 
 def _in_circle(friend: UUID, referrer: UUID) -> bool:

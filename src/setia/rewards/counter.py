@@ -1,4 +1,4 @@
-"""Rewards over the counter: redeemed and handed over, a voucher used, set aside, let go, taken back. All on the one road."""
+"""Rewards over the counter: redeemed and handed over, stamps tapped, a voucher used, set aside, let go, taken back. All on the one road."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +9,14 @@ from setia.engine.vocabulary import RELEASED, VOIDED
 from setia.intake import service as intake
 from setia.intake import understand
 from setia.intake.models import Event
-from setia.intake.types import EventBody, Receipt
+from setia.intake.types import EventBody, MemberRef, Receipt
 from setia.kit import ids
 from setia.members.service import Person
 from setia.rewards import service
-from setia.rewards.types import HELD, REDEEMED, USED
+from setia.rewards.types import HELD, REDEEMED, STAMPED, USED, Card
 from setia.tenancy.types import Caller
 
+TAPS = (1, 2, 3)  # stamps that one tap gives
 _USE = ".use"  # of a redemption that was handed over at once
 
 
@@ -49,9 +50,40 @@ def release(caller: Caller, hold: str) -> Receipt:
     return _tell(caller, RELEASED, f"release:{hold}", {"hold": hold}, None)
 
 
-def _tell(caller: Caller, kind: str, key: str, data: dict[str, Any], outlet: str | None) -> Receipt:
-    body = EventBody(kind=kind, id=key, outlet=outlet, data=data)
+def stamp(caller: Caller, person: Person, card: str, n: int, key: str, outlet: str | None) -> Receipt:
+    """So many stamps on a card by hand, or what is left of its day. Refuses as the event does."""
+    return _tell(caller, STAMPED, key, _stamps(card, n), outlet, person)
+
+
+def room(caller: Caller, person: Person, card: Card, outlet: str | None) -> int:
+    """How many stamps of a card staff may still give a member today, as far as taps go. Refuses as the event does."""
+    most = TAPS[-1]
+    body = _body(STAMPED, "room", _stamps(card.name, most), outlet, person)
+    receipt = intake.preview(caller, understand.event(body, caller.source))
+    return sum(entry.amount for entry in receipt.entries if entry.rule == card.rule)
+
+
+def _stamps(card: str, n: int) -> dict[str, Any]:
+    return {"stamp_card": card, "stamps": n}
+
+
+def _tell(
+    caller: Caller,
+    kind: str,
+    key: str,
+    data: dict[str, Any],
+    outlet: str | None,
+    person: Person | None = None,
+) -> Receipt:
+    body = _body(kind, key, data, outlet, person)
     return intake.accept(caller, understand.event(body, caller.source), f"{kind}:{key}")
+
+
+def _body(
+    kind: str, key: str, data: dict[str, Any], outlet: str | None, person: Person | None = None
+) -> EventBody:
+    who = MemberRef(id=person.public_id) if person else None
+    return EventBody(kind=kind, id=key, member=who, outlet=outlet, data=data)
 
 
 def handed_over(redemption: Event) -> Event | None:

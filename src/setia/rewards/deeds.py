@@ -1,4 +1,4 @@
-"""Redeeming a reward, confirming what was held, using a voucher and setting one aside: on the one road like all else."""
+"""Redeeming a reward, stamping a card by hand, confirming what was held, using a voucher and setting one aside: on the one road like all else."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from setia.engine.decide import UNTIL_RELEASED, Book, Effect, decide, expiry
+from setia.engine.explain import BY_HAND
 from setia.intake import gather, vouchers
 from setia.intake import service as intake
 from setia.intake.corrections import HOLDS, grace_ends, resolved
@@ -19,7 +20,7 @@ from setia.journal.types import HELD as ON_HOLD
 from setia.kit import ids, time
 from setia.kit.refusals import NotFound, Refusal
 from setia.rewards import rules, service, states
-from setia.rewards.types import CONFIRMED, HELD, REDEEMED, USED, VOUCHER, Reward
+from setia.rewards.types import CONFIRMED, HELD, REDEEMED, STAMPED, USED, VOUCHER, Reward
 
 if TYPE_CHECKING:
     from setia.intake.service import Case
@@ -33,6 +34,13 @@ class Redeem(msgspec.Struct, forbid_unknown_fields=True):
     reward: Name
     hold: bool = False
     until: datetime | None = None
+
+
+class Stamped(msgspec.Struct, forbid_unknown_fields=True):
+    """Which stamp card, and how many stamps staff tapped."""
+
+    stamp_card: Name
+    stamps: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
 
 
 class Confirm(msgspec.Struct, forbid_unknown_fields=True):
@@ -128,6 +136,37 @@ def _unredeem(case: "Case", found: list[Standing]) -> list[Effect]:
     return back + undo.claw(found, [], case.accounts, case.book.returns, case.at)
 
 
+# Stamps by hand
+
+
+def _stamps(case: "Case") -> None:
+    card = rules.stamp_cards(case.book).get(case.told.said["stamp_card"])
+    if card and card.by_hand:
+        book = rules.stamped_by_hand(case.book, card.name)
+        case.told.by_rules = tuple(rule.id for rule in book.rules if STAMPED in rule.on)
+
+
+def _stamp(case: "Case", found: list[Standing]) -> list[Effect]:
+    """So many stamps as are left of the card's day. Refuses an unknown card, `not_by_hand` and `stamps_today`."""
+    said = case.told.said
+    card = rules.stamp_cards(case.book).get(said["stamp_card"])
+    if card is None:
+        raise NotFound("card", said["stamp_card"], param="data.stamp_card")
+    if not card.by_hand:
+        raise Refusal("not_by_hand", status=422, param="data.stamp_card", value=card.name)
+    case.facts = gather.facts(case.told, case.at, case.book, case.known) | {BY_HAND: said["stamps"]}
+    effects = decide(rules.stamped_by_hand(case.book, card.name), STAMPED, case.facts)
+    given = next(effect for effect in effects if effect.rule == card.rule)
+    if not given.amount:
+        today = case.at.astimezone(time.zone(case.book.zone)).date()
+        next_day = time.midnight(today + timedelta(days=1), case.book.zone) + _NOON  # its date, in any zone
+        raise Refusal("stamps_today", status=409, most=card.at_most_a_day, opens=next_day)
+    return effects
+
+
+_NOON = timedelta(hours=12)
+
+
 def _of_target(case: "Case") -> list[Any]:
     assert case.target is not None
     return [case.target.id]
@@ -217,7 +256,8 @@ def _hold(case: "Case", found: list[Standing]) -> list[Effect]:
 
 
 def install() -> None:
-    """Put all four on the road."""
+    """Put all of them on the road."""
+    intake.also(STAMPED, Stamped, _stamp, prepare=_stamps)
     intake.also(REDEEMED, Redeem, _redeem, undo=_unredeem, prepare=_prepare, is_spending=True)
     intake.also(CONFIRMED, Confirm, _confirm, standing=_of_target, is_voidable=False)
     intake.also(USED, Use, _use, all_lots=True, undo=_unuse)

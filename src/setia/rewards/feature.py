@@ -4,7 +4,7 @@ from setia.engine.vocabulary import EventKind, Fact
 from setia.intake import vouchers
 from setia.kit.feature import Ask, Feature, Schedule
 from setia.rewards import codes, deeds, money, rules, service
-from setia.rewards.types import CONFIRMED, HELD, REDEEM, REDEEMED, USED
+from setia.rewards.types import CONFIRMED, HELD, REDEEM, REDEEMED, STAMPED, USED
 
 deeds.install()
 money.install()
@@ -20,6 +20,7 @@ FEATURE = Feature(
         EventKind(CONFIRMED, ("at", "date"), scope="spend"),
         EventKind(USED, _WHERE, scope="spend"),
         EventKind(HELD, _WHERE, scope="spend"),
+        EventKind(STAMPED, _WHERE),
         EventKind(money.SOLD, _WHERE, scope="spend"),
         EventKind(money.TOPPED_UP, _WHERE, scope="spend"),
         EventKind(money.CARD_SPENT, _WHERE, scope="spend"),

@@ -15,6 +15,7 @@ from setia.engine.vocabulary import VOIDED
 from setia.intake import vouchers
 from setia.intake.models import Event
 from setia.journal import service as journal
+from setia.journal.types import MONEY
 from setia.kit import codes, ids
 from setia.kit.refusals import Refusal
 from setia.members import service as members
@@ -173,20 +174,21 @@ class Move:
     where: str
 
 
+# The assets are named for the index of their postings, which is of no others.
+_MOVES = f"""SELECT i.id, i.kind, i.at, i.outlet_id, sum(CASE p.to_kind WHEN 'available' THEN p.amount ELSE -p.amount END)::bigint
+  FROM (SELECT %(event)s::uuid AS event_id, %(n)s::smallint AS n) e CROSS JOIN LATERAL ({_ROOTS}) r
+  CROSS JOIN LATERAL (SELECT event_id, n, k FROM journal_lot WHERE event_id = r.event_id AND n = r.n
+    UNION ALL SELECT event_id, n, k FROM journal_lot WHERE root_event_id = r.event_id AND root_n = r.n) l
+  JOIN journal_posting p ON (p.lot_event_id, p.lot_n, p.lot_k) = (l.event_id, l.n, l.k)
+    AND p.asset IN {MONEY} AND p.from_kind <> p.to_kind
+  JOIN intake_event i ON i.id = p.event_id
+  GROUP BY i.id, i.kind, i.at, i.outlet_id ORDER BY i.at DESC, i.id DESC LIMIT 50"""
+
+
 def history(programme: Programme, card: Held) -> list[Move]:
     """What changed a card's balance, newest first, at most 50."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT i.id, i.kind, i.at, i.outlet_id, sum(CASE p.to_kind WHEN 'available' THEN p.amount ELSE -p.amount END)::bigint
-               FROM (SELECT %(event)s::uuid AS event_id, %(n)s::smallint AS n) e CROSS JOIN LATERAL ({_ROOTS}) r
-               CROSS JOIN LATERAL (SELECT event_id, n, k FROM journal_lot WHERE event_id = r.event_id AND n = r.n
-                 UNION ALL SELECT event_id, n, k FROM journal_lot WHERE root_event_id = r.event_id AND root_n = r.n) l
-               JOIN journal_posting p ON (p.lot_event_id, p.lot_n, p.lot_k) = (l.event_id, l.n, l.k)
-                 AND p.from_kind <> p.to_kind
-               JOIN intake_event i ON i.id = p.event_id
-               GROUP BY i.id, i.kind, i.at, i.outlet_id ORDER BY i.at DESC, i.id DESC LIMIT 50""",
-            {"program": programme.id, "event": card.key[0], "n": card.key[1]},
-        )
+        cursor.execute(_MOVES, {"program": programme.id, "event": card.key[0], "n": card.key[1]})
         rows = cursor.fetchall()
     places = tenancy.outlet_names(programme.id, [row[3] for row in rows if row[3]])
     return [

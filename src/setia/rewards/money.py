@@ -16,14 +16,12 @@ from django.db import connection
 from setia.engine.decide import Book, Effect, Rule, expiry
 from setia.engine.language import Reader
 from setia.engine.vocabulary import VOIDED
-from setia.intake import corrections, sharing, vouchers
+from setia.intake import corrections, refunds, sharing, vouchers
 from setia.intake import service as intake
 from setia.intake.models import Event
-from setia.intake.types import Presented, Told
-from setia.intake.understand import fingerprint
+from setia.intake.types import Presented
 from setia.journal import models as journal_models
 from setia.journal import rules as ledger
-from setia.journal import service as journal
 from setia.journal import shared, undo
 from setia.journal.models import Shared
 from setia.journal.types import AVAILABLE, HELD, MONEY, Lot, LotKey, Plan, Standing
@@ -259,36 +257,18 @@ def _spend_credit(case: "Case", found: list[Standing]) -> list[Effect]:
     return ledger.spend(CREDIT, amount)
 
 
-def _of_payment(case: "Case") -> list[UUID]:
-    assert case.target is not None
-    return [case.target.id, *(each.id for each in case.related)]
-
-
-_PAYS = {CARD_REFUNDED: CARD_SPENT, CREDIT_REFUNDED: CREDIT_SPENT}
-
-
 def _refund(case: "Case", found: list[Standing]) -> list[Effect]:
-    """A payment is given back, all or some, into the lots it came from. Never more than it took.
+    """A payment is given back, all or some, into the lots it came from.
 
-    Refuses `not_a_payment`, `already_refunded`, `refund_too_large`, and `card_over` where the rupiah have run out and
-    the programme gives no grace.
+    Refuses what a refund does, and `card_over` where the rupiah have run out and the programme gives no grace. A return
+    of a sale isn't stopped by that.
     """
-    target, told = case.target, case.told
-    assert target is not None
-    if target.kind != _PAYS[told.kind]:
-        raise Refusal("not_a_payment", status=422, param="data.event", value=told.corrects)
-    own = [entry for entry in found if entry.key[0] == target.id]
-    taken, undone = sum(entry.amount for entry in own), sum(entry.undone for entry in own)
-    left, amount = taken - undone, told.said.get("amount")
-    if not left:
-        raise Refusal("already_refunded", param="data.event", value=told.corrects)
-    if amount is not None and amount > left:
-        raise Refusal("refund_too_large", status=422, param="data.amount", left=left, need=amount)
-    told.said["amount"] = amount = amount or left
-    back, grace = taken - undone - amount, corrections.grace_ends(case)
-    effects = undo.restore(own, back, taken, case.at, grace)
-    if grace <= case.at and any(
-        _has_ended(case, key) for effect in effects for key, _ in effect.pieces or ()
+    effects, grace = refunds.refund(case, found), corrections.grace_ends(case)
+    asked = "internal" not in case.caller.scopes and not case.is_again
+    if (
+        asked
+        and grace <= case.at
+        and any(_has_ended(case, key) for e in effects for key, _ in e.pieces or ())
     ):
         raise Refusal("card_over", param="data.event")
     return effects
@@ -300,24 +280,6 @@ def _has_ended(case: "Case", key: LotKey) -> bool:
             if lot.key == key:
                 return lot.expires_at is not None and lot.expires_at <= case.at
     return False
-
-
-def _pay_back(case: "Case") -> None:
-    """A sale without a member is taken back, whole or in part: what paid for it goes back by the same part."""
-    sale = case.sale
-    assert sale is not None
-    left, kinds = sale.left_total + case.told.total, {pays: refund for refund, pays in _PAYS.items()}
-    for payment in case.related:
-        if payment.kind not in kinds:
-            continue
-        about = [each.id for each in case.related if each.corrects_id == payment.id]
-        own = [each for each in journal.standing([payment.id, *about]) if each.key[0] == payment.id]
-        due = sum(each.amount - each.amount * left // (sale.total or 1) - each.undone for each in own)
-        if due > 0:
-            name, corrects = f"{case.event_id.hex}:{payment.id.hex}", ids.public("evt", payment.id)
-            told = Told(kinds[payment.kind], "setia", name, fingerprint(name), at=case.at, corrects=corrects)
-            told.said, told.note = {"amount": due}, "return"
-            intake.accept(intake.system(case.caller.programme.id), told, name)
 
 
 def _unsold(case: "Case", found: list[Standing]) -> list[Effect]:
@@ -388,10 +350,9 @@ def install() -> None:
     intake.also(CREDITED, Credit, _credit, undo=_unsold, second=_is_much)
     intake.also(CREDIT_SPENT, SpendCredit, _spend_credit, all_lots=True)
     for kind in (CARD_REFUNDED, CREDIT_REFUNDED):
-        intake.also(kind, Refund, _refund, standing=_of_payment, is_voidable=False)
+        intake.also(kind, Refund, _refund, standing=refunds.of_payment, is_voidable=False)
     for kind in (BLOCKED, UNBLOCKED):
         intake.also(kind, Block, _block, prepare=_bearer, is_voidable=False)
-    intake.returned_of_nobody(_pay_back)
     sharing.ALSO.append(counted)
 
 

@@ -1,25 +1,43 @@
 """The pure decisions of rewards: the catalogue and the stamp cards as rules, and what redeeming takes and gives."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
-from setia.engine import nodes
+from setia.engine import explain, nodes
 from setia.engine.decide import BENEFIT, Book, Effect, Limit, Rule
 from setia.engine.language import KINDS_OF_RULE, Problem, Reader
 from setia.engine.vocabulary import CLAIMED, JOINED, MADE, WEEKDAYS
-from setia.kit import money
+from setia.kit import money, texts
 from setia.kit.refusals import Refusal
-from setia.rewards.types import KINDS, REDEEM, REDEEMED, STAMP, USED, VOUCHER, Card, Part, Partner, Reward
+from setia.rewards.types import (
+    KINDS,
+    REDEEM,
+    REDEEMED,
+    STAMP,
+    STAMPED,
+    USED,
+    VOUCHER,
+    Card,
+    Part,
+    Partner,
+    Reward,
+)
 
 CATALOGUE, CARDS, PARTNERS = "rewards", "stamps", "partners"
 MOST = 200
+BY_HAND = ("also", "only")
+AT_ONCE = 3  # stamps that staff tap at once, and those of a day where the card doesn't say
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,47}$")
 _KEYS = (
     "reward", "name", "kind", "price", "cost", "stock", "at_most", "outlets", "tiers", "hours", "weekdays", "from", "until",
     "when", "valid", "membership", "use", "terms", "picture", "alt", "partner", "automatic", "budget",
+)  # fmt: skip
+_CARD_KEYS = (
+    "name", "for", "when", "by_hand", "full", "reward", "head_start", "because", "at_most_a_day", "expire",
 )  # fmt: skip
 _DATE, _HOUR = "date", "hour"
 
@@ -262,8 +280,7 @@ def cards(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
         path = f"{CARDS}.{name}"
         if not _NAME.match(str(name)):
             reader.wrong(path, "bad_id", value=name)
-        keys = ["name", "for", "when", "full", "reward", "head_start", "because", "at_most_a_day", "expire"]
-        each = reader.mapping(path, each, keys, ["full", "reward"])
+        each = reader.mapping(path, each, _CARD_KEYS, ["full", "reward"])
         label = reader.names(f"{path}.name", each.get("name"), fallback=str(name))
         card = Card(
             str(name),
@@ -276,7 +293,13 @@ def cards(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
             else None,
             reader.months(f"{path}.expire", each.get("expire")),
             reader.names(f"{path}.because", each["because"]) if "because" in each else None,
+            _one_of(reader, f"{path}.by_hand", each["by_hand"], BY_HAND) if "by_hand" in each else "",
         )
+        if card.by_hand and not card.at_most_a_day:
+            card = replace(card, at_most_a_day=AT_ONCE)
+        for key in ("for", "when"):
+            if card.by_hand == "only" and key in each:
+                reader.wrong(f"{path}.{key}", "only_by_hand", key=key)
         if card.head_start >= card.full:
             reader.wrong(
                 f"{path}.head_start", "out_of_bounds", value=card.head_start, low=0, high=card.full - 1
@@ -284,19 +307,34 @@ def cards(reader: Reader, thing: Any) -> tuple[list[Rule], Mapping[str, Any]]:
         found[card.name] = card
         reader.expire[card.asset] = card.months
         rules += _stamping(reader, path, each, card)
-    return rules, {CARDS: found}
+    return rules, {CARDS: Cards(found)}
+
+
+class Cards(dict[str, Card]):
+    """The stamp cards by name, and what the terms say of those that staff stamp."""
+
+    events = (STAMPED,)
+
+    def terms(self, lang: str) -> Iterator[str]:
+        """A sentence for each."""
+        for card in self.values():
+            if card.by_hand:
+                most = card.at_most_a_day
+                yield texts.say(f"stamps.terms.{card.by_hand}", lang, card=card.label[lang], n=most)
 
 
 def _stamping(reader: Reader, path: str, thing: Mapping[str, Any], card: Card) -> list[Rule]:
-    """A stamp for each visit, or for each article that counts; and the head start."""
+    """A stamp for each visit, for each article that counts, or by hand alone; and the head start."""
+    if card.by_hand == "only":
+        thing = {key: each for key, each in thing.items() if key not in ("for", "when")}
     give = {
         "asset": card.asset,
         "amount": {"sum_lines": "items", "where": thing["for"]} if "for" in thing else 1,
     }
     said: dict[str, Any] = {
-        "id": f"stamp.{card.name}",
+        "id": card.rule,
         "name": dict(card.label),
-        "on": [MADE, CLAIMED],
+        "on": STAMPED if card.by_hand == "only" else [MADE, CLAIMED],
         "give": give,
     }
     said |= {"when": thing["when"]} if "when" in thing else {}
@@ -304,7 +342,9 @@ def _stamping(reader: Reader, path: str, thing: Mapping[str, Any], card: Card) -
     said |= {"limit": {"every": "day", "at_most": most}} if most else {}
     made = reader.rule(path, said, reader.expire)
     rules = [made] if made else []
-    if made and "for" not in thing:  # a visit, and not a receipt on which nothing is left
+    if (
+        made and "for" not in thing and card.by_hand != "only"
+    ):  # a visit, and not a receipt on which nothing is left
         rules = [
             replace(
                 made,
@@ -403,6 +443,20 @@ def review(book: Book) -> list[Problem]:
 
 
 # Deciding
+
+
+@lru_cache(maxsize=256)
+def stamped_by_hand(book: Book, name: str) -> Book:
+    """The book in which a stamp card's own rule gives as many as staff tapped: one rule, so one limit for all its stamps."""
+    cards, asked = stamp_cards(book), explain.BY_HAND
+    own = cards[name].rule
+    others = {card.rule for card in cards.values() if card.rule != own}
+    hand = {"on": (STAMPED,), "when": nodes.All(()), "amount": nodes.Fact(asked), "reads": (asked,)}
+    kept = (rule for rule in book.rules if rule.id not in others)
+    return replace(
+        book,
+        rules=tuple(replace(rule, **hand) if rule.id == own else rule for rule in kept),  # type: ignore[arg-type]
+    )
 
 
 def for_partner(book: Book, reward: Reward, issuer: str) -> dict[str, Any]:

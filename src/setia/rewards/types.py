@@ -13,6 +13,7 @@ KINDS = (
 VOUCHER, STAMP, LADDER = "voucher/", "stamp/", "tier/"
 REDEEMED, CONFIRMED = "reward.redeemed", "redemption.confirmed"
 USED, HELD = "voucher.used", "voucher.held"
+STAMPED = "stamps.given"  # by hand
 REDEEM = "reward.redeem"  # asked for by rules: redeem what has become full
 
 
@@ -85,11 +86,19 @@ class Card:
     at_most_a_day: int | None
     months: int | None
     because: Mapping[str, str] | None = None
+    by_hand: str = (
+        ""  # whether staff tap stamps too: `also` beside what purchases give, `only`, or not at all
+    )
 
     @property
     def asset(self) -> str:
         """What holding a stamp of it is."""
         return f"{STAMP}{self.name}"
+
+    @property
+    def rule(self) -> str:
+        """The rule that gives its stamps, for a purchase or by hand."""
+        return f"stamp.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,12 +89,6 @@ def _reward(book: Book, person: Person, choice: Choice, lang: str, wanted: str, 
     return Usable(reward.label[lang], says, "", href, False, is_meant)
 
 
-def stamps(caller: Caller, person: Person, lang: str) -> list[tuple[str, int, int]]:
-    """The stamp cards as they stand: name, stamps, how many fill it."""
-    found = service.stamps(caller.programme, person)
-    return [(card.label[lang], have, card.full) for card, have in found]
-
-
 def has_any(caller: Caller) -> bool:
     """Whether there are rewards at all."""
     return bool(rules.rewards(_book(caller)))

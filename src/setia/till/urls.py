@@ -10,6 +10,7 @@ urlpatterns = [
     path("cari", views.find, name="find"),
     path("hitung", views.preview, name="preview"),
     path("beri", views.give, name="give"),
+    path("cap", views.stamp, name="stamp"),
     path("hasil/<str:event>", views.result, name="result"),
     path("batal/<str:event>", views.undo, name="undo"),
     path("batalkan/<str:event>", views.void, name="void"),

@@ -39,16 +39,16 @@ from setia.referrals import service as referrals
 from setia.rewards import counter, giftcards, paying, words
 from setia.rewards import service as rewards
 from setia.rewards.rotating import PREFIX
-from setia.rewards.types import REDEEMED, STAMP, USED
+from setia.rewards.types import REDEEMED, STAMP, STAMPED, USED
 from setia.tenancy import service as tenancy
 from setia.tenancy.types import Caller, Place
 from setia.tiers import service as tiers
-from setia.till import cards, desk, finding, points, redeeming
+from setia.till import cards, desk, finding, points, redeeming, stamping
 from setia.web import pages
 
 UNDO = timedelta(seconds=60)  # what the button counts down
 LATE = timedelta(seconds=30)  # slack for a slow line before the answer is a clear no
-UNDONE_HERE = (MADE, REDEEMED, USED, *cards.KINDS)
+UNDONE_HERE = (MADE, REDEEMED, USED, STAMPED, *cards.KINDS)
 PRESETS = (25_000, 50_000, 100_000)
 
 # Giving points
@@ -133,7 +133,8 @@ def _chosen_card(
         **card,
         "points_rupiah": max(0, card["points"]) * worth,
         "usable": redeeming.usable(caller, person, outlet, lang, on, found),
-        "stamps": redeeming.stamps(caller, person, lang),
+        "stamps": stamping.cards(caller, person, outlet, lang),
+        "tap_key": desk.new_key(),
         "has_shelf": redeeming.has_any(caller),
         "takes_codes": redeeming.takes_codes(caller),
         "sells_cards": giftcards.on(caller.programme) is not None,
@@ -306,6 +307,18 @@ def give(request: HttpRequest, caller: Caller) -> HttpResponse:
     return redirect("till:result", ids.public("evt", receipt.event_id))
 
 
+@require_http_methods(["GET", "POST"])
+@desk.for_staff
+def stamp(request: HttpRequest, caller: Caller) -> HttpResponse:
+    """Stamps tapped on a member's card; where that can't be, the member's page with the reason."""
+    if request.method == "GET":
+        return redirect("till:main")
+    try:
+        return stamping.tap(request, caller)
+    except Refusal as refusal:
+        return _sale(request, caller, _new_sale(request.POST.get("member", ""), ""), refusal)
+
+
 @require_GET
 @desk.for_staff
 def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
@@ -333,6 +346,10 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     row = queries.event(caller.programme, found.id)
     if cards.is_about(caller, row):
         return desk.show(request, caller, "card_done", {**values, **cards.came_of(caller, row)})
+    if stamping.is_about(caller, row):
+        return desk.show(
+            request, caller, "stamped", {**values, **stamping.came_of(caller, person, receipt, lang)}
+        )
     if found.kind == MADE:
         values |= _collected(caller, row, receipt, lang)
         values["is_claimable"] = person is None and _can_claim(caller)
