@@ -316,7 +316,7 @@ def stamp(request: HttpRequest, caller: Caller) -> HttpResponse:
     try:
         return stamping.tap(request, caller)
     except Refusal as refusal:
-        return _sale(request, caller, _new_sale(request.POST.get("member", ""), ""), refusal)
+        return _sale(request, caller, _new_sale({"m": request.POST.get("member", "")}), refusal)
 
 
 @require_GET
@@ -346,7 +346,7 @@ def result(request: HttpRequest, caller: Caller, event: str) -> HttpResponse:
     row = queries.event(caller.programme, found.id)
     if cards.is_about(caller, row):
         return desk.show(request, caller, "card_done", {**values, **cards.came_of(caller, row)})
-    if stamping.is_about(caller, row):
+    if person and stamping.is_about(caller, row):
         return desk.show(
             request, caller, "stamped", {**values, **stamping.came_of(caller, person, receipt, lang)}
         )
