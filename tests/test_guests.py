@@ -24,6 +24,7 @@ cards: {entity: PT Kopi Senja, valid: 24 months}
 rewards:
   - {reward: hemat, name: {id: Diskon 10%, en: 10% off}, kind: discount, price: {points: 20}, use: {discount: {percent: 10}, minimum: 50000}}
   - {reward: sekali, name: Sekali, use: {discount: {amount: 5000}, first_only: true}}
+  - {reward: kopi, name: {id: Kopi gratis, en: Free coffee}, cost: 8000}
 rules:
   - {id: poin, on: [purchase.made, purchase.claimed], give: {asset: points, amount: {per: 1000, points: 1, of: net}}}
   - {id: promo, on: purchase.made, discount: {percent: 5}}
@@ -199,3 +200,34 @@ def test_the_holder_is_meant_where_it_isnt_said_that_nobody_is(senja):
     receipt = buy(senja, "A", 72_000, applied=[{"rule": "voucher.hemat", "amount": 8_000}], vouchers=[held], at=None, phone=None)  # fmt: skip
     assert receipt.member_id == person(senja).id
     assert look(senja.caller, held).state == "used"
+
+
+@pytest.mark.parametrize("lang", ["id", "en"])
+def test_a_paper_code_for_a_coffee_is_handed_over_once_to_whoever_brings_it(senja, lang):
+    code = next(codes.each(codes.make_batch(senja.caller, Wish("kopi", "Brosur", count=1))))[1]
+    label = {"id": "Kopi gratis", "en": "Free coffee"}[lang]
+    shown = plain(senja.cashier.get(f"/kasir/cari?q={code}&lang={lang}"))
+    assert f"/kasir/kode/{code}" in shown and label in shown and "guest=1" not in shown
+    page = senja.cashier.get(f"/kasir/kode/{code}?lang={lang}")
+    key = re.search(r'name="id" value="([^"]+)"', page.content.decode()).group(1)
+    assert {"id": "Berikan: 1 Kopi gratis", "en": "Hand over: 1 Free coffee"}[lang] in plain(page)
+    for _ in range(2):  # sent twice it is one
+        done = plain(senja.cashier.post(f"/kasir/kode/{code}?lang={lang}", {"id": key}, follow=True))
+        assert label in done and {"id": "Tanpa member", "en": "No member"}[lang] in done
+    used = events(senja, "voucher.used").get()
+    assert used.member_id is None
+    again = plain(senja.cashier.get(f"/kasir/kode/{code}?lang={lang}"))
+    assert {"id": "sudah", "en": "already"}[lang] in again and "autofocus" not in again
+    refused = senja.cashier.post(f"/kasir/kode/{code}?lang={lang}", {"id": "till-other"})
+    assert refused.status_code in (409, 422) and events(senja, "voucher.used").count() == 1
+    undone = senja.cashier.post(f"/kasir/batal/{ids.public('evt', used.id)}", follow=True)
+    assert undone.status_code == 200
+    assert "autofocus" in plain(senja.cashier.get(f"/kasir/kode/{code}?lang={lang}"))
+    sound(senja)
+
+
+def test_a_members_voucher_is_no_paper_code(senja):
+    senja.buy("A", 72_000, at=NOON - timedelta(hours=1))
+    _, held = redeem(senja, "hemat")
+    said = senja.cashier.get(f"/kasir/kode/{held}")
+    assert said.status_code == 409 and "milik member" in plain(said)

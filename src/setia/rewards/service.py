@@ -297,6 +297,28 @@ def look(caller: Caller, text: str) -> Mine:
     return found[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A code of a batch, as a till meets it: what it is for, who alone may use it, and why it can't be used now."""
+
+    code: str
+    reward: Reward | None
+    name: str
+    member: UUID | None
+    no: Refusal | None
+
+
+def printed(caller: Caller, text: str) -> Printed:
+    """The code of a batch. Refuses `code_typo`, `code_unknown` and `code_of_member` for a voucher that somebody holds."""
+    each = presented(caller, [text])[0]
+    if isinstance(each, Refusal):
+        raise each
+    if each.code is None:
+        raise Refusal("code_of_member", param="voucher")
+    catalogue = rules.rewards(programs.book(caller.programme.id, caller.programme.now()))
+    return Printed(batches.plain(text), catalogue.get(each.reward), each.reward, each.holder, each.no)
+
+
 def mine(programme: Programme, person: Person) -> list[Mine]:
     """All vouchers a member was ever given, those that can be used first, soonest end first.
 

@@ -11,7 +11,7 @@ from setia.members.service import Person
 from setia.rewards import giftcards, rotating
 from setia.rewards import service as rewards
 from setia.rewards.giftcards import Held
-from setia.rewards.service import Mine
+from setia.rewards.service import Mine, Printed
 from setia.tenancy.types import Caller, Programme
 
 SHOWN = 6  # more than fit on a phone are a reason to type one more digit
@@ -20,7 +20,7 @@ _LIKE_A_CODE = re.compile(
     rf"^(?=.*\d)(?=.*[a-z])[0-9a-z]{{{codes.LENGTH - 2},{codes.LENGTH + codes.MOST_PREFIX}}}$"
 )
 
-_SURE = ("turned_used", "code_of_batch")  # said of nothing but a code that was found
+_SURE = ("turned_used",)  # said of nothing but a code that was found
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Found:
     """Everybody who fits, whether there are more, and the number to register when nobody does.
 
     A member's code says as well what they want: a `reward`, under the `key` that makes it one, or a `voucher`. A gift
-    card's code is nobody's: it is the `gift`.
+    card's code is nobody's: it is the `gift`. Nor is a code on paper, `printed`, that is handed something over for.
     """
 
     people: Sequence[Person] = field(default_factory=tuple)
@@ -38,6 +38,7 @@ class Found:
     reward: str = ""
     key: str = ""
     voucher: Mine | None = None
+    printed: Printed | None = None
     gift: Held | None = None
     no: Refusal | None = None
 
@@ -90,9 +91,12 @@ def _voucher(caller: Caller, code: str) -> Found:
     try:
         mine = rewards.look(caller, code)
     except Refusal as no:
-        if no.code != "card_is_payment":
+        if no.code == "card_is_payment":
+            return Found(gift=giftcards.look(caller, code))
+        if no.code != "code_of_batch":
             raise
-        return Found(gift=giftcards.look(caller, code))
+        found = rewards.printed(caller, code)
+        return Found(no=no, printed=None if found.reward and found.reward.is_discount else found)
     return Found((members.get(caller.programme.id, mine.member),), voucher=mine)
 
 

@@ -215,6 +215,33 @@ def voucher(request: HttpRequest, caller: Caller, code: str) -> HttpResponse:
     return desk.show(request, caller, "voucher", values, refused)
 
 
+@require_http_methods(["GET", "POST"])
+@desk.for_staff
+def printed(request: HttpRequest, caller: Caller, code: str) -> HttpResponse:
+    """A code on paper: hand over what it is for to whoever has it, or why it can't be used."""
+    lang, place = pages.lang(request), desk.places(request, caller)[1]
+    refused, key = None, request.POST.get("id", "")[:128]
+    if request.method == "POST":
+        try:
+            if not key.startswith(desk.OWN):
+                raise Refusal("stale_form", status=422)
+            receipt = counter.use(caller, code, key, place.code if place else None)
+            return redirect("till:result", ids.public("evt", receipt.event_id))
+        except Refusal as refusal:
+            refused = refusal
+    found = service.printed(caller, code)
+    values = {
+        "printed": found,
+        "person": members.get(caller.programme.id, found.member) if found.member else None,
+        "label": words.named(found.reward, found.name, lang),
+        "code": codes.shown(found.code),
+        "no": "" if refused or not found.no else words.why_not(caller.programme, found.no, lang),
+        "id": request.POST.get("id") or desk.new_key(),
+        "terms": words.use_terms(caller.programme, _book(caller), found.reward, lang) if found.reward else [],
+    }
+    return desk.show(request, caller, "printed", values, refused)
+
+
 def _seconds(caller: Caller, mine: Mine) -> int:
     left = mine.at - caller.programme.now() if mine.state == "held" and mine.at else timedelta()
     return max(0, int(left.total_seconds()))

@@ -18,6 +18,7 @@ urlpatterns = [
     path("hadiah/<str:member>", redeeming.shelf, name="shelf"),
     path("tukar/<str:member>/<str:reward>", redeeming.redeem, name="redeem"),
     path("kupon/<str:code>", redeeming.voucher, name="voucher"),
+    path("kode/<str:code>", redeeming.printed, name="printed"),
     path("kartu/jual/<str:member>", cards.sell, name="card_sell"),
     path("kartu/<str:code>", cards.card, name="card"),
     path("outlet", views.choose_outlet, name="outlet"),

@@ -97,6 +97,7 @@ def _sale(
         "latest": _latest(caller, place, pages.lang(request)),
         "found": found,
         "card": _chosen_card(request, caller, person, found, sale["vouchers"]) if person else None,
+        "printed_label": _printed(found, pages.lang(request)),
         "has_cards": giftcards.on(caller.programme) is not None,
         "takes_codes": redeeming.takes_codes(caller),
     }
@@ -159,8 +160,15 @@ def find(request: HttpRequest, caller: Caller) -> HttpResponse:
         "problem": found.no and f"{found.no.message(lang)} {found.no.fix(lang)}",
         "q": request.GET.get("q", "").strip(),
         "card": _chosen_card(request, caller, only, found) if only else None,
+        "printed_label": _printed(found, lang),
     }
     return _who(request, values)
+
+
+def _printed(found: finding.Found | None, lang: str) -> str:
+    """What a code on paper is handed something over for."""
+    printed = found.printed if found else None
+    return words.named(printed.reward, printed.name, lang) if printed else ""
 
 
 def _who(request: HttpRequest, values: dict[str, Any]) -> HttpResponse:
