@@ -23,8 +23,16 @@ def paper(served: Any) -> list[str]:
     programme = served.shop.programme
     beside(lambda: programs.publish(programme.id, text, zone=programme.zone, by="test"))
     beside(lambda: programs.refresh(programme.id))
-    wish = codes.Wish("hemat", "Brosur", count=9)
-    batch = beside(lambda: codes.make_batch(served.shop.caller, wish))
+    batch = beside(lambda: codes.make_batch(served.shop.caller, codes.Wish("hemat", "Brosur", count=9)))
+    return [code for _, code in beside(lambda: list(codes.each(batch)))]
+
+
+@pytest.fixture(scope="module")
+def coffee(served: Any, paper: list[str]) -> list[str]:
+    """Codes on paper for a coffee."""
+    from setia.rewards import codes
+
+    batch = beside(lambda: codes.make_batch(served.shop.caller, codes.Wish("kopi-gratis", "Brosur", count=9)))
     return [code for _, code in beside(lambda: list(codes.each(batch)))]
 
 
@@ -77,7 +85,7 @@ def test_a_walk_in_pays_with_a_paper_voucher_and_a_card(page: Page, served: Any,
 @pytest.mark.parametrize("lang", ["id", "en"])
 @pytest.mark.parametrize("size", list(SIZES))
 def test_the_pages_of_a_sale_without_a_member_shut_nobody_out(
-    browser: Browser, served: Any, paper: list[str], size: str, lang: str
+    browser: Browser, served: Any, paper: list[str], coffee: list[str], size: str, lang: str
 ) -> None:
     context = browser.new_context(base_url=served.url, viewport=SIZES[size], locale="id-ID")
     page = context.new_page()
@@ -93,6 +101,18 @@ def test_the_pages_of_a_sale_without_a_member_shut_nobody_out(
     page.wait_for_url("**/kasir/hasil/*")
     found += serious(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.keyboard.press("Control+z")
+    page.wait_for_function("!document.querySelector('#undo')")
+    scan(page, coffee[0])
+    expect(page.locator("[data-go]")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text(
+        "Berikan: 1 Kopi gratis" if lang == "id" else "Hand over: 1 Free coffee"
+    )
+    found += serious(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/kasir/hasil/*")
     page.keyboard.press("Control+z")
     page.wait_for_function("!document.querySelector('#undo')")
     context.close()
