@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ MEMBER_HTML_GZ = 14_000
 def browser() -> Iterator[Browser]:
     with sync_playwright() as play:
         chromium = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        still = partial(
+            chromium.new_context, reduced_motion="reduce"
+        )  # a colour on its way has no contrast to judge
+        chromium.new_context = still  # type: ignore[method-assign]
         yield chromium
         chromium.close()
 
