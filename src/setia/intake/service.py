@@ -647,20 +647,19 @@ def _write(case: Case, plan: Plan, key: str) -> bool:
     text = _statement(tuple(name for name in _ORDER if name in rows), holder is not None)
     told, programme = case.told, case.caller.programme
     rows["payload"], rows["facts"] = _kept_words(case), _kept_facts(case, plan)
-    at = _b(case.at.isoformat())
     params = (
         _b(case.event_id),
         _b(programme.id),
         _b(holder),
         _b(case.known.version or 0),
-        at,
+        _b(case.at.isoformat()),
         sql.encode(rows),
         told.kind.encode(),
         told.source.encode(),
         told.external_id.encode(),
         _b(case.known.outlet),
         _b(case.target.id if case.target else None),
-        at if case.counts_at is case.at else _b(case.counts_at.isoformat()),
+        _b(case.counts_at.isoformat()),
         _b(case.now.isoformat()),
         _b(told.net),
         _b(told.total),

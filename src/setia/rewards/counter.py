@@ -37,22 +37,22 @@ def redeem(
 
 def use(caller: Caller, voucher: str, key: str, outlet: str | None) -> Receipt:
     """A voucher, by its code or the hold that keeps it, is handed over for what it is worth."""
-    return _tell(caller, USED, key, {"voucher": voucher}, outlet)
+    return tell(caller, USED, key, {"voucher": voucher}, outlet)
 
 
 def hold(caller: Caller, voucher: str, key: str, outlet: str | None) -> Receipt:
     """A voucher is set aside for ten minutes."""
-    return _tell(caller, HELD, key, {"voucher": voucher}, outlet)
+    return tell(caller, HELD, key, {"voucher": voucher}, outlet)
 
 
 def release(caller: Caller, hold: str) -> Receipt:
     """A voucher that was set aside can be used again. Refuses `hold_resolved`."""
-    return _tell(caller, RELEASED, f"release:{hold}", {"hold": hold}, None)
+    return tell(caller, RELEASED, f"release:{hold}", {"hold": hold}, None)
 
 
 def stamp(caller: Caller, person: Person, card: str, n: int, key: str, outlet: str | None) -> Receipt:
     """So many stamps on a card by hand, or what is left of its day. Refuses as the event does."""
-    return _tell(caller, STAMPED, key, _stamps(card, n), outlet, person)
+    return tell(caller, STAMPED, key, _stamps(card, n), outlet, person)
 
 
 def room(caller: Caller, person: Person, card: Card, outlet: str | None) -> int:
@@ -67,7 +67,7 @@ def _stamps(card: str, n: int) -> dict[str, Any]:
     return {"stamp_card": card, "stamps": n}
 
 
-def _tell(
+def tell(
     caller: Caller,
     kind: str,
     key: str,
@@ -75,6 +75,7 @@ def _tell(
     outlet: str | None,
     person: Person | None = None,
 ) -> Receipt:
+    """Take an event in that happened over the counter, of a member or of nobody. Refuses as it does."""
     body = _body(kind, key, data, outlet, person)
     return intake.accept(caller, understand.event(body, caller.source), f"{kind}:{key}")
 

@@ -1,21 +1,20 @@
 """Gift cards and credit over the counter: a card sold, topped up, charged, and a sale paid with either. All on the one road."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
 from setia.engine.vocabulary import SPENT, VOIDED
 from setia.intake import service as intake
-from setia.intake import understand
 from setia.intake.models import Event
-from setia.intake.types import EventBody, MemberRef, Receipt, Told
+from setia.intake.types import Receipt, Told
 from setia.journal import service as journal
 from setia.kit import money as typed
 from setia.kit.refusals import Refusal
 from setia.members.service import Person
 from setia.rewards import giftcards, money
+from setia.rewards.counter import tell
 from setia.rewards.giftcards import Held
 from setia.tenancy.types import Caller
 
@@ -109,7 +108,7 @@ def sale(
             charge(caller, paid.card.plain, paid.from_card, f"{order}.card", told.outlet, order)
         if paid.from_credit and person:
             data = {"amount": paid.from_credit, "order_id": order}
-            _tell(caller, money.CREDIT_SPENT, f"{order}.credit", data, told.outlet, person)
+            tell(caller, money.CREDIT_SPENT, f"{order}.credit", data, told.outlet, person)
     return receipt
 
 
@@ -118,30 +117,17 @@ def charge(
 ) -> Receipt:
     """A payment from a card. Refuses as `card.spent` does."""
     data = {"card": code, "amount": amount, **({"order_id": order} if order else {})}
-    return _tell(caller, money.CARD_SPENT, key, data, outlet)
+    return tell(caller, money.CARD_SPENT, key, data, outlet)
 
 
 def top_up(caller: Caller, code: str, amount: int, key: str, outlet: str | None) -> Receipt:
     """More on a card. Refuses as `card.topped_up` does."""
-    return _tell(caller, money.TOPPED_UP, key, {"card": code, "amount": amount}, outlet)
+    return tell(caller, money.TOPPED_UP, key, {"card": code, "amount": amount}, outlet)
 
 
 def sell(caller: Caller, person: Person, amount: int, key: str, outlet: str | None) -> Receipt:
     """A card for a member. Refuses as `card.sold` does."""
-    return _tell(caller, money.SOLD, key, {"amount": amount}, outlet, person)
-
-
-def _tell(
-    caller: Caller,
-    kind: str,
-    key: str,
-    data: dict[str, Any],
-    outlet: str | None,
-    person: Person | None = None,
-) -> Receipt:
-    member = MemberRef(id=person.public_id) if person else None
-    body = EventBody(kind=kind, id=key, member=member, outlet=outlet, data=data)
-    return intake.accept(caller, understand.event(body, caller.source), f"{kind}:{key}")
+    return tell(caller, money.SOLD, key, {"amount": amount}, outlet, person)
 
 
 @dataclass(frozen=True, slots=True)

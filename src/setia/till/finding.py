@@ -20,8 +20,6 @@ _LIKE_A_CODE = re.compile(
     rf"^(?=.*\d)(?=.*[a-z])[0-9a-z]{{{codes.LENGTH - 2},{codes.LENGTH + codes.MOST_PREFIX}}}$"
 )
 
-_SURE = ("turned_used",)  # said of nothing but a code that was found
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -78,7 +76,8 @@ def _coded(caller: Caller, text: str) -> Found | None:
         if len(plain) == codes.LENGTH or _LIKE_A_CODE.match(plain):
             return _voucher(caller, text)
     except Refusal as no:
-        return Found(no=no) if _is_surely_a_code(text, plain) or no.code in _SURE else None
+        was_found = no.code == "turned_used"  # said of nothing else
+        return Found(no=no) if was_found or _is_surely_a_code(text, plain) else None
     return None
 
 
