@@ -1,12 +1,14 @@
 """The life of a programme: drafted, checked, tried, approved, live, retired; and what keeps a text from going live."""
 
+import html
 import json
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from faults.loopholes import HEAD, TEXTS, TIERS
 
-from setia.intake import bulk, queries, replay, service
+from setia.intake import bulk, loopholes, queries, replay, service
 from setia.kit import texts, time
 from setia.programs import service as programs
 from setia.programs.models import Version
@@ -861,3 +863,16 @@ def test_rules_are_checked_drafted_published_and_rolled_back_over_http(plain, ad
     thrown = call("POST", "/v1/programs/drafts", {"document": "x"}, admin).body["id"]
     assert call("POST", f"/v1/programs/drafts/{thrown}/drop", key=admin).body["state"] == "dropped"
     assert call("POST", "/v1/programs/check", {"document": PLAIN}, plain.key).status == 403
+
+
+@pytest.mark.parametrize("lang", ["id", "en"])
+def test_a_draft_with_tiers_shows_the_loophole_that_was_found_step_by_step(plain, lang):
+    text = TEXTS[0].text.replace(HEAD, HEAD + TIERS)
+    found = loopholes.look(programs.check(text, plain.programme.zone), length=3).found
+    draft = programs.save_draft(plain.programme, text, "staff:a")
+    owner = _signed_in(_staff(plain, "owner", "sari"))
+    said = owner.get(f"/console/program/draf/{draft.id}?celah=1&lang={lang}")
+    page = html.unescape(said.content.decode())
+    assert said.status_code == 200 and found.verdict(lang) in page and found.mend(lang) in page
+    assert all(f"<li>{step}</li>" in page for step in found.lines(lang))
+    assert 'id="tier"' in page  # the box to try a sale has its choice of tiers

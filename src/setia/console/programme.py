@@ -180,7 +180,7 @@ def _draft_page(
         if search.found:
             values |= {
                 "verdict": search.found.verdict(lang),
-                "steps": search.found.lines(lang),
+                "course": search.found.lines(lang),
                 "mend": search.found.mend(lang),
             }
     if refusal:
